@@ -1,0 +1,1 @@
+"""Memories that outlast a conversation."""

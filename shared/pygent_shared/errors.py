@@ -1,0 +1,137 @@
+"""Every error a person or a model can meet, in one tree.
+
+    PygentError
+    ├── CallerError            the caller can mend it: exit code 2, a tool error
+    │   ├── InvalidArgument    a value that cannot be used
+    │   ├── UnknownName        a name we do not have, with the nearest one we do
+    │   ├── FileRefused        a file or folder that cannot be read as asked
+    │   ├── ConfigInvalid      a config file that cannot be understood
+    │   └── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
+    ├── PeerError              another program failed: exit code 1
+    │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
+    └── HostError              this machine stands in the way: exit code 1
+        ├── DatabaseUnusable   a database that cannot be opened, read or written
+        ├── MissingExtra       an optional part that is not installed
+        └── PortTaken          an address another process holds
+
+The one rule: a message is one sentence of what happened and why, and one of what to type. Each class
+builds its message from facts, so no caller writes prose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class PygentError(Exception):
+    """The root: everything we raise on purpose. `str(error)` is fit to show to a person or a model."""
+
+    exit_code = 1
+
+
+class CallerError(PygentError):
+    """The caller can mend it."""
+
+    exit_code = 2
+
+
+class PeerError(PygentError):
+    """Another program did not do its part."""
+
+
+class HostError(PygentError):
+    """Something on this machine stands in the way."""
+
+
+class InvalidArgument(CallerError):
+    """A value that cannot be used: `name` is the argument as the caller knows it."""
+
+    def __init__(self, name: str, why: str, cure: str) -> None:
+        self.name = name
+        super().__init__(f"{name}: {why}. {cure}")
+
+
+class UnknownName(CallerError):
+    """A name of some `kind` that is not among `known`."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], cure: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(
+            f'There is no {kind} "{name}".{did_you_mean(name, self.known)}{" " + cure if cure else ""}'
+        )
+
+
+class FileRefused(CallerError):
+    """A file or folder that cannot be read as asked."""
+
+    def __init__(self, path: Path | str, why: str, cure: str) -> None:
+        self.path, self.why = Path(path), why
+        super().__init__(f'"{path}" {why}. {cure}')
+
+
+class ConfigInvalid(CallerError):
+    """A config file that cannot be understood."""
+
+    def __init__(self, path: Path | str, why: str, cure: str) -> None:
+        self.path = Path(path)
+        super().__init__(f'The config file "{path}" {why}. {cure}')
+
+
+class SettingInvalid(CallerError):
+    """A setting with an unusable value; `source` says where the value came from."""
+
+    def __init__(self, source: str, value: object, expected: str, cure: str) -> None:
+        self.source = source
+        super().__init__(f"{source} is {value!r}, but it must be {expected}. {cure}")
+
+
+class ServerUnavailable(PeerError):
+    """An MCP server that cannot be reached, started or kept up."""
+
+    def __init__(self, name: str, why: str, cure: str = "Check it: pygent doctor") -> None:
+        self.name, self.why = name, why
+        super().__init__(f'Server "{name}" {why}. {cure}')
+
+
+class DatabaseUnusable(HostError):
+    """A database that cannot be opened, read or written. It is never replaced or deleted."""
+
+    def __init__(self, path: Path | str, why: str, cure: str) -> None:
+        self.path, self.why = Path(path), why
+        super().__init__(f'The database "{path}" {why}. {cure}')
+
+
+class MissingExtra(HostError):
+    """An optional part that is not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs an optional part. Install it: pip install 'pygent-factory[{extra}]'"
+        )
+
+
+class PortTaken(HostError):
+    """An address another process holds."""
+
+    def __init__(self, host: str, port: int, holder: str, cure: str) -> None:
+        self.port = port
+        super().__init__(f"Port {port} on {host} is taken by {holder}. {cure}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word closest to `word`, or None when nothing is close."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str], limit: int = 8) -> str:
+    """A clause for the end of a message: the nearest known word, else what there is (at most `limit`)."""
+    known = sorted(known)
+    if match := nearest(word, known):
+        return f' Did you mean "{match}"?'
+    if not known:
+        return " There are none yet."
+    more = f" and {len(known) - limit} more" if len(known) > limit else ""
+    return f" There is: {', '.join(known[:limit])}{more}."

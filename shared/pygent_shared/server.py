@@ -1,0 +1,94 @@
+"""The MCP server the suite's servers are built on: the SDK's, with errors and arguments a model can mend.
+
+The one rule: what a tool raises on purpose (`PygentError`) reaches the model as its sentence; anything else
+is a defect, and stays in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import (
+    ResourceError,
+    ResourceNotFoundError,
+    ToolError,
+    UnexpectedResourceError,
+    UnexpectedToolError,
+)
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
+from pydantic import BaseModel, ValidationError
+
+from pygent_shared.errors import PygentError, UnknownName, did_you_mean
+from pygent_shared.peers import Peers
+from pygent_shared.settings import Settings
+
+State = TypeVar("State")
+
+BuildServer = Callable[[Settings, Peers | None], Any]
+"""What the entry-point group `pygent.servers` holds: `build_server(settings, peers) -> MCPServer`."""
+
+ENTRY_POINTS = "pygent.servers"
+
+
+class SuiteServer(MCPServer[State]):
+    """`MCPServer` with two differences: see the module's rule, and misspelled arguments are refused."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, version=version("pygent-factory"), log_level="WARNING", **options)
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        self._refuse_unknown(name, arguments)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            if isinstance(error.__cause__, PygentError):
+                raise ToolError(str(error.__cause__)) from error.__cause__
+            raise
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(_sentence(name, error.__cause__)) from error.__cause__
+            raise
+
+    async def read_resource(self, uri: Any, context: Context[State] | None = None) -> Any:
+        try:
+            return await super().read_resource(uri, context)
+        except UnexpectedResourceError as error:
+            if isinstance(error.__cause__, UnknownName):
+                raise ResourceNotFoundError(str(error.__cause__)) from error.__cause__
+            if isinstance(error.__cause__, PygentError):
+                raise ResourceError(str(error.__cause__)) from error.__cause__
+            raise
+
+    def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
+        """The SDK drops arguments it does not know; a misspelled one would be ignored in silence."""
+        tool = self._tool_manager.get_tool(name)
+        if tool is None:
+            known = (tool.name for tool in self._tool_manager.list_tools())
+            raise ToolError(str(UnknownName("tool", name, known)))
+        known_arguments = tool.parameters.get("properties", {})
+        for argument in arguments:
+            if argument not in known_arguments:
+                hint = did_you_mean(argument, known_arguments)
+                raise ToolError(f'{name} has no argument "{argument}".{hint} Call it again without it.')
+
+
+def answer(text: str, data: BaseModel) -> CallToolResult:
+    """A tool's result: a short text for the model, the data for programs. Never the same JSON twice."""
+    return CallToolResult(
+        content=[TextContent(text=text)], structured_content=data.model_dump(mode="json", exclude_none=True)
+    )
+
+
+def _sentence(tool: str, error: ValidationError) -> str:
+    """Pydantic's findings in one line: which argument, what is wrong, what came."""
+    findings = []
+    for finding in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in finding["loc"]) or "arguments"
+        came = "" if finding["type"] == "missing" else f" (got {str(finding['input'])[:60]!r})"
+        findings.append(f"{place}: {finding['msg'][0].lower()}{finding['msg'][1:]}{came}")
+    return f"{tool} cannot use these arguments: {'; '.join(findings)}. Mend them and call it again."

@@ -1,0 +1,237 @@
+"""Every setting there is: one row each, from which the environment variable, the config key, the default,
+the help text and the docs follow.
+
+The one rule: nothing else reads `os.environ` for a setting. A value comes, in this order, from the command
+line, from `PYGENT_<NAME>`, from `"settings"` in the config file, or from the row's default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import platformdirs
+
+from pygent_shared.errors import ConfigInvalid, FileRefused, SettingInvalid, UnknownName
+
+PREFIX = "PYGENT_"
+
+
+def row(default: Any, help: str, *, secret: bool = False) -> Any:
+    """One setting: its default (a callable is called for it) and the sentence that explains it."""
+    metadata = {"help": help, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _user_data() -> Path:
+    return Path(platformdirs.user_data_dir("pygent", appauthor=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole table. Build it with `load_settings`; tests may construct it with keyword arguments."""
+
+    data_dir: Path = row(_user_data, "Folder of the databases and of the access token.")
+    log_level: Literal["debug", "info", "warning", "error"] = row(
+        "warning", "The least severe message logged."
+    )
+    log_format: Literal["auto", "human", "json"] = row(
+        "auto", "How log lines on stderr look; auto is human on a terminal and JSON lines otherwise."
+    )
+    host: str = row("127.0.0.1", "Address the HTTP endpoint listens on.")
+    port: int = row(8700, "Port the HTTP endpoint listens on; 0 takes a free one.")
+    auth: Literal["token", "none"] = row(
+        "token", "Who may call over HTTP: whoever sends the bearer token, or everyone (loopback only)."
+    )
+    token: str = row("", "The bearer token for HTTP; empty generates one into DATA_DIR/token.", secret=True)
+    allowed_hosts: tuple[str, ...] = row(
+        (), "Further Host names HTTP requests may carry, comma-separated; loopback names always may."
+    )
+    allowed_origins: tuple[str, ...] = row(
+        (), "Web origins, comma-separated, whose pages may call over HTTP."
+    )
+    exit_with_parent: Literal["auto", "yes", "no"] = row(
+        "auto",
+        "Whether a server ends when the process that started it ends; auto is yes on stdio, no on HTTP.",
+    )
+    embedder: Literal["auto", "sentence_transformers", "none"] = row(
+        "auto", "What turns text into vectors; auto takes sentence_transformers where it is installed."
+    )
+    embedding_model: str = row(
+        "all-MiniLM-L6-v2",
+        "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
+    )
+    space: str = row("default", "The memory space used when a call names none.")
+    max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.")
+    start_timeout: float = row(30.0, "Seconds a server may take to start before it counts as failed.")
+    call_timeout: float = row(300.0, "Seconds a call to another server may go without an answer or progress.")
+    list_patience: float = row(
+        1.5, "Seconds without another server coming up after which lists are answered without the rest."
+    )
+
+    def environ(self) -> dict[str, str]:
+        """The `PYGENT_*` variables that give a child process these settings; defaults are left out."""
+        found = {}
+        for setting in rows():
+            value = getattr(self, setting.name)
+            if value != setting.default:
+                found[setting.variable] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One setting as the docs, `--help` and `doctor` show it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words."""
+        if get_origin(self.type) is Literal:
+            return "one of " + ", ".join(get_args(self.type))
+        if get_origin(self.type) is tuple:
+            return "a comma-separated list"
+        return {int: "a whole number", float: "a number", Path: "a path", str: "text"}[self.type]
+
+    def parse(self, value: object, source: str) -> Any:
+        """The value in the row's type.
+
+        Raises:
+            SettingInvalid: the value does not fit; `source` names where it came from.
+        """
+        try:
+            return _parser(self.type)(value)
+        except (ValueError, TypeError) as error:
+            cure = f"Its default is {self.default!r}; leave it out to use that."
+            raise SettingInvalid(source, value, self.expected, cure) from error
+
+
+def _parser(type_: Any) -> Callable[[Any], Any]:
+    if get_origin(type_) is Literal:
+        return lambda value: get_args(type_)[get_args(type_).index(str(value).lower())]
+    if get_origin(type_) is tuple:
+        return lambda value: tuple(
+            part.strip()
+            for part in (value.split(",") if isinstance(value, str) else value)
+            if str(part).strip()
+        )
+    if type_ is Path:
+        return lambda value: Path(value).expanduser()
+    if type_ is str:
+        return _text
+    converter: Callable[[Any], Any] = type_
+    return converter
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """Every row of the table, in order."""
+    hints = get_type_hints(Settings)
+    return tuple(
+        Row(
+            name=item.name,
+            type=hints[item.name],
+            default=item.default_factory()
+            if item.default_factory is not dataclasses.MISSING
+            else item.default,
+            help=item.metadata["help"],
+            secret=item.metadata["secret"],
+        )
+        for item in dataclasses.fields(Settings)
+    )
+
+
+def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The config file in force: the one named, `PYGENT_CONFIG`, or the user's own; None when there is none.
+
+    The current folder is never searched: a config file starts programs, and a cloned repository must not.
+    """
+    named = explicit or environ.get(PREFIX + "CONFIG")
+    if named:
+        return Path(named).expanduser()
+    own = Path(platformdirs.user_config_dir("pygent", appauthor=False)) / "pygent.json"
+    return own if own.exists() else None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file's JSON object.
+
+    Raises:
+        FileRefused: the file cannot be read.
+        ConfigInvalid: it is not a JSON object in UTF-8.
+    """
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise FileRefused(path, "does not exist", "Name an existing config file: --config FILE") from error
+    except OSError as error:
+        raise FileRefused(path, f"cannot be read: {error.strerror}", "Check its permissions.") from error
+    except json.JSONDecodeError as error:
+        why = f"is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        raise ConfigInvalid(path, why, "Mend that line.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(path, "is not UTF-8 text", "Save it as UTF-8.") from error
+    if not isinstance(loaded, dict):
+        raise ConfigInvalid(path, "holds no JSON object", 'Begin it with {"mcpServers": {…}}.')
+    return loaded
+
+
+def load_settings(
+    config: Mapping[str, Any] | None = None,
+    flags: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings in force.
+
+    Args:
+        config: the config file's JSON object; only its `"settings"` is read.
+        flags: values from the command line; None means not given.
+        environ: where `PYGENT_*` is looked up.
+
+    Raises:
+        SettingInvalid: a value does not fit its row.
+        UnknownName: the config file names a setting that does not exist.
+    """
+    from_file = dict((config or {}).get("settings") or {})
+    known = {setting.name: setting for setting in rows()}
+    for name in from_file:
+        if name not in known:
+            raise UnknownName("setting", name, known, "See them all: pygent doctor --settings")
+    return Settings(**dict(_chosen(from_file, environ, flags or {})))
+
+
+def _chosen(
+    from_file: Mapping[str, Any], environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Iterator[tuple[str, Any]]:
+    for setting in rows():
+        name = setting.name
+        if flags.get(name) is not None:
+            yield name, setting.parse(flags[name], "--" + name.replace("_", "-"))
+        elif environ.get(setting.variable):
+            yield name, setting.parse(environ[setting.variable], setting.variable)
+        elif name in from_file:
+            yield name, setting.parse(from_file[name], f'"settings": "{name}" in the config file')

@@ -1,0 +1,28 @@
+"""Where vectors are kept and searched: the seam.
+
+The rows are the truth: each names its item and the model that made it, so vectors of two models never meet
+in one ranking. Whatever index a store keeps over them is derived and can be rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pygent_shared.embeddings import Vector
+
+
+class VectorStore(Protocol):
+    """Vectors of items that are told apart by an integer and grouped by another (a space, a collection)."""
+
+    def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
+        """Keep vectors of `model`; items deleted in the meantime are skipped."""
+
+    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
+        """At most `limit` items, with their texts, that have no vector of `model` yet; oldest first."""
+
+    def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
+        """How many items (of these groups, or of all) have no vector of `model` yet."""
+
+    def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
+        """The items of `groups` closest to `query` with their cosine (-1 to 1), best first."""

@@ -1,0 +1,92 @@
+"""The thread that gives vectors to what has none yet. Writes never wait for it; searches may, if asked to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.errors import PygentError
+from pygent_shared.vectors import VectorStore
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+
+
+class Backlog:
+    """Embeds the items of a store that have no vector of the current model, in the background.
+
+    The thread starts with the first `notify` and ends with `close`. After a crash nothing is lost: what has
+    no vector is found again at the next `notify`.
+    """
+
+    def __init__(self, vectors: VectorStore, embedder: BackgroundEmbedder) -> None:
+        self._vectors = vectors
+        self._embedder = embedder
+        self._changed = threading.Condition()
+        self._work = 0
+        self._done = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def notify(self) -> None:
+        """Say that items were added. Returns at once."""
+        if self._embedder.state == "absent":
+            return
+        with self._changed:
+            self._work += 1
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="embed backlog", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds` until everything added so far has its vector; True when it has."""
+        self.notify()
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            target = self._work
+            while (
+                self._done < target
+                and not self._closed
+                and self._embedder.state in ("idle", "loading", "ready")
+            ):
+                if (left := deadline - time.monotonic()) <= 0:
+                    break
+                self._changed.wait(min(left, 0.5))
+            return self._done >= target and self._embedder.state == "ready"
+
+    def close(self) -> None:
+        """End the thread; the batch in hand is finished first."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while (target := self._next()) is not None:
+            try:
+                self._embed_all()
+            except PygentError as error:
+                log.warning("Embedding stopped until the next write: %s", error)
+            with self._changed:
+                self._done = target
+                self._changed.notify_all()
+
+    def _next(self) -> int | None:
+        with self._changed:
+            while self._done >= self._work and not self._closed:
+                self._changed.wait()
+            return None if self._closed else self._work
+
+    def _embed_all(self) -> None:
+        while self._embedder.wait(0.5) is None and self._embedder.state == "loading" and not self._closed:
+            pass
+        if (embedder := self._embedder.ready()) is None:
+            return
+        while not self._closed and (batch := self._vectors.missing(embedder.model, BATCH)):
+            vectors = embedder.embed([text for _, text in batch])
+            self._vectors.put(embedder.model, list(zip((item for item, _ in batch), vectors, strict=True)))

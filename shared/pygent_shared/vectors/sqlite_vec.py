@@ -1,0 +1,83 @@
+"""Vectors as rows in SQLite, compared by sqlite-vec's `vec_distance_cosine`: exact, nothing to rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pygent_shared.database import Database
+from pygent_shared.embeddings import Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """The table the vectors belong to, as SQL names: its key, the text to embed and the grouping column."""
+
+    table: str
+    id: str = "id"
+    text: str = "text"
+    group: str
+
+    @property
+    def schema(self) -> str:
+        """The migration that makes the vector table; a vector dies with its item."""
+        return f"""
+        CREATE TABLE {self.table}_vector (
+            item INTEGER NOT NULL REFERENCES {self.table}({self.id}) ON DELETE CASCADE,
+            model TEXT NOT NULL,
+            vector BLOB NOT NULL,
+            PRIMARY KEY (item, model)
+        ) WITHOUT ROWID;
+        """
+
+
+class SqliteVectors:
+    """A `VectorStore` beside the items themselves, in one database."""
+
+    def __init__(self, database: Database, items: Items) -> None:
+        self._database = database
+        self._of = items
+
+    def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
+        of = self._of
+        # SELECT … WHERE EXISTS: an item may have been deleted while its vector was computed.
+        with self._database.write() as connection:
+            connection.executemany(
+                f"INSERT OR REPLACE INTO {of.table}_vector (item, model, vector) "
+                f"SELECT {of.id}, ?, ? FROM {of.table} WHERE {of.id} = ?",
+                [(model, vector, item) for item, vector in vectors],
+            )
+
+    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
+        of = self._of
+        rows = self._database.query(
+            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
+            f"ORDER BY {of.id} LIMIT ?",
+            (model, limit),
+        )
+        return [(int(str(item)), str(text)) for item, text in rows]
+
+    def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
+        of = self._of
+        among = f"AND o.{of.group} IN ({_marks(groups)})" if groups is not None else ""
+        ((count,),) = self._database.query(
+            f"SELECT count(*) FROM {of.table} AS o WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) {among}",
+            (model, *(groups or ())),
+        )
+        return int(str(count))
+
+    def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
+        of = self._of
+        rows = self._database.query(
+            f"SELECT v.item, 1 - vec_distance_cosine(v.vector, ?) AS cosine FROM {of.table}_vector AS v "
+            f"JOIN {of.table} AS o ON o.{of.id} = v.item "
+            f"WHERE v.model = ? AND o.{of.group} IN ({_marks(groups)}) ORDER BY cosine DESC LIMIT ?",
+            (query, model, *groups, limit),
+        )
+        return {int(str(item)): float(str(cosine)) for item, cosine in rows}
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
