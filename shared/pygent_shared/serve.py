@@ -44,10 +44,7 @@ def serve(target: str, argv: Sequence[str] | None = None) -> int:
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag for each setting, and `--config`."""
-    parser.add_argument(
-        "--config", metavar="FILE", help="Config file to read (default: PYGENT_CONFIG, else the user's)."
-    )
+    """One flag for each setting."""
     group = parser.add_argument_group("settings")
     for setting in rows():
         if not setting.secret:
@@ -62,7 +59,7 @@ def settings_from(chosen: Mapping[str, Any]) -> Settings:
     path = find_config(chosen.get("config"))
     config = read_config(path) if path else {}
     flags: dict[str, object] = {setting.name: chosen.get(setting.name) for setting in rows()}
-    return load_settings(config, flags)
+    return load_settings(config, flags | {"config": str(path) if path else None})
 
 
 def run(target: str, settings: Settings, *, transport: str) -> int:

@@ -39,6 +39,7 @@ def _user_data() -> Path:
 class Settings:
     """The whole table. Build it with `load_settings`; tests may construct it with keyword arguments."""
 
+    config: str = row("", "Config file of servers and settings; the user's own, else the shipped one.")
     data_dir: Path = row(_user_data, "Folder of the databases and of the access token.")
     log_level: Literal["debug", "info", "warning", "error"] = row(
         "warning", "The least severe message logged."

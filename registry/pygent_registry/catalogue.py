@@ -1,0 +1,130 @@
+"""What hosts see: the tools, prompts and resources of all servers under names of one endpoint.
+
+Pure. The one rule: a shown name is looked up, never taken apart, so a server or tool may be called anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SEPARATOR = "__"
+LONGEST_NAME = 64
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+
+Definition = dict[str, Any]
+"""A tool, prompt, resource or template as on the wire."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What one server offers, as it listed it."""
+
+    server: str
+    prefix: str
+    tools: tuple[Definition, ...] = ()
+    prompts: tuple[Definition, ...] = ()
+    resources: tuple[Definition, ...] = ()
+    templates: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Whose a shown name is, and what its owner calls it."""
+
+    server: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """All listings under shown names, in the config's order."""
+
+    tools: Mapping[str, Definition] = field(default_factory=dict)
+    prompts: Mapping[str, Definition] = field(default_factory=dict)
+    resources: Mapping[str, Definition] = field(default_factory=dict)
+    templates: Mapping[str, Definition] = field(default_factory=dict)
+    tool_targets: Mapping[str, Target] = field(default_factory=dict)
+    prompt_targets: Mapping[str, Target] = field(default_factory=dict)
+    resource_owners: Mapping[str, str] = field(default_factory=dict)
+    template_owners: Mapping[str, str] = field(default_factory=dict)
+
+
+def compose(listings: Iterable[Listing]) -> Catalogue:
+    """One catalogue of several listings.
+
+    Tools and prompts are renamed `prefix__name`; where two would be shown alike, the later keeps a hash. URIs
+    are not rewritten (links inside results would break): of two equal ones the earlier server's is shown.
+    """
+    tools: dict[str, Definition] = {}
+    prompts: dict[str, Definition] = {}
+    resources: dict[str, Definition] = {}
+    templates: dict[str, Definition] = {}
+    tool_targets: dict[str, Target] = {}
+    prompt_targets: dict[str, Target] = {}
+    resource_owners: dict[str, str] = {}
+    template_owners: dict[str, str] = {}
+    for listing in listings:
+        _name_all(listing, listing.tools, tools, tool_targets)
+        _name_all(listing, listing.prompts, prompts, prompt_targets)
+        _own_all(listing, "uri", listing.resources, resources, resource_owners)
+        _own_all(listing, "uriTemplate", listing.templates, templates, template_owners)
+    return Catalogue(
+        tools=tools,
+        prompts=prompts,
+        resources=resources,
+        templates=templates,
+        tool_targets=tool_targets,
+        prompt_targets=prompt_targets,
+        resource_owners=resource_owners,
+        template_owners=template_owners,
+    )
+
+
+def shown_name(prefix: str, name: str) -> str:
+    """`prefix__name` in at most 64 characters of `[A-Za-z0-9_-]`; what is cut or changed gets a hash.
+
+    Model APIs take no more than 64, and one longer name breaks a whole session of some hosts.
+    """
+    full = f"{prefix}{SEPARATOR}{name}" if prefix else name
+    plain = _NOT_IN_NAMES.sub("_", full)
+    if plain == full and len(full) <= LONGEST_NAME:
+        return full
+    return _with_hash(plain, full)
+
+
+def _with_hash(shown: str, whole: str) -> str:
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{shown[: LONGEST_NAME - len(mark) - 1]}_{mark}"
+
+
+def _name_all(
+    listing: Listing,
+    definitions: Iterable[Definition],
+    shown: dict[str, Definition],
+    targets: dict[str, Target],
+) -> None:
+    for definition in definitions:
+        original = str(definition["name"])
+        name = shown_name(listing.prefix, original)
+        if name in shown:
+            name = _with_hash(name, f"{listing.server}\0{original}")
+        shown[name] = {**definition, "name": name}
+        targets[name] = Target(server=listing.server, name=original)
+
+
+def _own_all(
+    listing: Listing,
+    key: str,
+    definitions: Iterable[Definition],
+    shown: dict[str, Definition],
+    owners: dict[str, str],
+) -> None:
+    for definition in definitions:
+        uri = str(definition[key])
+        if uri not in shown:
+            shown[uri] = definition
+            owners[uri] = listing.server

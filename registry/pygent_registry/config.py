@@ -1,0 +1,219 @@
+"""The config file: the formats people already have, read into entries.
+
+`mcpServers` of Claude Desktop and Cursor, `servers` of VS Code; several may stand in one file. The one rule:
+an entry that cannot be used is reported by its name, and costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeGuard
+
+from pygent_shared.errors import did_you_mean
+from pygent_shared.settings import read_config
+
+Kind = Literal["in-process", "stdio", "http", "sse"]
+
+KEYS = frozenset(
+    "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
+    "prefix".split()
+)
+# Keys that hosts use for themselves and that change nothing here.
+IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
+
+_VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_HOST_VARIABLE = re.compile(r"\$\{(?:input|command|workspaceFolder|userHome)[^}]*\}")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+# Hosts count their timeouts in milliseconds as well as in seconds; nobody means a quarter of an hour.
+_SURELY_MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One server of the config file, ready to start: every variable is filled in."""
+
+    name: str
+    kind: Kind
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    server: str = ""
+    """A server of the suite, by its name in the entry-point group `pygent.servers`."""
+    prefix: str | None = None
+    """What stands before its tools' names; None means the entry's name, "" means nothing."""
+    timeout: float | None = None
+    """Seconds a call may go without an answer or progress; None means the setting's."""
+    start_timeout: float | None = None
+    """Seconds it may take to start; None means the setting's."""
+
+    @property
+    def shown_prefix(self) -> str:
+        return self.name if self.prefix is None else self.prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadEntry:
+    """An entry that cannot be used, with a sentence that says why and what to type."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A config file, understood."""
+
+    entries: tuple[Entry, ...] = ()
+    bad: tuple[BadEntry, ...] = ()
+    disabled: tuple[str, ...] = ()
+    path: Path | None = None
+
+
+class Unusable(ValueError):
+    """Why an entry cannot be used; becomes a `BadEntry`."""
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The config file at `path`.
+
+    Raises:
+        FileRefused, ConfigInvalid: the file as a whole cannot be read; a bad entry does not raise.
+    """
+    return parse(read_config(path), path=path, environ=environ)
+
+
+def parse(
+    loaded: Mapping[str, Any], *, path: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Config:
+    """A config file's JSON object, understood."""
+    entries: dict[str, Entry] = {}
+    bad: list[BadEntry] = []
+    disabled: list[str] = []
+    for name, raw in _named(loaded):
+        try:
+            if isinstance(raw, Mapping) and raw.get("disabled") is True:
+                disabled.append(name)
+                continue
+            entry = _entry(name, raw, environ)
+            if entry.name in entries:
+                raise Unusable(f'another entry is already called "{entry.name}"; rename one of them')
+            entries[entry.name] = entry
+        except Unusable as error:
+            bad.append(BadEntry(name=name, why=str(error)))
+    return Config(entries=tuple(entries.values()), bad=tuple(bad), disabled=tuple(disabled), path=path)
+
+
+def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for section in ("mcpServers", "servers"):
+        listed = loaded.get(section)
+        if isinstance(listed, Mapping):
+            yield from listed.items()
+
+
+def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
+    if not isinstance(raw, Mapping):
+        raise Unusable('it is no object; write {"command": "…", "args": […]} or {"url": "…"}')
+    for key in raw:
+        if key not in KEYS and key not in IGNORED:
+            raise Unusable(f'it has an unknown key "{key}".{did_you_mean(key, KEYS)}')
+    kind = _kind(raw)
+    cwd = _text(raw, "cwd", environ)
+    entry = Entry(
+        name=_NOT_IN_NAMES.sub("-", name).strip("-") or "server",
+        kind=kind,
+        command=str(Path(_text(raw, "command", environ)).expanduser()) if raw.get("command") else "",
+        args=tuple(_fill(item, "args", environ) for item in _strings(raw, "args")),
+        env={key: _fill(value, f"env.{key}", environ) for key, value in _mapping(raw, "env").items()},
+        cwd=str(Path(cwd).expanduser()) if cwd else None,
+        url=_text(raw, "url", environ),
+        headers={key: _fill(value, "headers", environ) for key, value in _mapping(raw, "headers").items()},
+        server=_text(raw, "server", environ),
+        prefix=raw.get("prefix"),
+        timeout=_seconds(raw, "timeout"),
+        start_timeout=_seconds(raw, "startTimeout"),
+    )
+    if _is_this_registry(entry):
+        raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
+    return entry
+
+
+def _kind(raw: Mapping[str, Any]) -> Kind:
+    """How it is reached. `server` is ours: in-process unless the entry says it is isolated."""
+    given = [key for key in ("command", "url", "server") if raw.get(key)]
+    if len(given) != 1:
+        both = " and ".join(given)
+        why = f"it has {both} at once" if given else "it has neither command, url nor server"
+        raise Unusable(f"{why}; give exactly one of the three")
+    if given == ["server"]:
+        return "stdio" if raw.get("isolated") else "in-process"
+    if given == ["command"]:
+        return "stdio"
+    if not str(raw["url"]).startswith(("http://", "https://", "$")):
+        raise Unusable(f'its url "{raw["url"]}" is not one; it must begin with http:// or https://')
+    return "sse" if "sse" in (raw.get("type"), raw.get("transport")) else "http"
+
+
+def _text(raw: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> str:
+    value = raw.get(key) or ""
+    if not isinstance(value, str):
+        raise Unusable(f'its "{key}" is {value!r}, but it must be text')
+    return _fill(value, key, environ)
+
+
+def _strings(raw: Mapping[str, Any], key: str) -> list[str]:
+    value = raw.get(key) or []
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return [str(item) for item in value]
+    raise Unusable(f'its "{key}" is {value!r}, but it must be a list of texts')
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, str]:
+    value = raw.get(key) or {}
+    if isinstance(value, Mapping) and all(isinstance(item, str | int | float) for item in value.values()):
+        return {name: str(item) for name, item in value.items()}
+    raise Unusable(f'its "{key}" is {value!r}, but it must be an object of texts')
+
+
+def _seconds(raw: Mapping[str, Any], key: str) -> float | None:
+    value = raw.get(key)
+    if value is None:
+        return None
+    if not _is_number(value) or value <= 0:
+        raise Unusable(f'its "{key}" is {value!r}, but it must be a number of seconds above 0')
+    return value / 1000 if value >= _SURELY_MILLISECONDS else float(value)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fill(text: str, where: str, environ: Mapping[str, str]) -> str:
+    """`${VAR}`, `${VAR:-default}` and VS Code's `${env:VAR}` filled in."""
+    if found := _HOST_VARIABLE.search(text):
+        raise Unusable(f'its "{where}" uses {found[0]}, which only VS Code can fill in; write the value')
+
+    def value(match: re.Match[str]) -> str:
+        filled = environ.get(match["name"]) or match["default"]
+        if filled is None:
+            variable = match["name"]
+            raise Unusable(
+                f'its "{where}" needs the environment variable {variable}, which is not set; '
+                f"set it (export {variable}=…) or give a default: ${{{variable}:-…}}"
+            )
+        return filled
+
+    return _VARIABLE.sub(value, text)
+
+
+def _is_this_registry(entry: Entry) -> bool:
+    program = Path(entry.command).name.removesuffix(".exe")
+    ours = program in ("pygent", "pygent-factory") and entry.args[:1] in (("serve",), ("up",))
+    module = entry.args[:2] == ("-m", "pygent_registry")
+    return (ours and len(entry.args) == entry.args.count("serve")) or program == "pygent-registry" or module

@@ -1,0 +1,77 @@
+"""One server behind the registry: its entry, and a link in each protocol era that hosts have asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pygent_registry.catalogue import Listing
+from pygent_registry.config import Entry
+from pygent_registry.link import Link, Mode
+from pygent_shared.errors import ServerUnavailable
+
+
+@dataclass(kw_only=True)
+class Downstream:
+    """A server that speaks both eras may offer different tools in each, so a host is given a link of its own
+    era where the server has one, and is bridged where it has not. Our own servers are alike in both.
+    """
+
+    entry: Entry
+    new_link: Callable[[Mode], Link]
+    links: dict[Mode, Link] = field(default_factory=dict)
+    _primary: Link | None = None
+    _one_era: bool = False
+    _opening: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def primary(self) -> Link:
+        """The link that was started first: its state is the server's."""
+        assert self._primary is not None, "start() comes first"
+        return self._primary
+
+    def start(self, tasks: TaskGroup, mode: Mode) -> None:
+        """Start the first link; `legacy` where it is known that only such hosts will come."""
+        self._primary = self._open(tasks, "auto" if self.entry.kind == "in-process" else mode)
+
+    async def link(self, tasks: TaskGroup, *, modern: bool) -> Link:
+        """The best link for a host of that era: of the same era where the server has it.
+
+        Raises:
+            ServerUnavailable: the server is down.
+        """
+        await self.primary.client()
+        if self.primary.modern == modern or self._one_era or self.entry.kind == "in-process":
+            return self.primary
+        async with self._opening:
+            if self._one_era:
+                return self.primary
+            mode: Mode = "auto" if modern else "legacy"
+            other = self.links.get(mode) or self._open(tasks, mode)
+            try:
+                await other.client()
+            except ServerUnavailable:
+                # The server is up in one era and refuses the other: bridge from now on.
+                return self._only_one(other)
+            return other if other.modern == modern else self._only_one(other)
+
+    def listing(self, *, modern: bool) -> Listing | None:
+        """What it offers to a host of that era, as last listed; None before the first list."""
+        for link in self.links.values():
+            if link.listing is not None and link.state == "ready" and link.modern == modern:
+                return link.listing
+        return self.primary.listing if self.primary.state == "ready" else None
+
+    def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
+        link = self.links[mode] = self.new_link(mode)
+        tasks.start_soon(link.run)
+        return link
+
+    def _only_one(self, other: Link) -> Link:
+        self._one_era = True
+        self.links = {mode: link for mode, link in self.links.items() if link is not other}
+        other.stop()
+        return self.primary

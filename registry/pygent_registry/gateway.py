@@ -1,0 +1,348 @@
+"""The front: one MCP server, in both protocol eras, over everything a registry holds.
+
+Thin: it finds the owner of a name in the catalogue, rewrites the name, and passes the request on through the
+bridge. Results come back as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import mcp.types as t
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
+from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
+
+from pygent_registry.bridge import Bridge, is_modern
+from pygent_registry.catalogue import Catalogue, Target
+from pygent_registry.link import Link, Params
+from pygent_registry.registry import Registry
+from pygent_shared.errors import PygentError, UnknownName
+
+log = logging.getLogger(__name__)
+
+STATUS_URI = "pygent://servers"
+INSTRUCTIONS = (
+    "Tools are named server__tool. A server that is down is named in its tools' errors; the others go on. "
+    f"Read the resource {STATUS_URI} for the state of every server."
+)
+# `_meta` keys that belong to one hop: the next hop writes its own.
+HOP_KEYS = {
+    t.PROTOCOL_VERSION_META_KEY,
+    t.CLIENT_INFO_META_KEY,
+    t.CLIENT_CAPABILITIES_META_KEY,
+    "progressToken",
+}
+
+Context = ServerRequestContext[Any, Any]
+
+
+class Gateway(Server[Any]):
+    """One endpoint over a registry.
+
+    Args:
+        registry: what it serves.
+        only: show this one server, its names without a prefix.
+        owner: whether the registry lives and ends with this endpoint (entered once a connection over stdio
+            and in memory, once an application over HTTP). False where something else runs the registry.
+    """
+
+    def __init__(self, registry: Registry, *, only: str | None = None, owner: bool = True) -> None:
+        self._registry = registry
+        self._only = only
+        self._owner = owner
+        self._bridge = Bridge(lambda: registry.tasks)
+        self._bus = InMemorySubscriptionBus()
+        self._legacy_hosts: dict[int, Any] = {}
+        super().__init__(
+            f"pygent-{only}" if only else "pygent",
+            version=version("pygent-factory"),
+            instructions=INSTRUCTIONS,
+            lifespan=lambda _: self._life(),
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
+            on_subscribe_resource=self._subscribe,
+            on_unsubscribe_resource=self._unsubscribe,
+            on_completion=self._complete,
+            on_subscriptions_listen=ListenHandler(self._bus),
+        )
+        self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
+        self.middleware.append(self._first_message)
+
+    @asynccontextmanager
+    async def _life(self) -> AsyncIterator[None]:
+        if not self._owner:
+            self._join()
+            yield
+            self._leave()
+            return
+        async with self._registry.running():
+            self._join()
+            yield
+            self._leave()
+
+    def _join(self) -> None:
+        self._registry.list_changed.append(self._tell_list_changed)
+        self._registry.notified.append(self._tell)
+        self._registry.ask = self._bridge.asked
+
+    def _leave(self) -> None:
+        self._registry.list_changed.remove(self._tell_list_changed)
+        self._registry.notified.remove(self._tell)
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *args: Any, **options: Any
+    ) -> Any:
+        """The SDK's, with list_changed declared to 2025-era hosts: they are sent it."""
+        every = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(notification_options or every, *args, **options)
+
+    async def _first_message(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Servers start with the first message that needs them; a mere probe of what this is starts none."""
+        modern = is_modern(ctx.protocol_version)
+        if ctx.method != "server/discover":
+            self._registry.start("auto" if modern else "legacy")
+        if ctx.method == "notifications/initialized" and not modern:
+            connection = ctx.session._connection
+            self._legacy_hosts[id(connection)] = ctx.session
+            connection.exit_stack.callback(self._legacy_hosts.pop, id(connection), None)
+        return await call_next(ctx)
+
+    # Lists.
+
+    def _catalogue(self, context: Context) -> Catalogue:
+        return self._registry.catalogue(modern=is_modern(context.protocol_version), only=self._only)
+
+    async def _settled(self, context: Context) -> Catalogue:
+        await self._registry.settled()
+        return self._catalogue(context)
+
+    async def _list_tools(self, context: Context, params: object) -> Any:
+        return _listed("tools", (await self._settled(context)).tools)
+
+    async def _list_prompts(self, context: Context, params: object) -> Any:
+        return _listed("prompts", (await self._settled(context)).prompts)
+
+    async def _list_resources(self, context: Context, params: object) -> Any:
+        resources = dict((await self._settled(context)).resources)
+        if not self._only:
+            resources[STATUS_URI] = _STATUS
+        return _listed("resources", resources)
+
+    async def _list_templates(self, context: Context, params: object) -> Any:
+        return _listed("resourceTemplates", (await self._settled(context)).templates)
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """For the SDK's check of Mcp-Param-* headers, which exist in the 2026 era only."""
+        tool = self._registry.catalogue(modern=True, only=self._only).tools.get(name)
+        return tool["inputSchema"] if tool else None
+
+    # Requests with an owner.
+
+    async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> Any:
+        try:
+            target = await self._target(context, "tool", params.name)
+            link = await self._link(context, target.server)
+            return await self._pass_on(link, context, name=target.name)
+        except PygentError as error:
+            # A result, not a protocol error: the model reads it and can mend it.
+            return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
+
+    async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
+        with _as_protocol_error():
+            target = await self._target(context, "prompt", params.name)
+            return await self._pass_on(await self._link(context, target.server), context, name=target.name)
+
+    async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
+        uri = str(params.uri)
+        if uri == STATUS_URI and not self._only:
+            return self._status()
+        with _as_protocol_error({"uri": uri}):
+            link = await self._link(context, await self._owner_of(context, uri))
+            return _cacheable(await self._pass_on(link, context))
+
+    async def _subscribe(self, context: Context, params: Any) -> Any:
+        return await self._subscription(context, str(params.uri))
+
+    async def _unsubscribe(self, context: Context, params: Any) -> Any:
+        return await self._subscription(context, str(params.uri))
+
+    async def _subscription(self, context: Context, uri: str) -> dict[str, Any]:
+        with _as_protocol_error({"uri": uri}):
+            link = await self._link(context, await self._owner_of(context, uri))
+            return await link.request(context.method, _params(context))
+
+    async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
+        with _as_protocol_error():
+            passed = _params(context)
+            if isinstance(params.ref, t.PromptReference):
+                target = await self._target(context, "prompt", params.ref.name)
+                server, passed["ref"] = target.server, {**passed["ref"], "name": target.name}
+            else:
+                owners = (await self._settled(context)).template_owners
+                if (template := params.ref.uri) not in owners:
+                    raise UnknownName("resource template", template, owners)
+                server = owners[template]
+            link = await self._link(context, server)
+            return _complete_result(await self._bridge.pass_on(link, context.method, context, passed))
+
+    async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
+        for downstream in self._registry.downstreams.values():
+            for link in downstream.links.values():
+                if not link.modern and link.capabilities and link.capabilities.logging:
+                    await link.request("logging/setLevel", _params(context))
+        return {}
+
+    async def _pass_on(self, link: Link, context: Context, **renamed: str) -> dict[str, Any]:
+        params = {**_params(context), **renamed}
+        return _complete_result(await self._bridge.pass_on(link, context.method, context, params))
+
+    async def _link(self, context: Context, server: str) -> Link:
+        return await self._registry.link(server, modern=is_modern(context.protocol_version))
+
+    async def _target(self, context: Context, kind: str, name: str) -> Target:
+        """Whose a shown name is; a name not there yet may be of a server that is still starting."""
+        catalogue = self._catalogue(context)
+        targets = catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
+        if name not in targets:
+            catalogue = await self._settled(context)
+            targets = catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
+        if name in targets:
+            return targets[name]
+        if server := self._down(name):
+            await self._link(context, server)  # raises what is wrong with it, or it came back just now
+            raise UnknownName(kind, name, self._names(context, kind))
+        raise UnknownName(kind, name, targets, "List what there is: pygent list")
+
+    def _names(self, context: Context, kind: str) -> Mapping[str, Target]:
+        catalogue = self._catalogue(context)
+        return catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
+
+    def _down(self, name: str) -> str | None:
+        """The server that is not up and whose prefix a name begins with."""
+        for server, item in self._registry.downstreams.items():
+            prefix = "" if self._only else item.entry.shown_prefix
+            if item.primary.state != "ready" and name.startswith(f"{prefix}__" if prefix else ""):
+                return server
+        return None
+
+    async def _owner_of(self, context: Context, uri: str) -> str:
+        catalogue = await self._settled(context)
+        if owner := catalogue.resource_owners.get(uri):
+            return owner
+        for template, owner in catalogue.template_owners.items():
+            if _matches(template, uri):
+                return owner
+        raise UnknownName("resource", uri, catalogue.resource_owners)
+
+    def _status(self) -> Any:
+        text = json.dumps(self._registry.report(), indent=2)
+        contents = [{"uri": STATUS_URI, "mimeType": "application/json", "text": text}]
+        return _cacheable({"contents": contents})
+
+    # What servers say by themselves.
+
+    async def _tell_list_changed(self, kind: str) -> None:
+        await self._bus.publish(_CHANGES[kind]())
+        for session in list(self._legacy_hosts.values()):
+            send = {
+                "tools": session.send_tool_list_changed,
+                "prompts": session.send_prompt_list_changed,
+            }.get(kind, session.send_resource_list_changed)
+            await send()
+
+    async def _tell(self, link: Link, message: Any) -> None:
+        if isinstance(message, t.ResourceUpdatedNotification):
+            await self._bus.publish(ResourceUpdated(uri=str(message.params.uri)))
+            for session in list(self._legacy_hosts.values()):
+                await session.send_resource_updated(str(message.params.uri))
+        elif isinstance(message, t.LoggingMessageNotification) and link.calls:
+            context = link.calls[-1].context
+            await context.session.send_log_message(
+                message.params.level,
+                message.params.data,
+                message.params.logger,
+                related_request_id=context.request_id,
+            )
+
+
+_CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | ResourcesListChanged]] = {
+    "tools": ToolsListChanged,
+    "prompts": PromptsListChanged,
+    "resources": ResourcesListChanged,
+}
+_STATUS = {
+    "uri": STATUS_URI,
+    "name": "servers",
+    "description": "The state of every server behind this endpoint: up or not, why not, how many tools.",
+    "mimeType": "application/json",
+}
+
+
+class _as_protocol_error:
+    """What we raise on purpose becomes the protocol's error, where there is no tool result to say it in."""
+
+    def __init__(self, data: dict[str, Any] | None = None) -> None:
+        self._data = data
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, UnknownName):
+            raise MCPError(t.INVALID_PARAMS, str(error), self._data) from error
+        if isinstance(error, PygentError):
+            raise MCPError(t.INTERNAL_ERROR, str(error), self._data) from error
+
+
+def _params(context: Context) -> Params:
+    """A request's params as they came, without what belongs to the hop they came over."""
+    params = dict(context.params or {})
+    meta = {key: value for key, value in (params.pop("_meta", None) or {}).items() if key not in HOP_KEYS}
+    return {**params, "_meta": meta} if meta else params
+
+
+def _complete_result(result: dict[str, Any]) -> dict[str, Any]:
+    """A raw result with what the 2026 wire requires; the SDK takes it off again for older hosts."""
+    whole = {"resultType": "complete", **result}
+    meta = whole.get("_meta")
+    if isinstance(meta, dict) and t.SERVER_INFO_META_KEY in meta:
+        whole["_meta"] = {key: value for key, value in meta.items() if key != t.SERVER_INFO_META_KEY}
+    return whole
+
+
+def _cacheable(result: dict[str, Any]) -> dict[str, Any]:
+    if result.get("resultType") == "input_required":
+        return result
+    return {"ttlMs": 0, "cacheScope": "private", **_complete_result(result)}
+
+
+def _listed(key: str, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    return _cacheable({key: list(definitions.values())})
+
+
+def _matches(template: str, uri: str) -> bool:
+    try:
+        return UriTemplate.parse(template).match(uri) is not None
+    except (InvalidUriTemplate, ValueError):
+        return False

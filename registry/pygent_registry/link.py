@@ -1,0 +1,423 @@
+"""One supervised connection to one server: a task owns it, restarts it, and nothing escapes that task.
+
+Requests travel raw: a message is parsed once by the SDK's dispatcher and passed on as it is, so fields we do
+not know survive. Three private parts of the SDK are used for that, all in `Link.request` and `_stamp_for`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anyio
+import mcp.types as t
+from mcp import Client, MCPError
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.server.subscriptions import PromptsListChanged, ToolsListChanged
+from mcp.shared.inbound import x_mcp_header_map
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+
+from pygent_registry import health
+from pygent_registry.catalogue import Definition, Listing
+from pygent_registry.config import Entry
+from pygent_registry.process import Output
+from pygent_shared.errors import PygentError, ServerUnavailable
+from pygent_shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "legacy"]
+Params = dict[str, Any]
+Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+
+# How long a call waits for a server that is coming back before it is told that it is down.
+RETURN_PATIENCE = 2.0
+MOST_PAGES = 100
+
+_LISTS = {
+    "tools": "tools/list",
+    "prompts": "prompts/list",
+    "resources": "resources/list",
+    "resourceTemplates": "resources/templates/list",
+}
+
+
+@dataclass(kw_only=True)
+class Events:
+    """What a link tells the registry. Each is called on the event loop, and must not block."""
+
+    changed: Callable[[], None]
+    """The link's state or listing changed."""
+    list_changed: Callable[[str], Awaitable[None]]
+    """The server says that its "tools", "prompts" or "resources" changed; its listing is new already."""
+    notified: Callable[[Any], Awaitable[None]]
+    """Any other notification (log message, resource updated)."""
+    asked: Callable[[str, Any], Awaitable[Any]]
+    """A legacy server asks for sampling, elicitation or roots: (method, params) -> result or ErrorData."""
+
+
+@dataclass(kw_only=True)
+class Link:
+    """A connection to `entry`'s server in one mode, kept up by `run`."""
+
+    entry: Entry
+    settings: Settings
+    mode: Mode
+    connect: Callable[[Output], Any]
+    """Gives the SDK's `Client` what it talks through."""
+    events: Events
+    state: health.State = "idle"
+    why: str = ""
+    """Why it is not ready, in a clause."""
+    starts: int = 0
+    output: Output = field(default_factory=Output)
+    listing: Listing | None = None
+    calls: list[Any] = field(default_factory=list)
+    """Requests of hosts in flight, newest last: a legacy server's question belongs to one of these."""
+    _client: Client | None = None
+    _complained: str = ""
+    _news: anyio.Event = field(default_factory=anyio.Event)
+    _stop: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def modern(self) -> bool:
+        """Whether the server was found to speak the 2026 era."""
+        return self._client is not None and self._client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is up, or has failed at least once."""
+        return self.starts > 1 or self.state in ("ready", "waiting", "stopped")
+
+    @property
+    def capabilities(self) -> t.ServerCapabilities | None:
+        return self._client.server_capabilities if self._client else None
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Own the connection until `stop`: start it, hold it, start it again when it ends."""
+        delay = health.FIRST_DELAY
+        self._move("start")
+        while not self._stop.is_set():
+            began = anyio.current_time()
+            ready_at = await self._live()
+            if self._stop.is_set():
+                break
+            ended = anyio.current_time()
+            self._move("failed" if self.state == "starting" else "lost")
+            self._complain()
+            with anyio.move_on_after(delay):
+                await self._stop.wait()
+            if self._stop.is_set():
+                break
+            delay = health.next_delay(delay, ended - ready_at if ready_at else 0.0)
+            self._move("retry")
+            log.debug("%s: started again after %.1f s", self.entry.name, ended - began)
+        self._move("stop")
+
+    async def request(
+        self,
+        method: str,
+        params: Params,
+        *,
+        progress: Progress | None = None,
+        capabilities: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the raw result.
+
+        Args:
+            method: as on the wire.
+            params: as on the wire, without the SDK's own `_meta` keys.
+            progress: gets the server's progress; each report also extends the time limit.
+            capabilities: the host's, for a modern server.
+
+        Raises:
+            MCPError: the server's own error, unchanged.
+            ServerUnavailable: it is down, went down meanwhile, or did not answer in time.
+        """
+        client = await self.client()
+        limit = self.entry.timeout or self.settings.call_timeout
+        with anyio.move_on_after(limit) as scope:
+            try:
+                return await _send(client, method, params, _extending(scope, limit, progress), capabilities)
+            except MCPError as error:
+                if error.error.code != t.CONNECTION_CLOSED:
+                    raise
+                self.output.ended.set()
+                await self._last_words()
+                raise self._unavailable(f"went away during {method}") from error
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
+                self.output.ended.set()
+                raise self._unavailable(f"went away during {method}") from error
+        raise ServerUnavailable(
+            self.entry.name,
+            f"gave no answer to {method} and no progress for {limit:g} s",
+            f'Allow it more: "timeout" in its entry, or export PYGENT_CALL_TIMEOUT={limit * 4:g}',
+        )
+
+    async def client(self) -> Client:
+        """The live client, waiting for a first start as long as that may take, for a restart briefly.
+
+        Raises:
+            ServerUnavailable: there is none.
+        """
+        patience = self._start_limit() if self.starts <= 1 else RETURN_PATIENCE
+        with anyio.move_on_after(patience):
+            while self._client is None and self.state not in ("stopped",):
+                if self.state == "waiting":
+                    with anyio.move_on_after(RETURN_PATIENCE):
+                        await self._news.wait()
+                    if self.state == "waiting":
+                        break
+                else:
+                    await self._news.wait()
+        if self._client is None:
+            raise self._unavailable(self.why or "is still starting")
+        return self._client
+
+    def _start_limit(self) -> float:
+        return self.entry.start_timeout or self.settings.start_timeout
+
+    def _unavailable(self, why: str) -> ServerUnavailable:
+        words = self.output.last_words()
+        return ServerUnavailable(self.entry.name, f"{why}; {words}" if words and words not in why else why)
+
+    def _complain(self) -> None:
+        """Once for each reason: a server that keeps failing alike says so once."""
+        level = logging.DEBUG if self.why == self._complained else logging.WARNING
+        log.log(level, 'Server "%s" %s. Check it: pygent doctor', self.entry.name, self.why)
+        self._complained = self.why
+
+    def _move(self, event: health.Event) -> None:
+        self.state = health.after(self.state, event)
+        if event in ("start", "retry"):
+            self.starts += 1
+        news, self._news = self._news, anyio.Event()
+        news.set()
+        self.events.changed()
+
+    async def _live(self) -> float | None:
+        """One life of the connection. Returns when it became ready, or None; `why` says how it ended."""
+        self.output, ready_at = Output(), None
+        timed_out = False
+
+        async def give_up(scope: anyio.CancelScope) -> None:
+            nonlocal timed_out
+            await anyio.sleep(self._start_limit())
+            if self._client is None:
+                timed_out = True
+                scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as life:
+                life.start_soon(give_up, life.cancel_scope)
+                life.start_soon(self._cancel_on_stop, life.cancel_scope)
+                async with self._connected() as client:
+                    self.listing = await self._list(client)
+                    self._client, ready_at, self.why = client, anyio.current_time(), ""
+                    self._move("up")
+                    life.start_soon(self._listen, client)
+                    await self.output.ended.wait()
+                life.cancel_scope.cancel()
+        except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
+            self.why = self._explain(errors)
+        except* (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
+            self.why = "closed the connection"
+        finally:
+            self._client = None
+        if timed_out:
+            self.why = f"did not answer initialize within {self._start_limit():g} s"
+        elif ready_at and not self.why:
+            self.why = "went away"
+        words = self.output.last_words()
+        self.why = f"{self.why}; {words}" if words else self.why
+        return ready_at
+
+    def _explain(self, errors: BaseExceptionGroup[BaseException]) -> str:
+        error = _first(errors)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            return f'cannot be started: there is no program "{error.filename}" here; install it'
+        if isinstance(error, MCPError) and error.error.code == t.CONNECTION_CLOSED:
+            return "ended before it answered initialize" if self._client is None else "went away"
+        return f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
+
+    async def _cancel_on_stop(self, scope: anyio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.cancel()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Client]:
+        async with Client(
+            self.connect(self.output),
+            mode=self.mode,
+            cache=None,
+            client_info=t.Implementation(name="pygent", version=""),
+            sampling_callback=self._asker("sampling/createMessage"),
+            sampling_capabilities=t.SamplingCapability(tools=t.SamplingToolsCapability()),
+            elicitation_callback=self._asker("elicitation/create"),
+            list_roots_callback=self._roots,
+            message_handler=self._notified,
+        ) as client:
+            yield client
+
+    async def _last_words(self) -> None:
+        """Give a dying child a moment to be reaped, so that the error can say how it ended."""
+        with anyio.move_on_after(0.3):
+            while self.output.pid is not None and self.output.status is None:
+                await anyio.sleep(0.01)
+
+    # What it offers.
+
+    async def _list(self, client: Client) -> Listing:
+        found = {
+            key: await self._all(client, key) for key in _LISTS if _offers(client.server_capabilities, key)
+        }
+        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            # Raw listings pass the SDK's session by, so its map of Mcp-Param-* headers is filled here.
+            client.session._x_mcp_header_maps = {
+                tool["name"]: x_mcp_header_map(tool.get("inputSchema") or {})
+                for tool in found.get("tools", [])
+            }
+        return Listing(
+            server=self.entry.name,
+            prefix=self.entry.shown_prefix,
+            tools=tuple(found.get("tools", ())),
+            prompts=tuple(found.get("prompts", ())),
+            resources=tuple(found.get("resources", ())),
+            templates=tuple(found.get("resourceTemplates", ())),
+        )
+
+    async def _all(self, client: Client, key: str) -> list[Definition]:
+        items: list[Definition] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            try:
+                page = await _send(client, _LISTS[key], {"cursor": cursor} if cursor else {}, None, None)
+            except MCPError as error:
+                if error.error.code == t.METHOD_NOT_FOUND:
+                    break
+                raise
+            items += page.get(key, [])
+            if not (cursor := page.get("nextCursor")):
+                break
+        return items
+
+    async def _refresh(self, client: Client, kind: str) -> None:
+        try:
+            self.listing = await self._list(client)
+        except MCPError as error:
+            log.warning('Server "%s" could not list its %s again: %s', self.entry.name, kind, error)
+            return
+        self.events.changed()
+        await self.events.list_changed(kind)
+
+    # What it says.
+
+    async def _listen(self, client: Client) -> None:
+        """Change notices of a modern server; a legacy one sends them by itself."""
+        offers = client.server_capabilities
+        tools = bool(offers.tools and offers.tools.list_changed)
+        prompts = bool(offers.prompts and offers.prompts.list_changed)
+        resources = bool(offers.resources and offers.resources.list_changed)
+        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools or prompts or resources):
+            return
+        while self._client is client:
+            try:
+                async with client.listen(
+                    tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
+                ) as events:
+                    async for event in events:
+                        await self._refresh(client, _kind_of(event))
+            except ListenNotSupportedError:
+                return
+            except (MCPError, SubscriptionLost, TimeoutError) as error:
+                log.info("%s: the stream of change notices ended: %s", self.entry.name, error)
+            await anyio.sleep(1)
+
+    async def _notified(self, message: Any) -> None:
+        kind = _kind_of_notice(message)
+        if isinstance(message, anyio.ClosedResourceError | anyio.BrokenResourceError):
+            self.output.ended.set()
+        elif kind is None:
+            await self.events.notified(message)
+        elif self._client is not None and not self.modern:
+            await self._refresh(self._client, kind)
+
+    def _asker(self, method: str) -> Any:
+        async def asked(context: object, params: Any) -> Any:
+            return await self.events.asked(method, params)
+
+        return asked
+
+    async def _roots(self, context: object) -> Any:
+        return await self.events.asked("roots/list", None)
+
+
+async def _send(
+    client: Client,
+    method: str,
+    params: Params,
+    progress: Progress | None,
+    capabilities: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """One raw request through the SDK's session: its stamp for the era, its dispatcher, our params."""
+    session = client.session
+    data: dict[str, Any] = {"method": method, "params": {**params}}
+    if meta := params.get("_meta"):
+        data["params"]["_meta"] = {**meta}
+    options: Any = {} if progress is None else {"on_progress": progress}
+    session._stamp(data, options)
+    if capabilities is not None and client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        data["params"]["_meta"][t.CLIENT_CAPABILITIES_META_KEY] = capabilities
+    return await session._dispatcher.send_raw_request(method, data["params"], options)
+
+
+def _kind_of_notice(message: object) -> str | None:
+    match message:
+        case t.ToolListChangedNotification():
+            return "tools"
+        case t.PromptListChangedNotification():
+            return "prompts"
+        case t.ResourceListChangedNotification():
+            return "resources"
+        case _:
+            return None
+
+
+def _kind_of(event: object) -> str:
+    match event:
+        case ToolsListChanged():
+            return "tools"
+        case PromptsListChanged():
+            return "prompts"
+        case _:
+            return "resources"
+
+
+def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None) -> Progress:
+    """Progress that also pushes the time limit on: whoever reports is not stuck."""
+
+    async def report(done: float, total: float | None, message: str | None) -> None:
+        scope.deadline = anyio.current_time() + limit
+        if progress is not None:
+            await progress(done, total, message)
+
+    return report
+
+
+def _offers(capabilities: t.ServerCapabilities, key: str) -> bool:
+    offered = {"tools": capabilities.tools, "prompts": capabilities.prompts}.get(key, capabilities.resources)
+    return offered is not None
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,265 @@
+"""Server processes: started in a group of their own, ended as a group, and never left behind.
+
+A child may ignore the end of its stdin and SIGTERM, may hide behind `sh -c` or `npx`, and this process may
+be killed without warning. So each child leads its own process group, which is killed whole; and a tiny shell
+(the reaper) holds a pipe from this process and kills what is left when the pipe breaks, for whatever reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.client.stdio import get_default_environment
+from mcp.shared.message import SessionMessage
+from mcp.types import jsonrpc_message_adapter
+
+log = logging.getLogger(__name__)
+
+FAMILY = "PYGENT_FAMILY"
+"""In every child's environment: a random word that names the registry process it belongs to."""
+
+EOF_GRACE_SECONDS = 1.0
+TERM_GRACE_SECONDS = 1.0
+KEPT_STDERR_LINES = 200
+
+# Reads "+ GROUP" and "- GROUP"; at the end of input kills the groups that are left, then, where there is a
+# /proc, every process that carries the family's word (one that left its group, or was being started).
+_REAPER = r"""
+trap '' INT TERM HUP
+groups=' '
+while read -r sign group; do
+    case $sign in
+        +) groups="$groups$group " ;;
+        -) case $groups in *" $group "*) groups="${groups%%" $group "*} ${groups#*" $group "}" ;; esac ;;
+    esac
+done
+for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
+for file in $(grep -lsF "$1" /proc/[0-9]*/environ 2>/dev/null); do
+    pid=${file#/proc/}
+    kill -9 "${pid%/environ}" 2>/dev/null
+done
+exit 0
+"""
+
+
+class Reaper:
+    """The shell that kills what this process leaves behind. Started with the first child, a megabyte big."""
+
+    def __init__(self) -> None:
+        self.family = f"{FAMILY}={secrets.token_hex(16)}"
+        self._shell: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the shell, unless it runs. Does nothing where there is no POSIX shell."""
+        if self._shell is None and os.name == "posix":
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _REAPER, "pygent-reaper", self.family],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def watch(self, group: int) -> None:
+        """Kill this process group when this process ends."""
+        self._tell("+", group)
+
+    def forget(self, group: int) -> None:
+        """This process group is gone."""
+        self._tell("-", group)
+
+    def close(self) -> None:
+        """Kill what is left now, and end the shell."""
+        if self._shell is not None and self._shell.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._shell.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._shell.wait(timeout=5)
+            self._shell = None
+
+    def _tell(self, sign: str, group: int) -> None:
+        if self._shell is not None and self._shell.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._shell.stdin.write(f"{sign} {group}\n".encode())
+                self._shell.stdin.flush()
+
+
+@dataclass
+class Output:
+    """What a child said besides the protocol, and how it ended."""
+
+    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
+    rubbish: int = 0
+    """Lines on stdout that were no JSON-RPC message."""
+    last_rubbish: str = ""
+    pid: int | None = None
+    status: int | None = None
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    """Set when the connection is of no more use."""
+
+    def last_words(self) -> str:
+        """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
+        words = []
+        if self.status is not None:
+            words.append(_ended(self.status))
+        if line := next((line for line in reversed(self.stderr) if line.strip()), ""):
+            words.append(f'its last line on stderr was "{line.strip()[:300]}"')
+        if self.rubbish:
+            words.append(
+                f'it wrote {self.rubbish} lines to stdout that are no MCP, such as "{self.last_rubbish}"'
+            )
+        return "; ".join(words)
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        return f"it was killed by {signal.Signals(-status).name}"
+    return f"it exited with status {status}"
+
+
+Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+
+
+@asynccontextmanager
+async def child(
+    command: str,
+    args: tuple[str, ...],
+    *,
+    env: Mapping[str, str],
+    cwd: str | None,
+    output: Output,
+    reaper: Reaper,
+) -> AsyncIterator[Streams]:
+    """Run a stdio server and yield the message streams of an MCP transport.
+
+    The child sees the few variables a host passes on (`PATH`, `HOME`, …) and `env`, nothing else of ours.
+
+    Raises:
+        OSError: the command cannot be run.
+    """
+    reaper.start()
+    name, _, word = reaper.family.partition("=")
+    process = await anyio.open_process(
+        [command, *args],
+        env={**get_default_environment(), **env, name: word},
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    output.pid = process.pid
+    reaper.watch(process.pid)
+    to_session, from_child = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    to_child, from_session = anyio.create_memory_object_stream[SessionMessage](0)
+    try:
+        async with anyio.create_task_group() as pumps:
+            pumps.start_soon(_read_messages, process, to_session, output)
+            pumps.start_soon(_write_messages, process, from_session)
+            pumps.start_soon(_keep_stderr, process, output)
+            yield from_child, to_child
+            pumps.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process)
+            output.status = process.returncode
+            reaper.forget(process.pid)
+            for stream in (to_session, from_child, to_child, from_session):
+                stream.close()
+
+
+async def _read_messages(
+    process: Process, to_session: MemoryObjectSendStream[SessionMessage | Exception], output: Output
+) -> None:
+    """Pass on every line that is a message; count the others, which must not harm anybody."""
+    assert process.stdout is not None
+    async with to_session:
+        async for line in _lines(process.stdout):
+            try:
+                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                output.rubbish += 1
+                output.last_rubbish = line[:80].decode("utf-8", "replace").strip()
+                continue
+            try:
+                await to_session.send(SessionMessage(message))
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return
+        # The end of its output is the end of the server; its status says how it went.
+        with anyio.move_on_after(0.5):
+            await _exited(process)
+        output.status = process.returncode
+        output.ended.set()
+
+
+async def _write_messages(process: Process, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    assert process.stdin is not None
+    async with from_session:
+        async for outgoing in from_session:
+            text = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
+            try:
+                await process.stdin.send(text.encode() + b"\n")
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                return
+
+
+async def _keep_stderr(process: Process, output: Output) -> None:
+    assert process.stderr is not None
+    async for line in _lines(process.stderr):
+        output.stderr.append(line.decode("utf-8", "replace"))
+
+
+async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
+    """The lines of a pipe that are not blank, without their ends, until it closes."""
+    parts: list[bytes] = []
+    with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        while True:
+            *ended, tail = (await stream.receive()).split(b"\n")
+            for end in ended:
+                line = b"".join((*parts, end))
+                parts.clear()
+                if line.strip():
+                    yield line
+            if tail:
+                parts.append(tail)
+
+
+async def _end(process: Process) -> None:
+    """Close its stdin, then SIGTERM, then SIGKILL, each to the whole group and after a bounded wait."""
+    with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        if process.stdin is not None:
+            await process.stdin.aclose()
+    for grace, warrant in ((EOF_GRACE_SECONDS, signal.SIGTERM), (TERM_GRACE_SECONDS, signal.SIGKILL)):
+        with anyio.move_on_after(grace):
+            await _exited(process)
+        # Also when the leader is gone: what it started may live on in its group.
+        _signal_group(process.pid, warrant if process.returncode is None else signal.SIGKILL)
+    with anyio.move_on_after(2):
+        await _exited(process)
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                await stream.aclose()
+
+
+async def _exited(process: Process) -> None:
+    """Return once the process is dead. Not `process.wait()`, which waits for its pipes too."""
+    while process.returncode is None:
+        await anyio.sleep(0.01)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    if sys.platform == "win32":
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

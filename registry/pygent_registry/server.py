@@ -1,0 +1,22 @@
+"""The registry as a server like any other: `build_server(settings, peers)`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pygent_registry.config import load
+from pygent_registry.gateway import Gateway
+from pygent_registry.registry import Registry
+from pygent_shared.peers import Peers
+from pygent_shared.settings import Settings, find_config
+from pygent_shared.shipped import shipped
+
+
+def config_path(explicit: str | Path | None = None) -> Path:
+    """The config file in force; the suite's own, as shipped, when the user has none."""
+    return find_config(explicit) or shipped("pygent.json")
+
+
+def build_server(settings: Settings, peers: Peers | None) -> Gateway:
+    """One endpoint over every server of the config file in force."""
+    return Gateway(Registry(load(config_path(settings.config or None)), settings))
