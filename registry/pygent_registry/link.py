@@ -20,7 +20,7 @@ from mcp.server.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp.shared.inbound import x_mcp_header_map
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
-from pygent_registry import health
+from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
 from pygent_registry.process import Output
@@ -35,6 +35,8 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 # How long a call waits for a server that is coming back before it is told that it is down.
 RETURN_PATIENCE = 2.0
+UNREACHABLE = -31001
+"""A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
 MOST_PAGES = 100
 
 _LISTS = {
@@ -72,6 +74,8 @@ class Link:
     state: health.State = "idle"
     why: str = ""
     """Why it is not ready, in a clause."""
+    cure: str = ""
+    """What to type about it."""
     starts: int = 0
     output: Output = field(default_factory=Output)
     listing: Listing | None = None
@@ -147,7 +151,9 @@ class Link:
             try:
                 return await _send(client, method, params, _extending(scope, limit, progress), capabilities)
             except MCPError as error:
-                if error.error.code != t.CONNECTION_CLOSED:
+                if error.error.code == UNREACHABLE:
+                    raise self._unavailable(error.error.message) from error
+                if not _is_over(error):
                     raise
                 self.output.ended.set()
                 await self._last_words()
@@ -158,7 +164,7 @@ class Link:
         raise ServerUnavailable(
             self.entry.name,
             f"gave no answer to {method} and no progress for {limit:g} s",
-            f'Allow it more: "timeout" in its entry, or export PYGENT_CALL_TIMEOUT={limit * 4:g}',
+            f'Allow it more: "timeout": {limit * 4:g} in its entry of the config file',
         )
 
     async def client(self) -> Client:
@@ -186,12 +192,13 @@ class Link:
 
     def _unavailable(self, why: str) -> ServerUnavailable:
         words = self.output.last_words()
-        return ServerUnavailable(self.entry.name, f"{why}; {words}" if words and words not in why else why)
+        whole = f"{why}; {words}" if words and words not in why else why
+        return ServerUnavailable(self.entry.name, whole, self.cure or "Check it: pygent doctor")
 
     def _complain(self) -> None:
         """Once for each reason: a server that keeps failing alike says so once."""
         level = logging.DEBUG if self.why == self._complained else logging.WARNING
-        log.log(level, 'Server "%s" %s. Check it: pygent doctor', self.entry.name, self.why)
+        log.log(level, 'Server "%s" %s. %s', self.entry.name, self.why, self.cure)
         self._complained = self.why
 
     def _move(self, event: health.Event) -> None:
@@ -226,9 +233,13 @@ class Link:
                     await self.output.ended.wait()
                 life.cancel_scope.cancel()
         except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
-            self.why = self._explain(errors)
+            self.why = faults.why(errors)
         except* (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
             self.why = "closed the connection"
+        except* Exception as errors:
+            # Whatever it is, it costs this server only. Ours to mend, so the log gets the traceback.
+            log.exception('Server "%s" failed in a way that is not foreseen', self.entry.name)
+            self.why = faults.why(errors)
         finally:
             self._client = None
         if timed_out:
@@ -237,15 +248,8 @@ class Link:
             self.why = "went away"
         words = self.output.last_words()
         self.why = f"{self.why}; {words}" if words else self.why
+        self.cure = faults.cure(self.entry, self.why, self.output, timed_out=timed_out)
         return ready_at
-
-    def _explain(self, errors: BaseExceptionGroup[BaseException]) -> str:
-        error = _first(errors)
-        if isinstance(error, FileNotFoundError) and error.filename:
-            return f'cannot be started: there is no program "{error.filename}" here; install it'
-        if isinstance(error, MCPError) and error.error.code == t.CONNECTION_CLOSED:
-            return "ended before it answered initialize" if self._client is None else "went away"
-        return f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
 
     async def _cancel_on_stop(self, scope: anyio.CancelScope) -> None:
         await self._stop.wait()
@@ -400,6 +404,12 @@ def _kind_of(event: object) -> str:
             return "resources"
 
 
+def _is_over(error: MCPError) -> bool:
+    """Whether an error means that this connection will never answer again."""
+    # The SDK's words for an HTTP session that the server has forgotten, which a restart does.
+    return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
+
+
 def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None) -> Progress:
     """Progress that also pushes the time limit on: whoever reports is not stuck."""
 
@@ -414,10 +424,3 @@ def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None
 def _offers(capabilities: t.ServerCapabilities, key: str) -> bool:
     offered = {"tools": capabilities.tools, "prompts": capabilities.prompts}.get(key, capabilities.resources)
     return offered is not None
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

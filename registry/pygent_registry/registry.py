@@ -51,6 +51,7 @@ class Registry:
         self._news = anyio.Event()
         self._last_up = 0.0
         self._ready: set[str] = set()
+        self._listed = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
 
     @asynccontextmanager
@@ -84,6 +85,10 @@ class Registry:
         list_changed.
         """
         self.start()
+        await self._wait_for_servers()
+        self._listed = True
+
+    async def _wait_for_servers(self) -> None:
         with anyio.move_on_after(self.settings.start_timeout):
             while not all(downstream.primary.settled for downstream in self.downstreams.values()):
                 deadline = self._last_up + self.settings.list_patience if self._ready else float("inf")
@@ -164,7 +169,8 @@ class Registry:
         self._catalogues.clear()
         news, self._news = self._news, anyio.Event()
         news.set()
-        if lists_moved and self.tasks is not None:
+        # Before anybody has asked for a list there is nothing that could have changed.
+        if lists_moved and self._listed and self.tasks is not None:
             for kind in ("tools", "prompts", "resources"):
                 self.tasks.start_soon(partial(self._list_changed, kind))
 

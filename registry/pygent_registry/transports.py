@@ -12,6 +12,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from pygent_registry.config import Entry
+from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
 from pygent_shared.errors import UnknownName
 from pygent_shared.peers import Peers
@@ -73,8 +74,8 @@ class OneRequestFails(httpx2.AsyncHTTPTransport):
         try:
             return await super().handle_async_request(request)
         except httpx2.TransportError as error:
-            why = f"{type(error).__name__}: {error}".rstrip(": ")
-            body = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": why}}
+            why = f"cannot be reached at {request.url} ({str(error) or type(error).__name__})"
+            body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHABLE, "message": why}}
             return httpx2.Response(502, request=request, json=body)
 
 

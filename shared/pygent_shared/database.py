@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakSet
 
 import apsw
 import sqlite_vec
@@ -46,7 +47,7 @@ class Database:
         self.path = path
         self._migrations = migrations
         self._local = threading.local()
-        self._opened: list[apsw.Connection] = []
+        self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
         with self._mapped_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ class Database:
     def close(self) -> None:
         """Close every thread's connection. The object cannot be used afterwards."""
         with self._lock:
-            for connection in self._opened:
+            for connection in list(self._opened):
                 connection.close()
             self._opened.clear()
 
@@ -99,7 +100,7 @@ class Database:
         connection.enable_load_extension(False)
         connection.execute(_PRAGMAS)
         with self._lock:
-            self._opened.append(connection)
+            self._opened.add(connection)
         return connection
 
     def _version(self) -> int:

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from typing import TextIO
 
 from pygent_shared.settings import Settings
@@ -39,3 +40,5 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if human else JsonLines())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # Serving 2025-era hosts means using what 2026-07-28 deprecates.
+    warnings.filterwarnings("ignore", message=".*deprecated as of 2026-07-28")

@@ -6,6 +6,7 @@ is a defect, and stays in the log.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -34,10 +35,21 @@ ENTRY_POINTS = "pygent.servers"
 
 
 class SuiteServer(MCPServer[State]):
-    """`MCPServer` with two differences: see the module's rule, and misspelled arguments are refused."""
+    """`MCPServer` with these differences: see the module's rule; misspelled arguments are refused."""
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, version=version("pygent-factory"), log_level="WARNING", **options)
+
+    def add_tool(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        **options: Any,
+    ) -> None:
+        """As the SDK's, but a docstring that serves as description loses its indentation."""
+        super().add_tool(fn, name, title, description or inspect.getdoc(fn), **options)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None

@@ -1,0 +1,46 @@
+"""What went wrong with a server, in a clause, and what to type about it. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+import mcp.types as t
+from mcp import MCPError
+
+from pygent_registry.config import Entry
+from pygent_registry.process import Output
+
+
+def why(error: BaseException) -> str:
+    """What an error that ended a connection means, as a clause that follows the server's name."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case FileNotFoundError(filename=str(program)):
+            return f'cannot be started: there is no program "{program}" here'
+        case PermissionError(filename=str(program)):
+            return f'cannot be started: "{program}" may not be executed'
+        case MCPError() if error.error.code == t.CONNECTION_CLOSED:
+            return "ended before it answered initialize"
+        case MCPError() if error.error.message.startswith("cannot be reached"):
+            return error.error.message
+        case MCPError():
+            return f"refused to start: {error.error.message}"
+        case _:
+            return f"failed: {str(error) or type(error).__name__}"
+
+
+def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
+    """What a person can do about it, in one sentence."""
+    if entry.kind in ("http", "sse"):
+        return f"See that it runs and can be reached: curl -i {entry.url}"
+    if entry.kind == "in-process":
+        return "See what it needs: pygent doctor"
+    if "no program" in why:
+        return f'Install "{entry.command}", or mend "command" in its entry'
+    by_hand = f"Run it by hand to see more: {shlex.join((entry.command or 'pygent serve', *entry.args))}"
+    if output.rubbish:
+        return f"A server may print only MCP to stdout; make it log to stderr. {by_hand}"
+    if timed_out:
+        return f'If it is only slow, allow it more: "startTimeout": 120 in its entry. {by_hand}'
+    return by_hand
