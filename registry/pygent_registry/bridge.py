@@ -82,6 +82,12 @@ class Parked:
     key: str = ""
     open: Question | None = None
 
+    def close(self) -> None:
+        """End the call, if it has not ended."""
+        self.scope.cancel()
+        self.outcomes.close()
+        self.questions.close()
+
 
 class Bridge:
     """Passes requests on, whatever the two eras are."""
@@ -118,6 +124,11 @@ class Bridge:
             return await self._ask(link.calls[-1], request)
         except MCPError as error:
             return error.error
+
+    def close(self) -> None:
+        """End every parked call: nobody is left to answer."""
+        while self._parked:
+            self._parked.popitem()[1].close()
 
     async def _request(self, link: Link, method: str, params: Params, call: Call) -> dict[str, Any]:
         link.calls.append(call)
@@ -184,10 +195,11 @@ class Bridge:
         try:
             outcome = await _first_of(parked.outcomes.receive, parked.questions.receive)
         except anyio.get_cancelled_exc_class():
-            parked.scope.cancel()
+            parked.close()
             raise
         if isinstance(outcome, Question):
             return self._put_aside(parked, outcome)
+        parked.close()
         if isinstance(outcome, MCPError | PygentError):
             raise outcome
         result: dict[str, Any] = outcome
@@ -237,7 +249,7 @@ class Bridge:
     def _drop_expired(self) -> None:
         now = anyio.current_time()
         for state in [state for state, parked in self._parked.items() if parked.until < now]:
-            self._parked.pop(state).scope.cancel()
+            self._parked.pop(state).close()
 
 
 async def _first_of(*waits: Callable[[], Awaitable[Any]]) -> Any:

@@ -22,7 +22,7 @@ class Downstream:
 
     entry: Entry
     new_link: Callable[[Mode], Link]
-    links: dict[Mode, Link] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
     _primary: Link | None = None
     _one_era: bool = False
     _opening: anyio.Lock = field(default_factory=anyio.Lock)
@@ -32,6 +32,10 @@ class Downstream:
         """The link that was started first: its state is the server's."""
         assert self._primary is not None, "start() comes first"
         return self._primary
+
+    @property
+    def started(self) -> bool:
+        return self._primary is not None
 
     def start(self, tasks: TaskGroup, mode: Mode) -> None:
         """Start the first link; `legacy` where it is known that only such hosts will come."""
@@ -44,13 +48,14 @@ class Downstream:
             ServerUnavailable: the server is down.
         """
         await self.primary.client()
-        if self.primary.modern == modern or self._one_era or self.entry.kind == "in-process":
+        if self.primary.modern == modern or self._has_one_era():
             return self.primary
         async with self._opening:
-            if self._one_era:
+            other = next((link for link in self.links if link is not self._primary), None)
+            if other is None and not self._has_one_era():
+                other = self._open(tasks, "auto" if modern else "legacy")
+            if other is None:
                 return self.primary
-            mode: Mode = "auto" if modern else "legacy"
-            other = self.links.get(mode) or self._open(tasks, mode)
             try:
                 await other.client()
             except ServerUnavailable:
@@ -58,20 +63,29 @@ class Downstream:
                 return self._only_one(other)
             return other if other.modern == modern else self._only_one(other)
 
+    def _has_one_era(self) -> bool:
+        """Whether the other era need not be tried: it was, or the server chose freely and chose this one."""
+        chose_legacy = self.primary.mode == "auto" and not self.primary.modern
+        return self._one_era or self.entry.kind == "in-process" or chose_legacy or self.primary.only_modern
+
     def listing(self, *, modern: bool) -> Listing | None:
-        """What it offers to a host of that era, as last listed; None before the first list."""
-        for link in self.links.values():
-            if link.listing is not None and link.state == "ready" and link.modern == modern:
+        """What it offers to a host of that era, as last listed; None before the first list.
+
+        A server that is down for a moment keeps its place: calls to it wait, or say what is wrong.
+        """
+        for link in self.links:
+            if link.listing is not None and link.modern == modern:
                 return link.listing
-        return self.primary.listing if self.primary.state == "ready" else None
+        return self.primary.listing
 
     def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
-        link = self.links[mode] = self.new_link(mode)
+        link = self.new_link(mode)
+        self.links.append(link)
         tasks.start_soon(link.run)
         return link
 
     def _only_one(self, other: Link) -> Link:
         self._one_era = True
-        self.links = {mode: link for mode, link in self.links.items() if link is not other}
+        self.links.remove(other)
         other.stop()
         return self.primary

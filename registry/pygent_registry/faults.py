@@ -30,6 +30,13 @@ def why(error: BaseException) -> str:
             return f"failed: {str(error) or type(error).__name__}"
 
 
+def is_only_modern(error: BaseException) -> bool:
+    """Whether a server refused the 2025 era's handshake because it speaks the 2026 era only."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return isinstance(error, MCPError) and error.error.code == t.UNSUPPORTED_PROTOCOL_VERSION
+
+
 def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     """What a person can do about it, in one sentence."""
     if entry.kind in ("http", "sse"):

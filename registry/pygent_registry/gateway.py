@@ -107,6 +107,7 @@ class Gateway(Server[Any]):
         self._registry.ask = self._bridge.asked
 
     def _leave(self) -> None:
+        self._bridge.close()
         self._registry.list_changed.remove(self._tell_list_changed)
         self._registry.notified.remove(self._tell)
 
@@ -208,7 +209,7 @@ class Gateway(Server[Any]):
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
         for downstream in self._registry.downstreams.values():
-            for link in downstream.links.values():
+            for link in downstream.links:
                 if not link.modern and link.capabilities and link.capabilities.logging:
                     await link.request("logging/setLevel", _params(context))
         return {}
@@ -221,20 +222,18 @@ class Gateway(Server[Any]):
         return await self._registry.link(server, modern=is_modern(context.protocol_version))
 
     async def _target(self, context: Context, kind: str, name: str) -> Target:
-        """Whose a shown name is; a name not there yet may be of a server that is still starting."""
-        catalogue = self._catalogue(context)
-        targets = catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
+        """Whose a shown name is; a name that is not there may be of a server that is still coming up."""
+        if target := self._targets(context, kind).get(name):
+            return target
+        await self._registry.settled()
+        if name not in self._targets(context, kind) and (server := self._down(name)):
+            await self._link(context, server)  # waits for it, or raises what is wrong with it
+        targets = self._targets(context, kind)
         if name not in targets:
-            catalogue = await self._settled(context)
-            targets = catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
-        if name in targets:
-            return targets[name]
-        if server := self._down(name):
-            await self._link(context, server)  # raises what is wrong with it, or it came back just now
-            raise UnknownName(kind, name, self._names(context, kind))
-        raise UnknownName(kind, name, targets, "List what there is: pygent list")
+            raise UnknownName(kind, name, targets, "List what there is: pygent list")
+        return targets[name]
 
-    def _names(self, context: Context, kind: str) -> Mapping[str, Target]:
+    def _targets(self, context: Context, kind: str) -> Mapping[str, Target]:
         catalogue = self._catalogue(context)
         return catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
 

@@ -76,6 +76,10 @@ class Link:
     """Why it is not ready, in a clause."""
     cure: str = ""
     """What to type about it."""
+    modern: bool = False
+    """Whether this connection speaks the 2026 era, as last negotiated."""
+    only_modern: bool = False
+    """Whether the server refused the handshake of the 2025 era, and names the 2026 one."""
     starts: int = 0
     output: Output = field(default_factory=Output)
     listing: Listing | None = None
@@ -85,11 +89,6 @@ class Link:
     _complained: str = ""
     _news: anyio.Event = field(default_factory=anyio.Event)
     _stop: anyio.Event = field(default_factory=anyio.Event)
-
-    @property
-    def modern(self) -> bool:
-        """Whether the server was found to speak the 2026 era."""
-        return self._client is not None and self._client.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     @property
     def settled(self) -> bool:
@@ -155,11 +154,11 @@ class Link:
                     raise self._unavailable(error.error.message) from error
                 if not _is_over(error):
                     raise
-                self.output.ended.set()
+                self._give_up_on(client)
                 await self._last_words()
                 raise self._unavailable(f"went away during {method}") from error
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
-                self.output.ended.set()
+                self._give_up_on(client)
                 raise self._unavailable(f"went away during {method}") from error
         raise ServerUnavailable(
             self.entry.name,
@@ -186,6 +185,12 @@ class Link:
         if self._client is None:
             raise self._unavailable(self.why or "is still starting")
         return self._client
+
+    def _give_up_on(self, client: Client) -> None:
+        """No later call may be given a connection that was found dead; `run` replaces it."""
+        if self._client is client:
+            self._client = None
+            self.output.ended.set()
 
     def _start_limit(self) -> float:
         return self.entry.start_timeout or self.settings.start_timeout
@@ -226,6 +231,7 @@ class Link:
                 life.start_soon(give_up, life.cancel_scope)
                 life.start_soon(self._cancel_on_stop, life.cancel_scope)
                 async with self._connected() as client:
+                    self.modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
                     self.listing = await self._list(client)
                     self._client, ready_at, self.why = client, anyio.current_time(), ""
                     self._move("up")
@@ -234,6 +240,8 @@ class Link:
                 life.cancel_scope.cancel()
         except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
             self.why = faults.why(errors)
+            if faults.is_only_modern(errors):
+                self.only_modern, self.mode = True, "auto"
         except* (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
             self.why = "closed the connection"
         except* Exception as errors:

@@ -50,7 +50,7 @@ class Registry:
         self._started = False
         self._news = anyio.Event()
         self._last_up = 0.0
-        self._ready: set[str] = set()
+        self._known: set[str] = set()
         self._listed = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
 
@@ -62,7 +62,7 @@ class Registry:
                 self.tasks = tasks
                 yield self
                 for downstream in self.downstreams.values():
-                    for link in downstream.links.values():
+                    for link in downstream.links:
                         link.stop()
                 tasks.cancel_scope.cancel()
         finally:
@@ -91,7 +91,7 @@ class Registry:
     async def _wait_for_servers(self) -> None:
         with anyio.move_on_after(self.settings.start_timeout):
             while not all(downstream.primary.settled for downstream in self.downstreams.values()):
-                deadline = self._last_up + self.settings.list_patience if self._ready else float("inf")
+                deadline = self._last_up + self.settings.list_patience if self._known else float("inf")
                 with anyio.CancelScope(deadline=deadline) as patience:
                     await self._news.wait()
                 if patience.cancelled_caught:
@@ -158,14 +158,12 @@ class Registry:
 
     def _changed(self) -> None:
         """Some link changed: what was composed is stale, and whoever waits looks again."""
-        ready = {
-            name for name, item in self.downstreams.items() if item._primary and item.primary.state == "ready"
-        }
-        came_up = bool(ready - self._ready)
-        lists_moved = ready != self._ready
-        if came_up:
+        started = [item for item in self.downstreams.values() if item.started]
+        known = {item.entry.name for item in started if item.primary.listing is not None}
+        lists_moved = known != self._known
+        if lists_moved:
             self._last_up = anyio.current_time()
-        self._ready = ready
+        self._known = known
         self._catalogues.clear()
         news, self._news = self._news, anyio.Event()
         news.set()

@@ -1,0 +1,233 @@
+"""The MCP conformance suite passes: on the fixture server, on the registry in front of it, on each server.
+
+Every server runs in a process of its own, over HTTP, on a free port of this machine. Without the suite in
+its cache folder these tests skip and say what to type; they never reach for the network.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+
+from .conformance import REVISIONS, missing, outcome, run, scored
+
+EVERYTHING = str(Path(__file__).with_name("everything.py"))
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+NO_FIXTURE_NEEDED = {
+    "2025-11-25": (
+        "server-initialize",
+        "ping",
+        "tools-list",
+        "tools-call-simple-text",
+        "tools-call-error",
+        "server-sse-multiple-streams",
+        "resources-list",
+        "prompts-list",
+        "dns-rebinding-protection",
+        "server-session-lifecycle",
+    ),
+    "2026-07-28": (
+        "tools-list",
+        "tools-call-simple-text",
+        "tools-call-error",
+        "server-sse-multiple-streams",
+        "resources-list",
+        "sep-2164-resource-not-found",
+        "prompts-list",
+        "dns-rebinding-protection",
+        "caching",
+        "input-required-result-missing-input-response",
+        "input-required-result-unsupported-methods",
+        "input-required-result-ignore-extra-params",
+        "input-required-result-validate-input",
+        "http-header-validation",
+    ),
+}
+"""The scenarios that a server passes whatever its tools are; `COMPLETION` is for those that complete."""
+
+COMPLETION = "completion-complete"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A server in a process of its own."""
+
+    name: str
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}/mcp"
+
+    def said(self) -> str:
+        """The end of what the process wrote, for the message of a failing test."""
+        return f"--- The last of what {self.name} wrote:\n{self.log.read_text(errors='replace')[-4000:]}"
+
+    def answers(self) -> bool:
+        """Whether anything at all is answered; to a GET without a session that is a refusal."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        try:
+            connection.request("GET", "/mcp")
+            return connection.getresponse().status > 0
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def command(name: str, port: int, folder: Path) -> list[str]:
+    """How one of the servers under test is started."""
+    if name == "everything":
+        return [sys.executable, EVERYTHING, "http", str(port)]
+    over_http = [sys.executable, "-m", f"pygent_{name}", "--transport", "http", "--port", str(port)]
+    if name == "registry":
+        return [*over_http, "--config", str(registry_config(folder))]
+    return over_http
+
+
+def registry_config(folder: Path) -> Path:
+    """A config with the fixture server alone, whose names the registry hands on as they are."""
+    everything = {"command": sys.executable, "args": [EVERYTHING, "stdio"], "prefix": ""}
+    path = folder / "pygent.json"
+    path.write_text(json.dumps({"mcpServers": {"everything": everything}}))
+    return path
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(name: str, folder: Path) -> Iterator[Served]:
+    """Run a server until the end of the block; what it wrote is shown when it does not come up."""
+    served = Served(name=name, port=free_port(), log=folder / "server.log")
+    environment = {"PYGENT_AUTH": "none", "PYGENT_DATA_DIR": str(folder / "data"), "PYGENT_EMBEDDER": "none"}
+    with started(command(name, served.port, folder), environment, served.log) as process:
+        deadline = time.monotonic() + START_SECONDS
+        while not served.answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"{name} did not come up (exit code {process.poll()}).\n{served.said()}")
+            time.sleep(0.05)
+        yield served
+
+
+@contextmanager
+def started(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process that has ended when the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The server that a test names, started once for all tests of this module that name it."""
+    if why := missing():
+        pytest.skip(why)
+    with serving(request.param, tmp_path_factory.mktemp(request.param)) as served:
+        yield served
+
+
+def on(*servers: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("server", servers, indirect=True)
+
+
+in_both_revisions = pytest.mark.parametrize("revision", REVISIONS)
+
+
+def assert_passes(server: Served, revision: str, wanted: Iterable[str]) -> None:
+    if missed := run(server.url, revision).missed(wanted):
+        pytest.fail(
+            "\n".join([f"{len(missed)} scenarios of {revision} did not pass:", *missed, server.said()])
+        )
+
+
+@on("everything")
+@in_both_revisions
+def test_the_fixture_server_passes_every_scored_scenario(server: Served, revision: str) -> None:
+    assert_passes(server, revision, scored(revision))
+
+
+@on("registry")
+@in_both_revisions
+def test_the_fixture_server_behind_the_registry_passes_every_scored_scenario(
+    server: Served, revision: str
+) -> None:
+    assert_passes(server, revision, scored(revision))
+
+
+@on("memory", "rag")
+@in_both_revisions
+def test_each_server_of_ours_passes_every_scenario_that_needs_no_fixture(
+    server: Served, revision: str
+) -> None:
+    completion = [COMPLETION] if anyio.run(completes, server) else []
+    assert_passes(server, revision, [*NO_FIXTURE_NEEDED[revision], *completion])
+
+
+async def completes(server: Served) -> bool:
+    async with Client(server.url) as client:
+        return client.server_capabilities.completions is not None
+
+
+def test_a_suite_that_is_not_installed_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYGENT_CONFORMANCE_DIR", str(tmp_path))
+    assert missing() == (
+        f"The MCP conformance suite is not in {tmp_path}. "
+        "Install it: python tests/interop/conformance.py --install"
+    )
+
+
+SKIPPED = {"id": "a", "status": "SKIPPED", "description": "A thing.", "errorMessage": "No tool to try it on."}
+WIRE = {"id": "wire-schema-valid", "status": "SUCCESS", "description": "Every message fits the schema."}
+
+
+@pytest.mark.parametrize(
+    ("checks", "failures"),
+    [
+        (None, ("The suite left no result: it ended early, or has no such scenario.",)),
+        ([SKIPPED, WIRE], ("Every check was skipped.", "a: No tool to try it on.")),
+        ([WIRE | {"id": "b", "status": "FAILURE"}, WIRE], ("b: Every message fits the schema.",)),
+        ([WIRE | {"id": "c"}, WIRE], ()),
+    ],
+    ids=["no result", "all skipped", "one failed", "passed"],
+)
+def test_a_scenario_passes_only_when_a_check_of_its_own_did(
+    checks: list[dict[str, str]] | None, failures: tuple[str, ...]
+) -> None:
+    assert outcome("a-scenario", checks, required=True).failures == failures
