@@ -135,7 +135,7 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         url=_text(raw, "url", environ),
         headers={key: _fill(value, "headers", environ) for key, value in _mapping(raw, "headers").items()},
         server=_text(raw, "server", environ),
-        prefix=raw.get("prefix"),
+        prefix=_text(raw, "prefix", environ) if raw.get("prefix") is not None else None,
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
     )

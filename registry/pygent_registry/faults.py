@@ -42,7 +42,8 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     if entry.kind in ("http", "sse"):
         return f"See that it runs and can be reached: curl -i {entry.url}"
     if entry.kind == "in-process":
-        return "See what it needs: pygent doctor"
+        known = "There is no" not in why
+        return f"Run it alone to see more: pygent serve {entry.server}" if known else "Mend it in its entry"
     if "no program" in why:
         return f'Install "{entry.command}", or mend "command" in its entry'
     by_hand = f"Run it by hand to see more: {shlex.join((entry.command or 'pygent serve', *entry.args))}"

@@ -31,7 +31,7 @@ from pygent_registry.bridge import Bridge, is_modern
 from pygent_registry.catalogue import Catalogue, Target
 from pygent_registry.link import Link, Params
 from pygent_registry.registry import Registry
-from pygent_shared.errors import PygentError, UnknownName
+from pygent_shared.errors import ConnectionLost, PygentError, UnknownName
 
 log = logging.getLogger(__name__)
 
@@ -163,11 +163,25 @@ class Gateway(Server[Any]):
     async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> Any:
         try:
             target = await self._target(context, "tool", params.name)
-            link = await self._link(context, target.server)
-            return await self._pass_on(link, context, name=target.name)
+            try:
+                link = await self._link(context, target.server)
+                return await self._pass_on(link, context, name=target.name)
+            except ConnectionLost:
+                if not self._may_repeat(context, params.name, target):
+                    raise
+                link = await self._link(context, target.server)
+                return await self._pass_on(link, context, name=target.name)
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
+
+    def _may_repeat(self, context: Context, name: str, target: Target) -> bool:
+        """Whether a call that was lost may be made again: of our own servers, those that only read.
+
+        A foreign server's word on what its tools do is not enough for that.
+        """
+        hints = self._catalogue(context).tools[name].get("annotations") or {}
+        return bool(self._registry.downstreams[target.server].entry.server and hints.get("readOnlyHint"))
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():

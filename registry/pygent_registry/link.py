@@ -23,8 +23,8 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
-from pygent_registry.process import Output
-from pygent_shared.errors import PygentError, ServerUnavailable
+from pygent_registry.process import Output, cpu_seconds
+from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,10 @@ Mode = Literal["auto", "legacy"]
 Params = dict[str, Any]
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 
-# How long a call waits for a server that is coming back before it is told that it is down.
-RETURN_PATIENCE = 2.0
+# A server that was up is waited for while its next start is no further away than this.
+SHORT_DELAY = 1.0
+# Processor time that tells a server that is starting from one that hangs.
+WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
 MOST_PAGES = 100
@@ -85,6 +87,8 @@ class Link:
     listing: Listing | None = None
     calls: list[Any] = field(default_factory=list)
     """Requests of hosts in flight, newest last: a legacy server's question belongs to one of these."""
+    _delay: float = health.FIRST_DELAY
+    _cpu_seconds: float = 0.0
     _client: Client | None = None
     _complained: str = ""
     _news: anyio.Event = field(default_factory=anyio.Event)
@@ -105,23 +109,20 @@ class Link:
 
     async def run(self) -> None:
         """Own the connection until `stop`: start it, hold it, start it again when it ends."""
-        delay = health.FIRST_DELAY
         self._move("start")
         while not self._stop.is_set():
-            began = anyio.current_time()
             ready_at = await self._live()
             if self._stop.is_set():
                 break
             ended = anyio.current_time()
             self._move("failed" if self.state == "starting" else "lost")
             self._complain()
-            with anyio.move_on_after(delay):
+            with anyio.move_on_after(self._delay):
                 await self._stop.wait()
             if self._stop.is_set():
                 break
-            delay = health.next_delay(delay, ended - ready_at if ready_at else 0.0)
+            self._delay = health.next_delay(self._delay, ended - ready_at if ready_at else 0.0)
             self._move("retry")
-            log.debug("%s: started again after %.1f s", self.entry.name, ended - began)
         self._move("stop")
 
     async def request(
@@ -156,10 +157,10 @@ class Link:
                     raise
                 self._give_up_on(client)
                 await self._last_words()
-                raise self._unavailable(f"went away during {method}") from error
+                raise self._unavailable(f"went away during {method}", ConnectionLost) from error
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
                 self._give_up_on(client)
-                raise self._unavailable(f"went away during {method}") from error
+                raise self._unavailable(f"went away during {method}", ConnectionLost) from error
         raise ServerUnavailable(
             self.entry.name,
             f"gave no answer to {method} and no progress for {limit:g} s",
@@ -167,21 +168,14 @@ class Link:
         )
 
     async def client(self) -> Client:
-        """The live client, waiting for a first start as long as that may take, for a restart briefly.
+        """The live client. A server that is starting, or was up and soon will be again, is waited for.
 
         Raises:
             ServerUnavailable: there is none.
         """
-        patience = self._start_limit() if self.starts <= 1 else RETURN_PATIENCE
-        with anyio.move_on_after(patience):
-            while self._client is None and self.state not in ("stopped",):
-                if self.state == "waiting":
-                    with anyio.move_on_after(RETURN_PATIENCE):
-                        await self._news.wait()
-                    if self.state == "waiting":
-                        break
-                else:
-                    await self._news.wait()
+        with anyio.move_on_after(self._start_limit()):
+            while self._client is None and self._may_come():
+                await self._news.wait()
         if self._client is None:
             raise self._unavailable(self.why or "is still starting")
         return self._client
@@ -195,10 +189,22 @@ class Link:
     def _start_limit(self) -> float:
         return self.entry.start_timeout or self.settings.start_timeout
 
-    def _unavailable(self, why: str) -> ServerUnavailable:
+    def _may_come(self) -> bool:
+        if self.state == "waiting":
+            return self.listing is not None and self._delay <= SHORT_DELAY
+        return self.state != "stopped"
+
+    def is_working(self) -> bool:
+        """Whether it is starting and has used the processor since this was last asked."""
+        if self.state != "starting" or self.output.pid is None:
+            return False
+        before, self._cpu_seconds = self._cpu_seconds, cpu_seconds(self.output.pid) or 0.0
+        return self._cpu_seconds - before > WORKING_SECONDS
+
+    def _unavailable(self, why: str, kind: type[ServerUnavailable] = ServerUnavailable) -> ServerUnavailable:
         words = self.output.last_words()
         whole = f"{why}; {words}" if words and words not in why else why
-        return ServerUnavailable(self.entry.name, whole, self.cure or "Check it: pygent doctor")
+        return kind(self.entry.name, whole, self.cure or "Check it: pygent doctor")
 
     def _complain(self) -> None:
         """Once for each reason: a server that keeps failing alike says so once."""

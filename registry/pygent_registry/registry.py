@@ -79,10 +79,8 @@ class Registry:
             downstream.start(self.tasks, mode)
 
     async def settled(self) -> None:
-        """Wait until every server is up or has failed once, or none has come up for the list patience.
-
-        A server that hangs cannot be told from one that is slow: whoever comes later is announced with
-        list_changed.
+        """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
+        start, for the list patience. Whoever comes later is announced with list_changed.
         """
         self.start()
         await self._wait_for_servers()
@@ -95,7 +93,11 @@ class Registry:
                 with anyio.CancelScope(deadline=deadline) as patience:
                     await self._news.wait()
                 if patience.cancelled_caught:
-                    return
+                    # Every one is asked: the answer is about the time since it was last asked.
+                    working = [item.primary.is_working() for item in self.downstreams.values()]
+                    if not any(working):
+                        return
+                    self._last_up = anyio.current_time()
 
     def catalogue(self, *, modern: bool, only: str | None = None) -> Catalogue:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""

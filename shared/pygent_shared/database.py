@@ -7,10 +7,14 @@ the WAL-reset bug (3.7.0 to 3.51.2). The one rule: writes happen inside `Databas
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
 from weakref import WeakSet
 
 import apsw
@@ -49,9 +53,17 @@ class Database:
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
-        with self._mapped_errors():
+        self._closed = False
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._migrate()
+        except OSError as error:
+            raise unusable(path, error) from error
+        try:
+            with self._mapped_errors():
+                self._migrate()
+        except DatabaseUnusable:
+            self.close()
+            raise
 
     def read(self) -> apsw.Connection:
         """This thread's connection, for statements that only read. Prefer `query`."""
@@ -86,11 +98,15 @@ class Database:
         return [] if findings == ["ok"] else findings
 
     def close(self) -> None:
-        """Close every thread's connection. The object cannot be used afterwards."""
+        """Close every thread's connection; one that is in a statement ends with its thread.
+
+        The object cannot be used afterwards.
+        """
         with self._lock:
+            self._closed = True
             for connection in list(self._opened):
-                connection.close()
-            self._opened.clear()
+                with suppress(apsw.ThreadingViolationError):
+                    connection.close()
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path))
@@ -98,8 +114,10 @@ class Database:
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
-        connection.execute(_PRAGMAS)
+        _configure(connection)
         with self._lock:
+            if self._closed:
+                raise apsw.ConnectionClosedError("it was closed")
             self._opened.add(connection)
         return connection
 
@@ -128,16 +146,63 @@ class Database:
         """The one border where apsw's errors become ours."""
         try:
             yield
-        except (apsw.Error, OSError) as error:
+        except apsw.Error as error:
             raise unusable(self.path, error) from error
+
+
+def _configure(connection: apsw.Connection) -> None:
+    """Set the pragmas. SQLite waits for no lock when it turns a new file to WAL, so this does: two processes
+    may make the same file at once."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute(_PRAGMAS)
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def damage(path: Path) -> list[str]:
+    """What is wrong with a database file; empty when it is sound. No file is made or changed for it.
+
+    SQLite keeps what other processes may still be writing in `-wal`, whose index is `-shm`. Without the first
+    the file is read as it lies; without the second, which SQLite would make, a copy of both is read.
+    """
+    wal, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+    if not wal.exists():
+        found = _damage(path, "immutable=1")
+        return found if not wal.exists() else _damage(path, "mode=ro")  # somebody opened it meanwhile
+    if index.exists():
+        return _damage(path, "mode=ro")
+    with TemporaryDirectory() as folder:
+        copied = shutil.copy(path, folder)
+        shutil.copy(wal, folder)
+        return _damage(Path(copied), "mode=ro")
+
+
+def _damage(path: Path, how: str) -> list[str]:
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    try:
+        connection = apsw.Connection(f"file:{quote(str(path))}?{how}", flags=flags)
+        try:
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
 
 
 def unusable(path: Path, error: apsw.Error | OSError) -> DatabaseUnusable:
     """What an apsw or operating system error means to a person: what, why, and what to do."""
+    why = error.strerror if isinstance(error, OSError) else str(error)
     aside = f'It was left untouched. Set it aside and start afresh: mv "{path}" "{path}.damaged"'
     match error:
         case apsw.NotADBError() | apsw.CorruptError():
-            return DatabaseUnusable(path, f"is damaged ({error})", aside)
+            return DatabaseUnusable(path, f"is damaged ({why})", aside)
         case (
             apsw.CantOpenError()
             | apsw.ReadOnlyError()
@@ -148,13 +213,13 @@ def unusable(path: Path, error: apsw.Error | OSError) -> DatabaseUnusable:
             cure = (
                 "Check the folder's permissions, or choose another one: export PYGENT_DATA_DIR=~/pygent-data"
             )
-            return DatabaseUnusable(path, f"cannot be opened for writing ({error})", cure)
+            return DatabaseUnusable(path, f"cannot be opened for writing ({why})", cure)
         case apsw.BusyError() | apsw.LockedError():
             seconds = BUSY_TIMEOUT_MS // 1000
             return DatabaseUnusable(
                 path, f"stayed locked by another process for {seconds} s", "Try again in a moment."
             )
         case apsw.FullError() | apsw.IOError():
-            return DatabaseUnusable(path, f"could not be written ({error})", "Free space on that disk.")
+            return DatabaseUnusable(path, f"could not be written ({why})", "Free space on that disk.")
         case _:
-            return DatabaseUnusable(path, f"refused a statement ({error})", "Please report this as a defect.")
+            return DatabaseUnusable(path, f"refused a statement ({why})", "Please report this as a defect.")

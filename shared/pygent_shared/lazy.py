@@ -42,16 +42,18 @@ class Lazy(Generic[Opened]):
     @asynccontextmanager
     async def lifespan(self, server: object) -> AsyncIterator[Lazy[Opened]]:
         """Keep the object until the last user is gone."""
-        self._users += 1
+        with self._lock:
+            self._users += 1
         try:
             yield self
         finally:
-            self._users -= 1
-            if self._users == 0:
-                self._close()
+            self._leave()
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
         with self._lock:
+            self._users -= 1
+            if self._users:
+                return
             value, self._value = self._value, None
         if value is not None:
             value.close()

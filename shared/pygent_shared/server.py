@@ -1,7 +1,7 @@
 """The MCP server the suite's servers are built on: the SDK's, with errors and arguments a model can mend.
 
-The one rule: what a tool raises on purpose (`PygentError`) reaches the model as its sentence; anything else
-is a defect, and stays in the log.
+The one rule: what a tool, resource or prompt raises on purpose (`PygentError`) reaches the caller as its
+sentence; anything else is a defect, and stays in the log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedResourceError,
     UnexpectedToolError,
 )
-from mcp.types import CallToolResult, InputRequiredResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ValidationError
 
 from pygent_shared.errors import PygentError, UnknownName, did_you_mean
@@ -46,10 +47,11 @@ class SuiteServer(MCPServer[State]):
         name: str | None = None,
         title: str | None = None,
         description: str | None = None,
+        *further: Any,
         **options: Any,
     ) -> None:
         """As the SDK's, but a docstring that serves as description loses its indentation."""
-        super().add_tool(fn, name, title, description or inspect.getdoc(fn), **options)
+        super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
@@ -76,6 +78,20 @@ class SuiteServer(MCPServer[State]):
                 raise ResourceError(str(error.__cause__)) from error.__cause__
             raise
 
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[State] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        known = [prompt.name for prompt in self._prompt_manager.list_prompts()]
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, str(UnknownName("prompt", name, known)))
+        try:
+            return await super().get_prompt(name, arguments, context)
+        except ValueError as error:  # the SDK's, from its own "Error rendering prompt", from what was raised
+            cause = error.__cause__ and error.__cause__.__cause__
+            if isinstance(cause, PygentError):
+                raise MCPError(INVALID_PARAMS, str(cause)) from cause
+            raise
+
     def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
         """The SDK drops arguments it does not know; a misspelled one would be ignored in silence."""
         tool = self._tool_manager.get_tool(name)
@@ -85,8 +101,8 @@ class SuiteServer(MCPServer[State]):
         known_arguments = tool.parameters.get("properties", {})
         for argument in arguments:
             if argument not in known_arguments:
-                hint = did_you_mean(argument, known_arguments)
-                raise ToolError(f'{name} has no argument "{argument}".{hint} Call it again without it.')
+                hint = did_you_mean(argument, known_arguments) if known_arguments else " It takes none."
+                raise ToolError(f'{name} has no argument "{argument}".{hint} Mend that and call it again.')
 
 
 def answer(text: str, data: BaseModel) -> CallToolResult:

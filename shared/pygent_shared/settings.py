@@ -23,9 +23,11 @@ from pygent_shared.errors import ConfigInvalid, FileRefused, SettingInvalid, Unk
 PREFIX = "PYGENT_"
 
 
-def row(default: Any, help: str, *, secret: bool = False) -> Any:
-    """One setting: its default (a callable is called for it) and the sentence that explains it."""
-    metadata = {"help": help, "secret": secret}
+def row(
+    default: Any, help: str, *, secret: bool = False, least: float | None = None, most: float | None = None
+) -> Any:
+    """One setting: its default (a callable is called for it), the sentence that explains it, its bounds."""
+    metadata = {"help": help, "secret": secret, "least": least, "most": most}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -48,7 +50,7 @@ class Settings:
         "auto", "How log lines on stderr look; auto is human on a terminal and JSON lines otherwise."
     )
     host: str = row("127.0.0.1", "Address the HTTP endpoint listens on.")
-    port: int = row(8700, "Port the HTTP endpoint listens on; 0 takes a free one.")
+    port: int = row(8700, "Port the HTTP endpoint listens on; 0 takes a free one.", least=0, most=65535)
     auth: Literal["token", "none"] = row(
         "token", "Who may call over HTTP: whoever sends the bearer token, or everyone (loopback only)."
     )
@@ -71,21 +73,26 @@ class Settings:
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
     space: str = row("default", "The memory space used when a call names none.")
-    max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.")
-    start_timeout: float = row(30.0, "Seconds a server may take to start before it counts as failed.")
-    call_timeout: float = row(300.0, "Seconds a call to another server may go without an answer or progress.")
+    max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
+    start_timeout: float = row(
+        30.0, "Seconds a server may take to start before it counts as failed.", least=0
+    )
+    call_timeout: float = row(
+        300.0, "Seconds a call to another server may go without an answer or progress.", least=0
+    )
     list_patience: float = row(
-        1.5, "Seconds without another server coming up after which lists are answered without the rest."
+        1.5,
+        "Seconds without another server coming up after which lists are answered without the rest.",
+        least=0,
     )
 
     def environ(self) -> dict[str, str]:
-        """The `PYGENT_*` variables that give a child process these settings; defaults are left out."""
-        found = {}
-        for setting in rows():
-            value = getattr(self, setting.name)
-            if value != setting.default:
-                found[setting.variable] = ",".join(value) if isinstance(value, tuple) else str(value)
-        return found
+        """The `PYGENT_*` variables that give a child process these settings.
+
+        Defaults are among them, or the child's own config file would change them. What is empty is left out.
+        """
+        texts = {setting.variable: as_text(getattr(self, setting.name)) for setting in rows()}
+        return {variable: text for variable, text in texts.items() if text}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,8 @@ class Row:
     default: Any
     help: str
     secret: bool
+    least: float | None
+    most: float | None
 
     @property
     def variable(self) -> str:
@@ -109,7 +118,10 @@ class Row:
             return "one of " + ", ".join(get_args(self.type))
         if get_origin(self.type) is tuple:
             return "a comma-separated list"
-        return {int: "a whole number", float: "a number", Path: "a path", str: "text"}[self.type]
+        kind = {int: "a whole number", float: "a number", Path: "a path", str: "text"}[self.type]
+        if self.most is not None:
+            return f"{kind} from {self.least} to {self.most}"
+        return kind if self.least is None else f"{kind} of at least {self.least}"
 
     def parse(self, value: object, source: str) -> Any:
         """The value in the row's type.
@@ -118,27 +130,58 @@ class Row:
             SettingInvalid: the value does not fit; `source` names where it came from.
         """
         try:
-            return _parser(self.type)(value)
-        except (ValueError, TypeError) as error:
-            cure = f"Its default is {self.default!r}; leave it out to use that."
-            raise SettingInvalid(source, value, self.expected, cure) from error
+            parsed = _parser(self.type)(value)
+            if not self._within(parsed):
+                raise ValueError("out of bounds")
+        except (ValueError, TypeError, RuntimeError) as error:
+            shown = "(hidden)" if self.secret else value
+            cure = f"Its default is {as_text(self.default) or 'empty'}; leave it out to use that."
+            raise SettingInvalid(source, shown, self.expected, cure) from error
+        return parsed
+
+    def _within(self, value: Any) -> bool:
+        # Written so that NaN, which compares with nothing, is outside.
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+
+def as_text(value: object) -> str:
+    """A setting's value as the text that a variable or a flag would hold."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _parser(type_: Any) -> Callable[[Any], Any]:
     if get_origin(type_) is Literal:
         return lambda value: get_args(type_)[get_args(type_).index(str(value).lower())]
     if get_origin(type_) is tuple:
-        return lambda value: tuple(
-            part.strip()
-            for part in (value.split(",") if isinstance(value, str) else value)
-            if str(part).strip()
-        )
-    if type_ is Path:
-        return lambda value: Path(value).expanduser()
-    if type_ is str:
-        return _text
-    converter: Callable[[Any], Any] = type_
-    return converter
+        return _listed
+    return {int: _whole, float: _number, Path: _path, str: _text}[type_]
+
+
+def _listed(value: object) -> tuple[str, ...]:
+    parts = value if isinstance(value, list | tuple) else [value]
+    words = [word.strip() for part in parts for word in _text(part).split(",")]
+    return tuple(word for word in words if word)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError("has a fraction")
+    return int(_not_truth(value))
+
+
+def _number(value: Any) -> float:
+    return float(_not_truth(value))
+
+
+def _not_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise TypeError("true and false are no numbers")
+    return value
+
+
+def _path(value: Any) -> Path:
+    # Absolute, because a child process may be given another working directory.
+    return Path(value).expanduser().absolute()
 
 
 def _text(value: object) -> str:
@@ -158,8 +201,7 @@ def rows() -> tuple[Row, ...]:
             default=item.default_factory()
             if item.default_factory is not dataclasses.MISSING
             else item.default,
-            help=item.metadata["help"],
-            secret=item.metadata["secret"],
+            **item.metadata,
         )
         for item in dataclasses.fields(Settings)
     )
@@ -217,12 +259,20 @@ def load_settings(
         SettingInvalid: a value does not fit its row.
         UnknownName: the config file names a setting that does not exist.
     """
-    from_file = dict((config or {}).get("settings") or {})
+    from_file = _section(config or {})
     known = {setting.name: setting for setting in rows()}
     for name in from_file:
         if name not in known:
             raise UnknownName("setting", name, known, "See them all: pygent doctor --settings")
     return Settings(**dict(_chosen(from_file, environ, flags or {})))
+
+
+def _section(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = config.get("settings", {})
+    if not isinstance(found, dict):
+        cure = 'Write it so: "settings": {"log_level": "info"}'
+        raise SettingInvalid('"settings" in the config file', found, "an object of names and values", cure)
+    return found
 
 
 def _chosen(

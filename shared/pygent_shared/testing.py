@@ -6,6 +6,7 @@ test six times: in memory, over stdio and over streamable HTTP, each in both pro
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import sys
 from array import array
@@ -15,14 +16,13 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from pygent_shared.http.app import build_app
-from pygent_shared.http.run import address, listen, run_app
+from pygent_shared.http.run import address, listen, running
 from pygent_shared.serve import lowlevel
 from pygent_shared.settings import Settings
 
@@ -70,8 +70,9 @@ async def in_memory(package: str, settings: Settings, **options: Any) -> AsyncIt
 
 @asynccontextmanager
 async def over_stdio(package: str, settings: Settings, **options: Any) -> AsyncIterator[Client]:
-    """A client of the server as a child process."""
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", package], env=settings.environ())
+    """A client of the server as a child process, which can import what this one can."""
+    environ = {**settings.environ(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", package], env=environ)
     async with Client(parameters, **options) as client:
         yield client
 
@@ -81,14 +82,12 @@ async def over_http(package: str, settings: Settings, **options: Any) -> AsyncIt
     """A client of the server on a free loopback port, guarded as in earnest."""
     listener = listen(settings)
     app = build_app({"/mcp": lowlevel(built(package, settings))}, settings, settings.token)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_app, app, listener)
+    async with running(app, listener):
         headers = {"Authorization": f"Bearer {settings.token}"}
         async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
             transport = streamable_http_client(f"{address(listener)}/mcp", http_client=http)
             async with Client(transport, **options) as client:
                 yield client
-        tasks.cancel_scope.cancel()
 
 
 class ScriptedEmbedder:

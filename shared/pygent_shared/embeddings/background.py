@@ -31,7 +31,7 @@ class BackgroundEmbedder:
         self._done = threading.Event()
         self._loaded: Embedder | None = None
         self.state: State = "idle" if self._engine else "absent"
-        self.why = "" if self._engine else _why_absent(settings)
+        self.why = "the embedding model is not loaded yet" if self._engine else _why_absent(settings)
 
     @classmethod
     def loaded(cls, embedder: Embedder) -> BackgroundEmbedder:
@@ -68,6 +68,10 @@ class BackgroundEmbedder:
             self.state, self.why = "ready", ""
         except (PygentError, ImportError, OSError, RuntimeError, ValueError) as error:
             log.warning("Search stays lexical: the embedding model did not load: %s", error)
+            self.state, self.why = "failed", f"the embedding model did not load: {error}"
+        except Exception as error:
+            # Damaged weights raise classes of their own; a thread that died would leave the state "loading".
+            log.exception("Search stays lexical: the embedding model did not load")
             self.state, self.why = "failed", f"the embedding model did not load: {error}"
         finally:
             self._done.set()

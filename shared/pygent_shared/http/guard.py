@@ -33,7 +33,7 @@ class Guard:
         self, app: ASGIApp, settings: Settings, token: str, open_paths: Collection[str] = OPEN_PATHS
     ) -> None:
         self._app = app
-        self._hosts = {*LOOPBACK, settings.host, *settings.allowed_hosts}
+        self._hosts = {*LOOPBACK, *(_name(host) for host in (settings.host, *settings.allowed_hosts))}
         self._origins = set(settings.allowed_origins)
         self._token = token.encode()
         self._open = frozenset(open_paths)
@@ -45,7 +45,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> tuple[int, str] | None:
-        if _without_port(headers.get("host", "")) not in self._hosts:
+        if _name(headers.get("host", "")) not in self._hosts:
             return 421, "This Host name is not served here. Allow it: export PYGENT_ALLOWED_HOSTS=name"
         origin = headers.get("origin")
         if origin is not None and not self._allowed_origin(origin):
@@ -59,16 +59,19 @@ class Guard:
 
     def _allowed_origin(self, origin: str) -> bool:
         scheme, _, host = origin.partition("://")
-        return origin in self._origins or (scheme in ("http", "https") and _without_port(host) in LOOPBACK)
+        return origin in self._origins or (scheme in ("http", "https") and _name(host) in LOOPBACK)
 
     def _authorised(self, headers: Headers) -> bool:
         scheme, _, sent = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), self._token)
+        return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode("latin-1"), self._token)
 
 
-def _without_port(host: str) -> str:
+def _name(host: str) -> str:
+    """The name in a Host header, without its port; a bare IPv6 address gets the brackets it has there."""
+    if host.count(":") > 1 and not host.startswith("["):
+        return f"[{host.lower()}]"
     name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    return (name if colon and port.isdigit() else host).lower()
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

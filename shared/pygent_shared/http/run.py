@@ -1,64 +1,115 @@
-"""Listening: the socket, the sentence when it is taken, and uvicorn."""
+"""Listening: the socket, the sentence when it is taken, uvicorn, and ending in time."""
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from math import ceil
 from typing import Any
 
 import anyio
 import httpx
 import uvicorn
+from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
 
-from pygent_shared.errors import InvalidArgument, PortTaken
+from pygent_shared.ending import end_within, told_to_end
+from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
 from pygent_shared.http.app import build_app
+from pygent_shared.http.inflight import InFlight
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.settings import Settings
 
 # Longer than a client's own keep-alive, or both ends close at the same moment and a request is lost.
 KEEP_ALIVE_SECONDS = 75
-# Event streams never end by themselves; a stopping server gives them this long.
-GRACE_SECONDS = 2
+# A stopping server gives the calls in hand this long, and all of itself that long.
+GRACE_SECONDS = 1.5
+UNWIND_SECONDS = 3.5
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
 
 async def serve_http(servers: Mapping[str, Server[Any]], settings: Settings, **options: Any) -> None:
-    """Serve until a signal comes; `options` go to `build_app`."""
+    """Serve until a signal comes (or the parent is gone, where wanted); `options` go to `build_app`.
+
+    Raises:
+        InvalidArgument, PortTaken: see `listen`.
+        FileRefused: see `bearer_token`.
+        NotStarted: a server failed to start (inside an exception group, as from any task group).
+    """
     listener = listen(settings)
-    token = bearer_token(settings)
-    app = build_app(servers, settings, token, **options)
-    _announce(listener, settings, servers)
-    await run_app(app, listener, with_parent=settings.exit_with_parent == "yes")
+    app = build_app(servers, settings, bearer_token(settings), **options)
+    async with running(app, listener):
+        _announce(listener, settings, servers)
+        await told_to_end(with_parent=settings.exit_with_parent == "yes")
+        end_within(UNWIND_SECONDS)
 
 
-async def run_app(
-    app: Any, listener: socket.socket, *, with_parent: bool = False, started: Callable[[], None] | None = None
-) -> None:
-    """Run an ASGI application on a bound socket until a signal comes (or the parent is gone)."""
+@asynccontextmanager
+async def running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """An ASGI application served on a bound socket while the block runs, and stopped gracefully after it."""
+    requests = InFlight(app)
     config = uvicorn.Config(
-        app,
+        requests,
         log_config=None,
         access_log=False,
+        lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=ceil(UNWIND_SECONDS),
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, requests)
     async with anyio.create_task_group() as tasks:
-        if with_parent:
-            tasks.start_soon(_end_with_parent, server)
-        await server.serve(sockets=[listener])
-        tasks.cancel_scope.cancel()
+        try:
+            await tasks.start(server.run_on, listener)
+            yield
+        finally:
+            server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but the process's signals are not its own to take."""
+
+    _ready: TaskStatus[None]
+
+    def __init__(self, config: uvicorn.Config, requests: InFlight) -> None:
+        super().__init__(config)
+        self._requests = requests
+
+    async def run_on(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
+        self._ready = task_status
+        # Shielded: cancelled, it would leave its connections and the application's lifespan open.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.serve(sockets=[listener])
+            except SystemExit as error:
+                raise NotStarted(address(listener)) from error
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._requests.cut("GET")  # event streams, which have no end of their own
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cut_the_rest)
+            await super().shutdown(sockets)
+            tasks.cancel_scope.cancel()
+
+    async def _cut_the_rest(self) -> None:
+        await anyio.sleep(GRACE_SECONDS)
+        self._requests.cut()
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
 
 
 def listen(settings: Settings) -> socket.socket:
     """A socket bound to the configured address.
 
     Raises:
-        InvalidArgument: the address is open to the network and callers need no token.
+        InvalidArgument: the address cannot be had, or is open to the network and callers need no token.
         PortTaken: another process listens there.
     """
     if settings.auth == "none" and settings.host not in LOOPBACK_ADDRESSES:
@@ -75,17 +126,16 @@ def listen(settings: Settings) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        if error.errno != errno.EADDRINUSE:
-            raise InvalidArgument(
-                "host", f"{settings.host} cannot be listened on: {error.strerror}", "Use: --host 127.0.0.1"
-            ) from error
-        raise _taken(settings) from error
+        raise _refused(settings, error) from error
     return listener
 
 
 def address(listener: socket.socket) -> str:
     """The http:// address of a bound socket, without a path."""
-    host, port = listener.getsockname()[:2]
+    return _url(*listener.getsockname()[:2])
+
+
+def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -96,21 +146,27 @@ def _announce(listener: socket.socket, settings: Settings, servers: Mapping[str,
         print(f"Callers send the bearer token in {token_file(settings)}", file=sys.stderr)
 
 
+def _refused(settings: Settings, error: OSError) -> InvalidArgument | PortTaken:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return _taken(settings)
+        case errno.EACCES:
+            why = f"{settings.port} is reserved for the system's administrator"
+            return InvalidArgument("port", why, "Use one from 1024 on: --port 8700")
+        case _:
+            why = f"{settings.host} cannot be listened on: {error.strerror}"
+            return InvalidArgument("host", why, "Use: --host 127.0.0.1")
+
+
 def _taken(settings: Settings) -> PortTaken:
-    here = f"http://{settings.host}:{settings.port}"
-    elsewhere = f"start elsewhere: --port {settings.port + 1}"
+    here = _url(settings.host, settings.port)
+    elsewhere = "start elsewhere: --port 0"
     try:
-        live = httpx.get(f"{here}/health/live", timeout=1.0).json()
-    except (httpx.HTTPError, ValueError):
+        # A proxy named in the environment is not asked about this machine.
+        live = httpx.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         live = {}
     if isinstance(live, dict) and live.get("program") == "pygent":
         holder = f"another pygent (pid {live.get('pid')})"
         return PortTaken(settings.host, settings.port, holder, f"Use it: {here}/mcp — or {elsewhere}")
     return PortTaken(settings.host, settings.port, "another program", f"Choose a free port and {elsewhere}")
-
-
-async def _end_with_parent(server: uvicorn.Server) -> None:
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await anyio.sleep(1)
-    server.should_exit = True

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 
 from pygent_shared.errors import FileRefused
 from pygent_shared.settings import Settings
+
+# RFC 6750, section 2.1: what a bearer token may consist of.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def token_file(settings: Settings) -> Path:
@@ -28,15 +32,18 @@ def bearer_token(settings: Settings) -> str:
     path = token_file(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _read(path) or _create(path)
+        token = _read(path) or _create(path)
     except OSError as error:
         cure = "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
         raise FileRefused(path, f"cannot hold the access token: {error.strerror}", cure) from error
+    if not _TOKEN.fullmatch(token):  # an empty one would let everyone in
+        raise FileRefused(path, "holds no usable access token", f'Delete it, for a new one: rm "{path}"')
+    return token
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return ""
 

@@ -27,7 +27,8 @@ class Backlog:
         self._embedder = embedder
         self._changed = threading.Condition()
         self._work = 0
-        self._done = 0
+        self._tried = 0
+        self._embedded = 0
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -44,19 +45,21 @@ class Backlog:
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` until everything added so far has its vector; True when it has."""
+        if self._embedder.state == "absent":
+            return False
         self.notify()
         deadline = time.monotonic() + seconds
         with self._changed:
             target = self._work
             while (
-                self._done < target
+                self._tried < target
                 and not self._closed
                 and self._embedder.state in ("idle", "loading", "ready")
             ):
                 if (left := deadline - time.monotonic()) <= 0:
                     break
                 self._changed.wait(min(left, 0.5))
-            return self._done >= target and self._embedder.state == "ready"
+            return self._embedded >= target
 
     def close(self) -> None:
         """End the thread; the batch in hand is finished first."""
@@ -68,25 +71,34 @@ class Backlog:
 
     def _run(self) -> None:
         while (target := self._next()) is not None:
-            try:
-                self._embed_all()
-            except PygentError as error:
-                log.warning("Embedding stopped until the next write: %s", error)
+            embedded = self._try()
             with self._changed:
-                self._done = target
+                self._tried = target
+                self._embedded = target if embedded else self._embedded
                 self._changed.notify_all()
 
     def _next(self) -> int | None:
         with self._changed:
-            while self._done >= self._work and not self._closed:
+            while self._tried >= self._work and not self._closed:
                 self._changed.wait()
             return None if self._closed else self._work
 
-    def _embed_all(self) -> None:
+    def _try(self) -> bool:
+        """Whether everything has its vector now. Nothing an embedder raises may end the thread."""
+        try:
+            return self._embed_all()
+        except PygentError as error:
+            log.warning("Embedding stopped until the next write: %s", error)
+        except Exception:
+            log.exception("Embedding stopped until the next write")
+        return False
+
+    def _embed_all(self) -> bool:
         while self._embedder.wait(0.5) is None and self._embedder.state == "loading" and not self._closed:
             pass
         if (embedder := self._embedder.ready()) is None:
-            return
+            return False
         while not self._closed and (batch := self._vectors.missing(embedder.model, BATCH)):
             vectors = embedder.embed([text for _, text in batch])
             self._vectors.put(embedder.model, list(zip((item for item, _ in batch), vectors, strict=True)))
+        return not self._closed

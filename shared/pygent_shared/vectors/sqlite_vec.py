@@ -73,7 +73,7 @@ class SqliteVectors:
         rows = self._database.query(
             f"SELECT v.item, 1 - vec_distance_cosine(v.vector, ?) AS cosine FROM {of.table}_vector AS v "
             f"JOIN {of.table} AS o ON o.{of.id} = v.item "
-            f"WHERE v.model = ? AND o.{of.group} IN ({_marks(groups)}) ORDER BY cosine DESC LIMIT ?",
+            f"WHERE v.model = ? AND o.{of.group} IN ({_marks(groups)}) ORDER BY cosine DESC, v.item LIMIT ?",
             (query, model, *groups, limit),
         )
         return {int(str(item)): float(str(cosine)) for item, cosine in rows}

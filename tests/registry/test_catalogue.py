@@ -1,0 +1,59 @@
+"""Shown names: short enough, never alike, and always found again."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygent_registry.catalogue import LONGEST_NAME, Listing, Target, compose, shown_name
+
+names = st.text(min_size=1, max_size=90)
+
+
+@given(names, names)
+def test_any_name_becomes_one_that_every_host_takes(prefix: str, name: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", shown_name(prefix, name))
+
+
+@given(
+    st.lists(st.tuples(names, st.lists(names, max_size=4, unique=True)), max_size=4, unique_by=lambda t: t[0])
+)
+def test_every_tool_is_shown_once_and_leads_back_to_its_owner(servers: list[tuple[str, list[str]]]) -> None:
+    listings = [
+        Listing(server=server, prefix=server, tools=tuple({"name": tool} for tool in tools))
+        for server, tools in servers
+    ]
+    catalogue = compose(listings)
+    owned = {(server, tool) for server, tools in servers for tool in tools}
+    assert {(target.server, target.name) for target in catalogue.tool_targets.values()} == owned
+    assert len(catalogue.tools) == len(owned)
+
+
+def test_names_that_look_like_two_owners_are_looked_up_not_taken_apart() -> None:
+    catalogue = compose(
+        [
+            Listing(server="a", prefix="a", tools=({"name": "b__c"},)),
+            Listing(server="a__b", prefix="a__b", tools=({"name": "c"},)),
+        ]
+    )
+    assert catalogue.tool_targets["a__b__c"] == Target(server="a", name="b__c")
+    (other,) = set(catalogue.tool_targets) - {"a__b__c"}
+    assert catalogue.tool_targets[other] == Target(server="a__b", name="c")
+
+
+def test_the_same_long_name_is_always_shortened_alike() -> None:
+    assert shown_name("server", "x" * 80) == shown_name("server", "x" * 80)
+    assert len(shown_name("server", "x" * 80)) == LONGEST_NAME
+
+
+def test_a_uri_two_servers_offer_is_the_earlier_ones() -> None:
+    resource = {"uri": "file:///a", "name": "a"}
+    catalogue = compose(
+        [
+            Listing(server="a", prefix="a", resources=(resource,)),
+            Listing(server="b", prefix="b", resources=(resource,)),
+        ]
+    )
+    assert catalogue.resource_owners == {"file:///a": "a"}
