@@ -213,7 +213,11 @@ def _fill(text: str, where: str, environ: Mapping[str, str]) -> str:
 
 
 def _is_this_registry(entry: Entry) -> bool:
-    program = Path(entry.command).name.removesuffix(".exe")
-    ours = program in ("pygent", "pygent-factory") and entry.args[:1] in (("serve",), ("up",))
-    module = entry.args[:2] == ("-m", "pygent_registry")
-    return (ours and len(entry.args) == entry.args.count("serve")) or program == "pygent-registry" or module
+    """`pygent serve` or `pygent up` without the name of one server, however it is spelled."""
+    program, args = Path(entry.command).name.removesuffix(".exe"), entry.args
+    if args[:1] == ("-m",) and len(args) > 1:
+        program, args = args[1], args[2:]
+    if program in ("pygent-registry", "pygent_registry"):
+        return True
+    serves = args[:1] in (("serve",), ("up",)) and (len(args) == 1 or args[1].startswith("-"))
+    return program in ("pygent", "pygent-factory", "pygent_registry.cli") and serves

@@ -40,6 +40,7 @@ INSTRUCTIONS = (
     "Tools are named server__tool. A server that is down is named in its tools' errors; the others go on. "
     f"Read the resource {STATUS_URI} for the state of every server."
 )
+GREETINGS = ("initialize", "server/discover", "ping")
 # `_meta` keys that belong to one hop: the next hop writes its own.
 HOP_KEYS = {
     t.PROTOCOL_VERSION_META_KEY,
@@ -119,9 +120,11 @@ class Gateway(Server[Any]):
         return super().create_initialization_options(notification_options or every, *args, **options)
 
     async def _first_message(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Servers start with the first message that needs them; a mere probe of what this is starts none."""
+        """Servers start with the first message after the greeting, which is not to wait for them; a mere probe
+        of what this is starts none.
+        """
         modern = is_modern(ctx.protocol_version)
-        if ctx.method != "server/discover":
+        if ctx.method not in GREETINGS:
             self._registry.start("auto" if modern else "legacy")
         if ctx.method == "notifications/initialized" and not modern:
             connection = ctx.session._connection

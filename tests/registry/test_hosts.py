@@ -127,7 +127,7 @@ def test_the_entry_names_the_script_beside_the_interpreter_by_its_absolute_path(
 
 def test_without_a_script_the_entry_runs_the_module(tmp_path: Path) -> None:
     entry = this_program(python=tmp_path / "python", platform="linux")
-    assert entry == Entry(command=str(tmp_path / "python"), args=("-m", "pygent_registry", "serve"))
+    assert entry == Entry(command=str(tmp_path / "python"), args=("-m", "pygent_registry.cli", "serve"))
 
 
 def test_the_entry_stays_in_the_virtual_environment_although_its_interpreter_is_a_link(

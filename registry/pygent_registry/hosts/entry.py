@@ -54,4 +54,4 @@ def _command(python: Path, platform: str) -> list[str]:
     script = python.with_name("pygent.exe" if platform == "win32" else "pygent")
     if script.is_file() and os.access(script, os.X_OK):
         return [str(script)]
-    return [str(python), "-m", "pygent_registry"]
+    return [str(python), "-m", "pygent_registry.cli"]

@@ -1,0 +1,55 @@
+"""What the README says is what the program does."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pygent_registry.config import parse
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def readme() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", Path(__file__).parent / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="the transcript is of a hybrid search")
+def test_the_demo_prints_what_the_readme_shows(readme: ModuleType) -> None:
+    assert readme.without_times(readme.part(TEXT, "demo")) == readme.without_times(readme.demo_transcript())
+
+
+def test_the_tools_are_those_of_the_servers(readme: ModuleType) -> None:
+    assert readme.part(TEXT, "tools") == readme.tools_table()
+
+
+def test_the_settings_are_those_of_the_table(readme: ModuleType) -> None:
+    assert readme.part(TEXT, "settings") == readme.settings_table()
+
+
+def test_the_example_config_is_understood_whole() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    config = parse(json.loads(example), environ={"GITHUB_TOKEN": "x"})
+    assert not config.bad
+    assert [entry.kind for entry in config.entries] == ["in-process", "stdio", "stdio", "http"]
+
+
+def test_every_command_and_file_it_names_exists() -> None:
+    from pygent_registry.cli import COMMANDS
+
+    assert set(re.findall(r"`pygent ([a-z]+)", TEXT)) <= set(COMMANDS)
+    for name in re.findall(r"\]\(([A-Z]+\.md)\)", TEXT):
+        assert (ROOT / name).exists()
