@@ -111,9 +111,12 @@ class Link:
         """Own the connection until `stop`: start it, hold it, start it again when it ends."""
         self._move("start")
         while not self._stop.is_set():
+            mode = self.mode
             ready_at = await self._live()
             if self._stop.is_set():
                 break
+            if self.mode != mode:
+                continue  # it speaks the other era only: the same start, in that one
             ended = anyio.current_time()
             self._move("failed" if self.state == "starting" else "lost")
             self._complain()
