@@ -46,7 +46,8 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
         return f"Run it alone to see more: pygent serve {entry.server}" if known else "Mend it in its entry"
     if "no program" in why:
         return f'Install "{entry.command}", or mend "command" in its entry'
-    by_hand = f"Run it by hand to see more: {shlex.join((entry.command or 'pygent serve', *entry.args))}"
+    started_by = shlex.join((entry.command, *entry.args)) if entry.command else f"pygent serve {entry.server}"
+    by_hand = f"Run it by hand to see more: {started_by}"
     if output.rubbish:
         return f"A server may print only MCP to stdout; make it log to stderr. {by_hand}"
     if timed_out:

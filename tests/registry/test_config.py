@@ -100,7 +100,10 @@ def test_timeouts_in_milliseconds_are_recognised(given_: float, seconds: float) 
         ({"comand": "x"}, 'Did you mean "command"?'),
         ({"command": "pygent", "args": ["serve"]}, "starts this registry itself"),
         ({"command": "/x/bin/pygent-registry"}, "starts this registry itself"),
-        ({"command": "python", "args": ["-m", "pygent_registry.cli", "serve"]}, "starts this registry itself"),
+        (
+            {"command": "python", "args": ["-m", "pygent_registry.cli", "serve"]},
+            "starts this registry itself",
+        ),
         ({"command": "pygent", "args": ["serve", "--config", "x"]}, "starts this registry itself"),
     ],
 )

@@ -70,7 +70,7 @@ class Demo:
             await self._recall(client)
             await self._survive_a_crash(client)
         print(
-            f"\nDone in {time.monotonic() - began:.1f} s. Nothing left this machine, and no key was used. Next:"
+            f"\nDone in {time.monotonic() - began:.1f} s. Nothing left this machine; no key was used. Next:"
         )
         print("  pygent install claude              give Claude Desktop all of this (or: cursor, vscode)")
         print('  pygent ask FOLDER "question"       ask your own documents')

@@ -1,0 +1,128 @@
+"""`pygent call`: one tool, called from a terminal or a script."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pygent_registry.cli import arguments
+from pygent_registry.cli.parser import add_json, add_settings
+from pygent_registry.cli.terminal import Progress, note, print_json
+from pygent_shared.errors import PeerError, UnknownName
+
+if TYPE_CHECKING:
+    from pygent_registry.registry import Registry
+
+EXAMPLE = 'pygent call memory__memory_search query="who was on duty" limit=3'
+
+
+class CallRefused(PeerError):
+    """A server answered a call with a protocol error, or with a question nobody here can answer."""
+
+    def __init__(self, server: str, tool: str, why: str) -> None:
+        super().__init__(f'Server "{server}" refused {tool}: {why}. See what it takes: pygent list --json')
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("tool", metavar="SERVER__TOOL", help="The tool, as pygent list shows it.")
+    parser.add_argument(
+        "arguments",
+        metavar="key=value",
+        nargs="*",
+        help="Its arguments: texts as they are, lists and objects in JSON; key=@FILE takes the file's text.",
+    )
+    add_json(parser)
+    add_settings(parser)
+
+
+def run(chosen: Namespace) -> int:
+    texts = arguments.filled(arguments.split(chosen.arguments))
+    from dataclasses import replace
+
+    from pygent_registry.cli import session
+
+    settings = session.quiet_settings(chosen)
+    config = session.config_in_force(settings)
+    session.refuse_unusable(config, chosen.tool.partition("__")[0])
+    # A tool's name begins with its server's prefix, so no other server needs to start.
+    needed = [entry for entry in config.entries if _may_own(entry.shown_prefix, chosen.tool)]
+    config = replace(config, entries=tuple(needed)) if needed else config
+
+    async def work(registry: Registry) -> dict[str, Any]:
+        return await _call(registry, chosen.tool, texts)
+
+    result = session.run(work, config, settings)
+    failed = bool(result.get("isError"))
+    if chosen.json:
+        print_json(result)
+    else:
+        text = "\n".join(shown(result))
+        note(text) if failed else print(text)
+    return 1 if failed else 0
+
+
+def _may_own(prefix: str, tool: str) -> bool:
+    from pygent_registry.catalogue import shown_name
+
+    return not prefix or tool.startswith(shown_name(prefix, ""))
+
+
+async def _call(registry: Registry, tool: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    from mcp import MCPError
+
+    await registry.settled()
+    catalogue = registry.catalogue(modern=True)
+    if tool not in catalogue.tools:
+        await _raise_down(registry, tool)
+        raise UnknownName("tool", tool, catalogue.tools, "See them all: pygent list")
+    target = catalogue.tool_targets[tool]
+    given = arguments.typed(texts, catalogue.tools[tool].get("inputSchema") or {}, tool)
+    link = await registry.link(target.server, modern=True)
+    params = {"name": target.name, "arguments": given}
+    with Progress(tool) as progress:
+        try:
+            # No capabilities: nobody here answers a server's questions.
+            result = await link.request("tools/call", params, progress=progress.report, capabilities={})
+        except MCPError as error:
+            raise CallRefused(target.server, tool, error.error.message) from error
+    if result.get("resultType") == "input_required":
+        why = "it asks its user or a model, which a host has and this command has not"
+        raise CallRefused(target.server, tool, why)
+    return result
+
+
+async def _raise_down(registry: Registry, tool: str) -> None:
+    """If the tool may be one of a server that is not up, say what is wrong with that.
+
+    Raises:
+        ServerUnavailable: there is one.
+    """
+    for name, item in registry.downstreams.items():
+        prefix = item.entry.shown_prefix
+        if item.primary.state != "ready" and prefix and _may_own(prefix, tool):
+            await registry.link(name, modern=True)
+
+
+def shown(result: Mapping[str, Any]) -> Iterator[str]:
+    """A tool's result for a person: its texts; for anything else, a line that says what it is."""
+    content = result.get("content") or []
+    if not content and "structuredContent" in result:
+        yield json.dumps(result["structuredContent"], ensure_ascii=False, indent=2)
+    for item in content:
+        yield _shown(item)
+
+
+def _shown(item: Mapping[str, Any]) -> str:
+    match item:
+        case {"type": "text", "text": text}:
+            return str(text)
+        case {"type": "resource_link", "uri": uri}:
+            return str(uri)
+        case {"type": "resource", "resource": {"text": text}}:
+            return str(text)
+        case {"type": kind, **rest}:
+            return f"[{rest.get('mimeType', kind)}; its data: --json]"
+        case _:
+            return json.dumps(item)

@@ -1,0 +1,221 @@
+"""What `pygent doctor` looks at: each check says how it is, and what to type where it is not well.
+
+The one rule: looking changes nothing. No file is made, no model is loaded; what is started is ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from pygent_registry.cli.terminal import counted
+from pygent_registry.config import Config
+from pygent_registry.downstream import Downstream
+from pygent_registry.link import Link
+from pygent_registry.registry import Registry
+from pygent_shared.database import damage
+from pygent_shared.embeddings import ENGINES, engine_for
+from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
+from pygent_shared.errors import HostError, InvalidArgument, MissingExtra, PortTaken, ServerUnavailable
+from pygent_shared.http.run import listen
+from pygent_shared.http.token import token_file
+from pygent_shared.settings import Settings
+
+Level = Literal["ok", "warn", "fail"]
+Facts = Mapping[str, Any]
+
+# A server whose start was given up still has to be ended, which takes a moment.
+ENDING_SECONDS = 6.0
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing looked at. `facts` are for machines."""
+
+    level: Level
+    subject: str
+    finding: str
+    cure: str = ""
+    facts: Facts = field(default_factory=dict)
+
+
+def ok(subject: str, finding: str, facts: Facts | None = None) -> Check:
+    return Check(level="ok", subject=subject, finding=finding, facts=facts or {})
+
+
+def warn(subject: str, finding: str, cure: str, facts: Facts | None = None) -> Check:
+    return Check(level="warn", subject=subject, finding=finding, cure=cure, facts=facts or {})
+
+
+def fail(subject: str, finding: str, cure: str) -> Check:
+    return Check(level="fail", subject=subject, finding=finding, cure=cure)
+
+
+def python() -> Check:
+    """Which Python, on what."""
+    here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return ok("Python", f"{here}, pygent-factory {version('pygent-factory')}")
+
+
+def config(config: Config, *, own: bool) -> Iterator[Check]:
+    """The config file in force, and each entry of it that cannot be used."""
+    whose = "" if own else ", the shipped one: you have none of your own"
+    off = f", {len(config.disabled)} disabled ({', '.join(config.disabled)})" if config.disabled else ""
+    finding = f"{config.path}{whose}; {counted(len(config.entries), 'server')}{off}"
+    yield ok("config", finding, {"path": str(config.path)})
+    for bad in config.bad:
+        yield fail(f"entry {bad.name}", bad.why, f"Mend it in {config.path}")
+
+
+def data_folder(settings: Settings) -> Check:
+    """Whether databases can be written."""
+    folder, elsewhere = settings.data_dir, "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.exists(parent))
+    if not there.is_dir():
+        return fail("data", f"{there} is no folder", elsewhere)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return fail("data", f"{there} cannot be written", elsewhere)
+    return ok("data", f"{folder}{'' if there == folder else ', made when needed'}")
+
+
+def databases(settings: Settings) -> Iterator[Check]:
+    """Each database in the data folder: whether it can be read, and is sound."""
+    for path in sorted(settings.data_dir.glob("*.db")):
+        yield _database(path)
+
+
+def _database(path: Path) -> Check:
+    if not os.access(path, os.R_OK):
+        cure = f'Make it readable: chmod u+rw "{path}"'
+        return fail(path.name, "cannot be read", cure)
+    if found := damage(path):
+        finding = f"is damaged: {found[0]}{f' and {len(found) - 1} more findings' if found[1:] else ''}"
+        cure = f'Set it aside, and what it holds with it: mv "{path}" "{path}.damaged"'
+        return fail(path.name, finding, cure)
+    return ok(path.name, f"sound, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def embedder(settings: Settings) -> Check:
+    """What search compares: meanings, or words alone. The model is looked for, not loaded."""
+    engine = engine_for(settings)
+    if engine is None:
+        if settings.embedder == "none":
+            return ok("embedder", "none, as set: search is lexical")
+        missing = MissingExtra("Semantic search", "embeddings")
+        return warn("embedder", "none: search is lexical", str(missing))
+    try:
+        if find_spec(ENGINES[engine][0]) is None:
+            raise MissingExtra(f"The embedder {engine}", "embeddings")
+        where = _model(settings.embedding_model)
+    except HostError as error:
+        finding = f"{engine}, without its model: search is lexical"
+        return warn("embedder", finding, str(error))
+    if where is None:
+        finding = f"{engine} with {settings.embedding_model}, which is not on this machine"
+        cure = "Its first use downloads it; offline, search stays lexical."
+        return warn("embedder", finding, cure)
+    return ok("embedder", f"{engine} with {settings.embedding_model}, in {where}")
+
+
+def _model(model: str) -> Path | None:
+    """Where the model lies: in its package, in the folder it names, or in the hub's cache."""
+    if model == BUILT_IN:
+        return weights_folder()
+    if (folder := Path(model).expanduser()).is_dir():
+        return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = model if "/" in model else f"sentence-transformers/{model}"
+    try:
+        found = try_to_load_from_cache(repository, "config.json")
+    except ValueError:  # not even a name
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def token(settings: Settings) -> Check:
+    """Who can read the access token."""
+    if settings.auth == "none":
+        return ok("token", "none is asked for (auth is none)")
+    if settings.token:
+        return ok("token", "given by PYGENT_TOKEN or the config file")
+    path = token_file(settings)
+    if not path.exists():
+        return ok("token", f"{path}, made by the first pygent up")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        finding = f"{path} may be read by others (mode {mode:04o})"
+        return fail("token", finding, f'Make it yours: chmod 600 "{path}"')
+    return ok("token", f"{path}, readable by you alone")
+
+
+def port(settings: Settings) -> Check:
+    """Whether `pygent up` could listen."""
+    subject = f"port {settings.port}" if settings.port else "port"
+    try:
+        listen(settings).close()
+    except PortTaken as error:
+        return warn(subject, "is taken", str(error))
+    except InvalidArgument as error:
+        return fail(subject, "cannot be listened on", str(error))
+    return ok(subject, f"free on {settings.host}")
+
+
+def hurried(config: Config, settings: Settings, timeout: float) -> tuple[Config, Settings]:
+    """Both, such that every server is waited for, and none for longer than `timeout`."""
+    entries = tuple(
+        replace(entry, start_timeout=min(entry.start_timeout or settings.start_timeout, timeout))
+        for entry in config.entries
+    )
+    patience = timeout + ENDING_SECONDS
+    return replace(config, entries=entries), replace(settings, start_timeout=patience, list_patience=patience)
+
+
+async def servers(registry: Registry) -> list[Check]:
+    """Every server, all started side by side."""
+    begun, seconds = anyio.current_time(), dict[str, float]()
+
+    async def time_start(name: str, link: Link) -> None:
+        with suppress(ServerUnavailable):
+            await link.client()
+            seconds[name] = anyio.current_time() - begun
+
+    registry.start()
+    async with anyio.create_task_group() as timing:
+        for name, item in registry.downstreams.items():
+            timing.start_soon(time_start, name, item.primary)
+        await registry.settled()
+        timing.cancel_scope.cancel()
+    whole = anyio.current_time() - begun
+    return [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+
+
+def _server(item: Downstream, seconds: float) -> Check:
+    link, subject = item.primary, f"server {item.entry.name}"
+    if link.state != "ready" or link.listing is None:
+        return fail(subject, link.why or "is still starting", link.cure)
+    listed = link.listing.tools
+    tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
+    facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": tokens}
+    finding = (
+        f"up in {seconds:.1f} s, {facts['era']} era, {counted(len(listed), 'tool')} "
+        f"(their definitions: about {tokens:,} tokens)"
+    )
+    facts["seconds"] = round(seconds, 3)
+    if link.output.rubbish:
+        finding += f', but it wrote rubbish to stdout, such as "{link.output.last_rubbish}"'
+        cure = "A server may print only MCP to stdout; make it log to stderr."
+        return warn(subject, finding, cure, facts)
+    return ok(subject, finding, facts)
