@@ -1,0 +1,234 @@
+"""The documents at hand: the store, the model that makes vectors, and searching with both."""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import mul
+from pathlib import Path
+from typing import Literal
+
+from pygent_rag.decoding import visible
+from pygent_rag.extraction import Quote, extract
+from pygent_rag.ingest import FileReport, Watcher, ingest, source
+from pygent_rag.passage import Passage
+from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
+from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
+from pygent_shared.embeddings import Embedder, Vector
+from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
+from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.fulltext import match_query
+from pygent_shared.settings import Settings
+from pygent_shared.vectors.backlog import Backlog
+
+Mode = Literal["hybrid", "lexical"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search found, best first.
+
+    Attributes:
+        passages: each with its place in the ranking.
+        searched: how many passages there were to search.
+        retrieval: "hybrid" when vectors took part.
+        why: what kept the search lexical, or the vectors incomplete; "" when nothing did.
+        pending: chunks that have no vector yet; None while the model that would tell is not loaded.
+        left_out: passages found that did not fit the budget.
+        embedder: what made the vectors, to compare further text with.
+    """
+
+    passages: Sequence[tuple[Passage, Ranked]]
+    searched: int
+    retrieval: Mode
+    why: str = ""
+    pending: int | None = None
+    left_out: int = 0
+    embedder: Embedder | None = None
+
+
+class Library:
+    """Everything open while the server serves. Built by `open_library`; ended by `close`."""
+
+    def __init__(self, store: Store, embedder: BackgroundEmbedder, *, max_file_mb: int) -> None:
+        self.store = store
+        self._embedder = embedder
+        self._backlog = Backlog(store.vectors, embedder)
+        self._max_bytes = max_file_mb * 1_000_000
+
+    def ingest(self, collection: str, path: str, watch: Watcher) -> Iterator[FileReport]:
+        """See `pygent_rag.ingest`; vectors follow in the background."""
+        reports = ingest(self.store, collection, source(path), max_bytes=self._max_bytes, watch=watch)
+        for report in reports:
+            if report.outcome in ("added", "updated"):
+                self._backlog.notify()
+            yield report
+
+    def search(self, question: str, collection: str, limit: int, max_tokens: int, wait_s: float) -> Found:
+        """The passages that bear most on a question, as many as fit; `collection` "" searches all.
+
+        Args:
+            wait_s: wait at most so many seconds for vectors still being computed.
+
+        Raises:
+            UnknownName: there is no such collection.
+        """
+        rows = self._rows(collection)
+        groups = [row.id for row in rows]
+        searched = sum(row.chunks for row in rows)
+        if not searched:
+            return Found(passages=[], searched=0, retrieval="lexical", why=self.lexical_only)
+        if wait_s:
+            self._backlog.wait(wait_s)
+        embedder = self._embedder.ready()
+        pending = self.pending(groups)
+        semantic = self._semantic(embedder, question, groups)
+        lexical = self.store.lexical(match_query(question), groups, DEPTH)
+        ranked = {entry.id: entry for entry in fuse(semantic, lexical)[:limit]}
+        passages = self.store.passages(list(ranked))
+        fit = fitting(passages, max_tokens)
+        return Found(
+            passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
+            searched=searched,
+            retrieval="hybrid" if semantic else "lexical",
+            why=self._why(bool(semantic), pending),
+            pending=pending,
+            left_out=len(passages) - fit,
+            embedder=embedder,
+        )
+
+    def extract(self, question: str, found: Found) -> list[Quote]:
+        """The sentences of what was found that answer the question; none when nothing does."""
+        passages = [passage for passage, _ in found.passages]
+        if (embedder := found.embedder) is None:
+            return extract(question, passages)
+        return extract(question, passages, lambda texts: _likeness(embedder, question, texts))
+
+    def collection(self, name: str) -> CollectionRow:
+        """The collection of that name.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        rows = self.store.collections()
+        for row in rows:
+            if row.name == name:
+                return row
+        cure = "Fill it first: ingest(path=…, collection=…)."
+        raise UnknownName("collection", name, [row.name for row in rows], cure)
+
+    def delete(self, collection: str, path: str, *, dry_run: bool) -> Removed:
+        """Take out a document, a folder of them ("" for all of the collection); files are not touched.
+
+        Raises:
+            UnknownName: there is no such collection, or nothing of it at that path.
+        """
+        name = self.collection(collection).name
+        under = os.path.abspath(os.path.expanduser(path)) if path else ""
+        removed = self.store.removable(name, under)
+        if path and not removed.paths:
+            removed = self.store.removable(name, os.path.realpath(under))
+        if path and not removed.paths:
+            known = self.store.removable(name, "").paths
+            raise UnknownName("document", path, known, "See them all: list_documents.")
+        if not dry_run:
+            if path:
+                self.store.remove(name, removed.paths)
+            else:
+                self.store.drop(name)
+        return removed
+
+    def text(self, collection: str, path: str) -> str:
+        """The stored text of a document; `path` may lack the leading slash, as in its URI.
+
+        Raises:
+            UnknownName: there is no such collection or document.
+        """
+        name = self.collection(collection).name
+        for spelled in (f"/{path}", path):
+            if (text := self.store.text(name, spelled)) is not None:
+                return text
+        raise UnknownName("document", path, self.store.removable(name, "").paths)
+
+    def pending(self, groups: Sequence[int]) -> int | None:
+        """How many chunks have no vector yet; None while the model is not loaded, which alone can tell."""
+        if self._embedder.state != "ready" or (embedder := self._embedder.ready()) is None:
+            return 0 if self._embedder.state == "absent" else None
+        pending = self.store.vectors.pending(embedder.model, groups)
+        if pending:
+            self._backlog.notify()
+        return pending
+
+    @property
+    def lexical_only(self) -> str:
+        """Why there will be no vectors; "" where there are, or will be."""
+        return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
+
+    def close(self) -> None:
+        self._backlog.close()
+        self.store.close()
+
+    def _rows(self, collection: str) -> list[CollectionRow]:
+        return [self.collection(collection)] if collection else self.store.collections()
+
+    def _semantic(self, embedder: Embedder | None, question: str, groups: Sequence[int]) -> dict[int, float]:
+        if embedder is None:
+            return {}
+        (query,) = embedder.embed([question])
+        return self.store.vectors.nearest(embedder.model, query, groups, DEPTH)
+
+    def _why(self, semantic: bool, pending: int | None) -> str:
+        if self._embedder.why:
+            return self._embedder.why
+        if not pending:
+            return ""
+        some = "some" if semantic else "all"
+        return f"{some} vectors are still being computed ({pending} passages to go)"
+
+
+def open_library(settings: Settings) -> Library:
+    """The library in the data folder.
+
+    Raises:
+        DatabaseUnusable: its database cannot be opened; it is left as it is.
+    """
+    store = SqliteStore(Path(settings.data_dir) / "rag.db")
+    return Library(store, shared_embedder(settings), max_file_mb=settings.max_file_mb)
+
+
+def asked(question: str) -> str:
+    """A question fit to search for.
+
+    Raises:
+        InvalidArgument: it is empty.
+    """
+    if not (text := visible(question).strip()):
+        raise InvalidArgument("question", "is empty", "Say what you look for, in plain words.")
+    return text
+
+
+def collection_name(name: str) -> str:
+    """A name that a collection may have.
+
+    Raises:
+        InvalidArgument: it may not.
+    """
+    if not re.fullmatch(r"\w[\w .-]{0,63}", name):
+        cure = "Use up to 64 letters, digits, spaces and . _ - such as: project-notes"
+        raise InvalidArgument("collection", f"{name[:80]!r} cannot be a collection's name", cure)
+    return name
+
+
+def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:
+    """The cosine of each text with the question."""
+    wanted, *vectors = (_floats(vector) for vector in embedder.embed([question, *texts]))
+    return [sum(map(mul, wanted, vector)) for vector in vectors]
+
+
+def _floats(vector: Vector) -> array[float]:
+    floats = array("f")
+    floats.frombytes(vector)
+    return floats

@@ -1,0 +1,148 @@
+"""HTML: what a browser would show as text, with the source line of each part. Nothing is fetched or run."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+from pygent_rag.decoding import decode, one_line, visible
+from pygent_rag.document import Block, Document, Kind, Outline, Places
+from pygent_shared.errors import FileRefused
+
+_UNSEEN = frozenset("script style template noscript svg iframe".split())
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = frozenset(
+    "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer"
+    " form head header hr html legend li main nav ol option p section select summary ul".split()
+)
+
+
+def parse(path: Path, data: bytes) -> Document:
+    decoded = decode(path, data)
+    page = _Page()
+    try:
+        page.feed(decoded.text)
+        page.close()
+    except AssertionError as error:  # html.parser's way to say that a declaration is beyond it
+        raise FileRefused(path, f"is not HTML that can be read ({error})", "Mend or convert it.") from error
+    return page.document(decoded.encoding)
+
+
+class _Page(HTMLParser):
+    """Collects the text of a page, block by block."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self._length = 0
+        self._blocks: list[Block] = []
+        self._starts: list[int] = []
+        self._numbers: list[int] = []
+        self._outline = Outline()
+        self._titles: list[str] = []
+        self._in_title = False
+        self._unseen = 0  # elements around us whose content is not shown
+        self._tables = 0  # tables around us
+        self._cells = 0  # cells in the table row so far
+        self._gap = ""  # what is due between the text so far and the next word
+        self._begin("prose")
+
+    def document(self, encoding: str) -> Document:
+        self._end()
+        headings = [block.heading[-1] for block in self._blocks if block.kind == "heading"]
+        return Document(
+            text="".join(self._parts),
+            blocks=tuple(self._blocks),
+            places=Places(starts=self._starts or [0], numbers=self._numbers or [1]),
+            title=one_line("".join(self._titles)) or next(iter(headings), ""),
+            decoded=encoding,
+        )
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _UNSEEN:
+            self._unseen += 1
+        elif tag == "title":
+            self._in_title = not self._unseen
+        elif tag == "table":
+            self._tables += 1
+            if self._tables == 1:
+                self._begin("table")
+        elif self._tables:
+            self._inside_table(tag)
+        elif tag in _HEADINGS:
+            self._begin("heading", _HEADINGS[tag])
+        elif tag == "pre":
+            self._begin("code")
+        elif tag == "br":
+            self._gap = "\n"
+        elif tag in _BLOCKS:
+            self._begin("prose")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _UNSEEN:
+            self._unseen = max(0, self._unseen - 1)
+        elif tag == "title":
+            self._in_title = False
+        elif tag == "table":
+            self._tables = max(0, self._tables - 1)
+            if not self._tables:
+                self._begin("prose")
+        elif not self._tables and (tag in _BLOCKS or tag in _HEADINGS or tag == "pre"):
+            self._begin("prose")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_title:
+            self._titles.append(data)
+        elif not self._unseen:
+            number, _ = self.getpos()
+            first, *more = visible(data).split("\n")
+            self._add(number, first)
+            for line in more:
+                number += 1
+                self._gap = self._gap or ("\n" if self._kind == "code" else " ")
+                self._add(number, line)
+
+    def _inside_table(self, tag: str) -> None:
+        """A row is a line; its cells are told apart by bars; what is inside a cell is not broken further."""
+        if tag == "tr":
+            self._gap, self._cells = "\n", 0
+        elif tag in ("td", "th"):
+            if self._cells:
+                self._gap = self._gap.rstrip(" ") + " | "
+            self._cells += 1
+        elif tag in _BLOCKS or tag in _HEADINGS or tag in ("br", "pre"):
+            self._gap = self._gap or " "
+
+    def _add(self, number: int, line: str) -> None:
+        """Add what source line `number` holds: its words, one space between; preformatted text as it is."""
+        code = self._kind == "code"
+        words = line.rstrip() if code else " ".join(line.split())
+        if not words.strip():
+            self._gap = self._gap or (" " if line else "")
+            return
+        if self._length > self._begun:
+            self._append(self._gap or (" " if line[0].isspace() and not code else ""))
+        self._starts.append(self._length)
+        self._numbers.append(number)
+        self._append(words)
+        self._gap = " " if line[-1].isspace() else ""
+
+    def _append(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+    def _begin(self, kind: Kind, level: int = 0) -> None:
+        """End the block in hand and begin one of `kind`; `level` is a heading's."""
+        if self._blocks or self._parts:
+            self._end()
+        self._kind, self._level, self._gap = kind, level, ""
+        self._begun, self._first_part = self._length, len(self._parts)
+
+    def _end(self) -> None:
+        if self._length == self._begun:
+            return
+        if self._kind == "heading":
+            self._outline.enter(self._level, "".join(self._parts[self._first_part :]))
+        block = Block(start=self._begun, end=self._length, kind=self._kind, heading=self._outline.path)
+        self._blocks.append(block)
+        self._append("\n\n")

@@ -1,0 +1,382 @@
+"""Where documents and their chunks are kept: the seam, and SQLite.
+
+A document is one transaction: whatever happens, a file is in a collection as a whole or not at all. Sources
+stay where they are; the text kept here is what the citations were made from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, cast
+
+import apsw
+
+from pygent_rag.chunking import Chunk
+from pygent_rag.document import Document, Unit
+from pygent_rag.passage import Passage
+from pygent_shared.database import Database
+from pygent_shared.vectors import VectorStore
+from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
+
+TITLE_WEIGHT = HEADING_WEIGHT = 1.2
+"""Of a term in the title or heading, where one in the text weighs 1; above 1.5 some sets lose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """What tells whether a file changed. `mtime_ns` is 0 where the time cannot be relied on."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    recipe: int
+
+    def same_content(self, other: Fingerprint) -> bool:
+        return (self.sha256, self.recipe) == (other.sha256, other.recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentRow:
+    """A document as lists show it."""
+
+    path: str
+    title: str
+    chunks: int
+    characters: int
+    ingested: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionRow:
+    """A collection as lists show it."""
+
+    id: int
+    name: str
+    documents: int
+    chunks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What was, or would be, taken out."""
+
+    paths: tuple[str, ...] = ()
+    chunks: int = 0
+
+
+class Store(Protocol):
+    """Collections of documents, told apart by name; a document is told apart in them by its file's path."""
+
+    @property
+    def vectors(self) -> VectorStore:
+        """The chunks' vectors; their groups are collection ids."""
+
+    def collections(self) -> list[CollectionRow]:
+        """All collections, by name."""
+
+    def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
+        """Path -> fingerprint of the documents at the path `under` or below it."""
+
+    def put(
+        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
+    ) -> None:
+        """Keep a document in place of what was at its path. Nothing is done if that is the same content."""
+
+    def touch(self, collection: str, path: str, found: Fingerprint) -> None:
+        """Note a new size and time of a document whose content is the same."""
+
+    def remove(self, collection: str, paths: Iterable[str]) -> None:
+        """Take out the documents with exactly these paths."""
+
+    def removable(self, collection: str, under: str) -> Removed:
+        """The documents at the path `under` or below it ("" for all)."""
+
+    def drop(self, collection: str) -> None:
+        """Take out a collection with all that is in it."""
+
+    def documents(self, collection: str, offset: int, limit: int) -> list[DocumentRow]:
+        """Some documents of a collection, by path."""
+
+    def text(self, collection: str, path: str) -> str | None:
+        """The stored text of a document."""
+
+    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """These chunks in this order; those deleted in the meantime are left out."""
+
+    def close(self) -> None: ...
+
+
+_CHUNKS = Items(
+    table="chunk", text="o.title || char(10) || o.heading || char(10) || o.text", group="collection"
+)
+
+# The index keeps no copy of the text. It needs detail = full (the default): without content and with less
+# detail, bm25() is 0 for every row.
+# AUTOINCREMENT: an id never comes back, so a vector computed for a deleted chunk cannot meet another one.
+_FIRST = f"""
+CREATE TABLE collection (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE document (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL REFERENCES collection(id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    title TEXT NOT NULL,
+    unit TEXT NOT NULL CHECK (unit IN ('line', 'page')),
+    verbatim INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    recipe INTEGER NOT NULL,
+    ingested TEXT NOT NULL,
+    UNIQUE (collection, path)
+) STRICT;
+
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document INTEGER NOT NULL REFERENCES document(id) ON DELETE CASCADE,
+    collection INTEGER NOT NULL,
+    char_start INTEGER NOT NULL,
+    char_end INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    heading TEXT NOT NULL, -- one heading a line, outermost first; without the title
+    text TEXT NOT NULL
+) STRICT;
+CREATE INDEX chunk_document ON chunk (document);
+CREATE INDEX chunk_collection ON chunk (collection);
+
+CREATE VIRTUAL TABLE chunk_fts USING fts5 (
+    text, title, heading,
+    tokenize = 'porter unicode61', content = '', contentless_delete = 1
+);
+CREATE TRIGGER chunk_comes AFTER INSERT ON chunk BEGIN
+    INSERT INTO chunk_fts (rowid, text, title, heading) VALUES (new.id, new.text, new.title, new.heading);
+END;
+CREATE TRIGGER chunk_goes AFTER DELETE ON chunk BEGIN
+    DELETE FROM chunk_fts WHERE rowid = old.id;
+END;
+{_CHUNKS.schema}
+"""
+
+MIGRATIONS = (_FIRST,)
+
+# A folder's documents: its own path, or one that begins with it and a separator.
+_UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path, MIGRATIONS)
+        self._vectors = SqliteVectors(self.database, _CHUNKS)
+
+    @property
+    def vectors(self) -> VectorStore:
+        return self._vectors
+
+    def collections(self) -> list[CollectionRow]:
+        rows = self.database.query(
+            "SELECT id, name, (SELECT count(*) FROM document WHERE collection = c.id), "
+            "(SELECT count(*) FROM chunk WHERE collection = c.id) FROM collection AS c ORDER BY name"
+        )
+        return [
+            CollectionRow(id=_int(id), name=str(name), documents=_int(documents), chunks=_int(chunks))
+            for id, name, documents, chunks in rows
+        ]
+
+    def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
+        rows = self._of(collection, under, "path, size, mtime_ns, sha256, recipe")
+        return {
+            str(path): Fingerprint(
+                size=_int(size), mtime_ns=_int(mtime_ns), sha256=str(sha256), recipe=_int(recipe)
+            )
+            for path, size, mtime_ns, sha256, recipe in rows
+        }
+
+    def put(
+        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
+    ) -> None:
+        with self.database.write() as connection:
+            group = _collection_id(connection, collection)
+            held = connection.execute(
+                "SELECT id, sha256, recipe FROM document WHERE collection = ? AND path = ?", (group, path)
+            ).fetchone()
+            if held and held[1:] == (found.sha256, found.recipe):
+                return  # another process was faster
+            if held:
+                connection.execute("DELETE FROM document WHERE id = ?", held[:1])
+            id = _insert_document(connection, group, path, found, document)
+            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, document, chunks))
+
+    def touch(self, collection: str, path: str, found: Fingerprint) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE document SET size = ?, mtime_ns = ? WHERE path = ? AND sha256 = ? "
+                "AND collection = (SELECT id FROM collection WHERE name = ?)",
+                (found.size, found.mtime_ns, path, found.sha256, collection),
+            )
+
+    def remove(self, collection: str, paths: Iterable[str]) -> None:
+        with self.database.write() as connection:
+            connection.executemany(
+                "DELETE FROM document WHERE path = ? "
+                "AND collection = (SELECT id FROM collection WHERE name = ?)",
+                [(path, collection) for path in paths],
+            )
+
+    def removable(self, collection: str, under: str) -> Removed:
+        chunks = "(SELECT count(*) FROM chunk WHERE document = d.id)"
+        rows = self._of(collection, under, f"path, {chunks}")
+        return Removed(
+            paths=tuple(str(path) for path, _ in rows), chunks=sum(_int(count) for _, count in rows)
+        )
+
+    def drop(self, collection: str) -> None:
+        with self.database.write() as connection:
+            connection.execute("DELETE FROM collection WHERE name = ?", (collection,))
+
+    def documents(self, collection: str, offset: int, limit: int) -> list[DocumentRow]:
+        rows = self.database.query(
+            "SELECT path, title, (SELECT count(*) FROM chunk WHERE document = d.id), length(text), ingested "
+            "FROM document AS d WHERE collection = (SELECT id FROM collection WHERE name = ?) "
+            "ORDER BY path LIMIT ? OFFSET ?",
+            (collection, limit, offset),
+        )
+        return [
+            DocumentRow(
+                path=str(path),
+                title=str(title),
+                chunks=_int(chunks),
+                characters=_int(characters),
+                ingested=str(ingested),
+            )
+            for path, title, chunks, characters, ingested in rows
+        ]
+
+    def text(self, collection: str, path: str) -> str | None:
+        rows = self.database.query(
+            "SELECT text FROM document WHERE path = ? "
+            "AND collection = (SELECT id FROM collection WHERE name = ?)",
+            (path, collection),
+        )
+        return str(rows[0][0]) if rows else None
+
+    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        if not match or not groups:
+            return {}
+        rows = self.database.query(
+            f"SELECT c.id, -bm25(chunk_fts, 1.0, {TITLE_WEIGHT}, {HEADING_WEIGHT}) AS score "
+            "FROM chunk_fts JOIN chunk AS c ON c.id = chunk_fts.rowid "
+            f"WHERE chunk_fts MATCH ? AND c.collection IN ({_marks(groups)}) "
+            "ORDER BY score DESC, c.id LIMIT ?",
+            (match, *groups, limit),
+        )
+        return {_int(id): float(str(score)) for id, score in rows}
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        rows = self.database.query(
+            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.first, c.last, d.verbatim, c.text "
+            "FROM chunk AS c JOIN document AS d ON d.id = c.document "
+            "JOIN collection AS l ON l.id = c.collection "
+            f"WHERE c.id IN ({_marks(ids)})",
+            tuple(ids),
+        )
+        found = {_int(row[0]): _passage(row) for row in rows}
+        return [found[id] for id in ids if id in found]
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _of(self, collection: str, under: str, columns: str) -> list[tuple[apsw.SQLiteValue, ...]]:
+        """Columns of the documents of a collection at the path `under` or below it, by path."""
+        bindings = {"collection": collection, "under": under.rstrip(os.sep) or under, "separator": os.sep}
+        return self.database.query(
+            f"SELECT {columns} FROM document AS d WHERE {_UNDER} "
+            "AND collection = (SELECT id FROM collection WHERE name = :collection) ORDER BY path",
+            bindings,
+        )
+
+
+_INSERT_CHUNK = (
+    "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, text) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _collection_id(connection: apsw.Connection, name: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO collection (name) VALUES (?)", (name,))
+    (id,) = connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone() or (0,)
+    return _int(id)
+
+
+def _insert_document(
+    connection: apsw.Connection, group: int, path: str, found: Fingerprint, document: Document
+) -> int:
+    values: Mapping[str, apsw.SQLiteValue] = {
+        "collection": group,
+        "path": path,
+        "title": _title(document, path),
+        "unit": document.unit,
+        "verbatim": int(document.verbatim),
+        "text": document.text,
+        "size": found.size,
+        "mtime_ns": found.mtime_ns,
+        "sha256": found.sha256,
+        "recipe": found.recipe,
+        "ingested": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    marks = ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO document ({', '.join(values)}) VALUES ({marks})", values)
+    return connection.last_insert_rowid()
+
+
+def _chunk_rows(
+    document_id: int, group: int, path: str, document: Document, chunks: Sequence[Chunk]
+) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
+    title = _title(document, path)
+    for chunk in chunks:
+        heading = chunk.heading[1:] if chunk.heading[:1] == (title,) else chunk.heading
+        text = document.text[chunk.start : chunk.end]
+        place = (chunk.start, chunk.end, chunk.first, chunk.last)
+        yield (document_id, group, *place, title, "\n".join(heading), text)
+
+
+def _title(document: Document, path: str) -> str:
+    return document.title or Path(path).stem
+
+
+def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
+    id, collection, path, title, heading, unit, first, last, verbatim, text = row
+    return Passage(
+        id=_int(id),
+        collection=str(collection),
+        path=str(path),
+        title=str(title),
+        heading=tuple(str(heading).split("\n")) if heading else (),
+        unit=cast(Unit, unit),
+        first=_int(first),
+        last=_int(last),
+        verbatim=bool(verbatim),
+        text=str(text),
+    )
+
+
+def _int(value: apsw.SQLiteValue) -> int:
+    return int(str(value))
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
