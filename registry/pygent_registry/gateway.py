@@ -120,8 +120,8 @@ class Gateway(Server[Any]):
         return super().create_initialization_options(notification_options or every, *args, **options)
 
     async def _first_message(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """Servers start with the first message after the greeting, which is not to wait for them; whoever only
-        looks what this is starts none.
+        """Servers start with the first message after the greeting, which is not to wait for them. Whoever
+        only looks what this is starts none.
         """
         modern = is_modern(ctx.protocol_version)
         if ctx.method not in GREETINGS:

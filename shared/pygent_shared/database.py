@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 from weakref import WeakSet
 
 import apsw
-import sqlite_vec
 
 from pygent_shared.errors import DatabaseUnusable
 
@@ -112,7 +113,7 @@ class Database:
         connection = apsw.Connection(str(self.path))
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
+        connection.load_extension(_sqlite_vec())
         connection.enable_load_extension(False)
         _configure(connection)
         with self._lock:
@@ -138,7 +139,7 @@ class Database:
         with self.write() as connection:
             # Another process may have migrated while this one waited for the lock.
             for number in range(self._version(), known):
-                connection.execute(self._migrations[number])
+                connection.execute(self._migrations[number]).fetchall()
             connection.pragma("user_version", known)
 
     @contextmanager
@@ -150,13 +151,23 @@ class Database:
             raise unusable(self.path, error) from error
 
 
+@cache
+def _sqlite_vec() -> str:
+    """The extension's path, without importing its package: that imports numpy, a tenth of a second."""
+    spec = find_spec("sqlite_vec")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).with_name("vec0"))
+
+
 def _configure(connection: apsw.Connection) -> None:
     """Set the pragmas. SQLite waits for no lock when it turns a new file to WAL, so this does: two processes
     may make the same file at once."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
-            connection.execute(_PRAGMAS)
+            # Fetched to the end: apsw stops at a statement that gives a row, and the others would never run.
+            connection.execute(_PRAGMAS).fetchall()
             return
         except apsw.BusyError:
             if time.monotonic() > deadline:

@@ -11,6 +11,7 @@ import argparse
 import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pygent_shared.ending  # noqa: F401  (it looks which process started this one: the earlier, the surer)
@@ -46,14 +47,13 @@ def serve(target: str, argv: Sequence[str] | None = None) -> int:
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     """One flag for each setting. A secret has none: other users can read a command line."""
-    group = parser.add_argument_group("settings")
+    secrets = " ".join(f"{setting.variable}: {setting.help}" for setting in rows() if setting.secret)
+    group = parser.add_argument_group("settings", f"Only as a variable or in the config file: {secrets}")
     for setting in rows():
         if not setting.secret:
             flag = "--" + setting.name.replace("_", "-")
             explained = f"{setting.help} [{as_text(setting.default) or 'none'}]"
             group.add_argument(flag, metavar=setting.name.upper(), help=explained.replace("%", "%%"))
-    secrets = (f"{setting.variable}: {setting.help}" for setting in rows() if setting.secret)
-    parser.epilog = "From the environment or the config file only: " + " ".join(secrets)
 
 
 def settings_from(chosen: Mapping[str, Any]) -> Settings:
@@ -74,8 +74,9 @@ def run(target: str | BuildServer, settings: Settings, *, transport: str) -> int
     from pygent_shared import logs
 
     logs.configure(settings)
-    build = pkgutil.resolve_name(target) if isinstance(target, str) else target
-    server = lowlevel(build(settings, None))
+    with redirect_stdout(sys.stderr):  # what an import prints would reach the host as protocol
+        build = pkgutil.resolve_name(target) if isinstance(target, str) else target
+        server = lowlevel(build(settings, None))
     gc.enable()
     if transport == "http":
         from pygent_shared.http.run import serve_http

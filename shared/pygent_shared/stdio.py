@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import anyio
@@ -45,29 +46,41 @@ async def serve_stdio(server: Server[Any], settings: Settings) -> None:
     """
     if not (sys.stdin and sys.stdout):
         raise InvalidArgument("transport", "stdio needs stdin and stdout open", "Use: --transport http")
+    with_parent = settings.exit_with_parent != "no"
     try:
-        await _serve(server, with_parent=settings.exit_with_parent != "no")
+        async with stdio_server() as (read, write):
+            try:
+                input_ended = await _serve(server, read, write, with_parent)
+            except anyio.get_cancelled_exc_class():
+                input_ended = False  # the SDK gave up: nobody reads stdout
+            if not input_ended:
+                # All of ours is closed by now, but a thread sits in read(0) and cannot be cancelled.
+                _exit()
     except* BrokenPipeError:
-        # The host is gone, and with it whoever could read an answer.
-        os._exit(0)
+        _exit()
 
 
-async def _serve(server: Server[Any], *, with_parent: bool) -> None:
+def _exit() -> None:
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve(server: Server[Any], read: Any, write: Any, with_parent: bool) -> bool:
+    """Serve one connection; whether its input ended, and not something else before."""
     to_server, from_host = anyio.create_memory_object_stream[Incoming](0)
     to_host, from_server = anyio.create_memory_object_stream[SessionMessage](0)
     asked = _Asked()
-    async with stdio_server() as (read, write), anyio.create_task_group() as relay:
-        relay.start_soon(asked.answers, from_server, write)
-        async with anyio.create_task_group() as watchers:
-            with anyio.CancelScope() as serving:
-                watchers.start_soon(_end_when_told, serving, with_parent)
-                watchers.start_soon(asked.questions, read, to_server)
-                await server.run(from_host, to_host, server.create_initialization_options())
-            watchers.cancel_scope.cancel()
-        if serving.cancelled_caught:
-            # All of ours is closed by now, but a thread sits in read(0) and cannot be cancelled.
-            sys.stderr.flush()
-            os._exit(0)
+    # Redirected, because what a tool prints might lie in Python's buffer until stdout is the wire again.
+    with redirect_stdout(sys.stderr):
+        async with anyio.create_task_group() as relay:
+            relay.start_soon(asked.answers, from_server, write)
+            async with anyio.create_task_group() as watchers:
+                with anyio.CancelScope() as serving:
+                    watchers.start_soon(_end_when_told, serving, with_parent)
+                    watchers.start_soon(asked.questions, read, to_server)
+                    await server.run(from_host, to_host, server.create_initialization_options())
+                watchers.cancel_scope.cancel()
+    return not serving.cancelled_caught
 
 
 async def _end_when_told(serving: anyio.CancelScope, with_parent: bool) -> None:

