@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 from mcp import Client
 
+from pygent_registry.cli.terminal import first_sentence
 from pygent_registry.config import parse
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
@@ -55,12 +56,8 @@ async def _tools_table() -> str:
     async with Client(Gateway(registry)) as client:
         for tool in (await client.list_tools()).tools:
             server, _, name = tool.name.partition("__")
-            lines.append(f"| {server} | `{name}` | {_first_sentence(tool.description or '')} |")
+            lines.append(f"| {server} | `{name}` | {first_sentence(tool.description)} |")
     return "\n".join(lines)
-
-
-def _first_sentence(text: str) -> str:
-    return " ".join(text.split()).partition(". ")[0].rstrip(".:") + "."
 
 
 def settings_table() -> str:

@@ -35,6 +35,10 @@ RELEVANT = 0.55
 """A further sentence scores at least this share of the best one, for what it adds."""
 
 _ENDING = re.compile(r"(?:ings?|edly|ed|ies|es|ers?|ly|s|e|y)$")
+_AND_WHAT = re.compile(
+    r"[?;]\s+|[,;]?\s+(?:and|but|or)\s+(?=(?:who|whom|whose|what|which|when|where|why|how)\b)", re.IGNORECASE
+)
+_LIST_MARK = re.compile(r"(?:[-*+•]|\d{1,3}[.)])\s+")
 _RULE = re.compile(r"[\s|:*_=#~`-]*$")
 
 
@@ -55,17 +59,31 @@ class _Candidate:
 
 
 def extract(question: str, passages: Sequence[Passage], likeness: Likeness | None = None) -> list[Quote]:
-    """The sentences that answer the question, best first; none when nothing in the passages does."""
+    """The sentences that answer the question, best first; none when nothing in the passages does.
+
+    A question that asks several things ("which …, and what …?") is answered one by one.
+    """
     candidates = [found for index, passage in enumerate(passages) for found in _candidates(index, passage)]
     if not candidates:
         return []
-    weights = _weights({stem(term) for term in terms(question)}, candidates)
     alike = likeness([found.quote.text for found in candidates]) if likeness else [0.0] * len(candidates)
+    asked = parts(question)
+    most = MOST if len(asked) == 1 else 1
+    chosen = [number for part in asked for number in _answering(part, candidates, alike)[:most]]
+    return [candidates[number].quote for number in dict.fromkeys(chosen[:MOST])]
+
+
+def parts(question: str) -> list[str]:
+    """The things a question asks, in order; one that has no terms of its own is no part."""
+    return [part for part in _AND_WHAT.split(question) if terms(part)] or [question]
+
+
+def _answering(question: str, candidates: Sequence[_Candidate], alike: Sequence[float]) -> list[int]:
+    """The candidates that answer one thing, best first."""
+    weights = _weights({stem(term) for term in terms(question)}, candidates)
     chosen = _choose(candidates, weights, alike)
     covered = max((_covered(candidates[number], weights) for number in chosen), default=0.0)
-    if covered < ENOUGH and max(alike) < ALIKE:
-        return []
-    return [candidates[number].quote for number in chosen]
+    return chosen if covered >= ENOUGH or max(alike) >= ALIKE else []
 
 
 def stem(word: str) -> str:
@@ -78,7 +96,7 @@ def _stems(text: str) -> frozenset[str]:
 
 
 def _candidates(index: int, passage: Passage) -> list[_Candidate]:
-    sentences = [(start, passage.text[start:end]) for start, end in spans(passage.text)]
+    sentences = [_unmarked(start, passage.text[start:end]) for start, end in spans(passage.text)]
     context = _stems(" ".join(passage.context))
     columns = _stems(next((text for _, text in sentences if text.startswith("|")), ""))
     return [
@@ -90,6 +108,12 @@ def _candidates(index: int, passage: Passage) -> list[_Candidate]:
         for start, text in sentences
         if not _RULE.match(text)
     ]
+
+
+def _unmarked(start: int, text: str) -> tuple[int, str]:
+    """A sentence and where it starts, without the mark of the list item that it is."""
+    mark = _LIST_MARK.match(text)
+    return (start + mark.end(), text[mark.end() :]) if mark else (start, text)
 
 
 def _weights(wanted: set[str], candidates: Sequence[_Candidate]) -> dict[str, float]:

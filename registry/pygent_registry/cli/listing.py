@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pygent_registry.cli.parser import add_json, add_settings
-from pygent_registry.cli.terminal import columns, counted, first_line, fitting, print_json
+from pygent_registry.cli.terminal import columns, counted, first_sentence, fitting, print_json
 
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
@@ -57,7 +57,7 @@ def _lines(server: Mapping[str, Any]) -> Iterator[str]:
     match server:
         case {"state": "ready", "tools": tools, "era": era, "kind": kind}:
             yield f"{server['name']}: up, {counted(len(tools), 'tool')} ({era} era, {kind})"
-            yield from columns(((tool["name"], first_line(tool.get("description"))) for tool in tools), "  ")
+            yield from columns(((tool["name"], first_sentence(tool.get("description"))) for tool in tools), "  ")
         case {"state": "disabled"}:
             yield f"{server['name']}: disabled in the config file"
         case {"state": "unusable", "why": why}:

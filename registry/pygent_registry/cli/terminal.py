@@ -80,6 +80,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def first_line(text: str | None) -> str:
-    """The first line of a docstring."""
-    return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
+def first_sentence(text: str | None) -> str:
+    """The first sentence of a docstring, in one line."""
+    return " ".join((text or "").split()).partition(". ")[0].rstrip(".:") + "."

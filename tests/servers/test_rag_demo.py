@@ -1,0 +1,71 @@
+"""The demo's documents and the questions that go with them: the answers are there, and are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygent_rag.library import Library, open_library
+from pygent_shared.settings import Settings
+from pygent_shared.shipped import shipped
+
+CORPUS = shipped("demo")
+QUESTIONS = json.loads((CORPUS / "questions.json").read_text(encoding="utf-8"))
+MODEL = pytest.mark.skipif(
+    find_spec("sentence_transformers") is None, reason="needs pip install 'pygent-factory[embeddings]'"
+)
+
+
+@pytest.fixture(scope="module", params=["none", pytest.param("auto", marks=MODEL)])
+def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """The demo's documents, read in; searched by words alone, and by meaning too."""
+    settings = replace(Settings(data_dir=tmp_path_factory.mktemp("data")), embedder=request.param)
+    opened = open_library(settings)
+    reports = list(opened.ingest("default", str(CORPUS), lambda done, total, path: None))
+    assert {report.outcome for report in reports} <= {"added", "skipped"}
+    yield opened
+    opened.close()
+
+
+def quotes(library: Library, question: str) -> list[tuple[str, str]]:
+    found = library.search(question, "", limit=5, max_tokens=2000, wait_s=120)
+    return [
+        (Path(quote.citation.partition(":")[0]).name, quote.text)
+        for quote in library.extract(question, found)
+    ]
+
+
+@pytest.mark.parametrize("asked", QUESTIONS["single"], ids=lambda asked: asked["file"])
+def test_a_question_is_answered_from_the_right_document(library: Library, asked: Any) -> None:
+    file, text = quotes(library, asked["question"])[0]
+    assert file == asked["file"]
+    assert all(words in text for words in asked["answer_contains"])
+
+
+def test_a_question_of_two_parts_is_answered_from_two_documents(library: Library) -> None:
+    asked = QUESTIONS["two_notes"]
+    found = quotes(library, asked["question"])
+    assert {file for file, _ in found} == set(asked["files"])
+    whole = " ".join(text for _, text in found)
+    assert all(words in whole for words in asked["answer_contains"])
+
+
+def test_a_question_that_shares_no_word_with_its_answer_needs_meaning(library: Library) -> None:
+    asked = QUESTIONS["semantic"]
+    found = library.search(asked["question"], "", limit=1, max_tokens=2000, wait_s=120)
+    if found.retrieval == "lexical":
+        assert not found.passages
+    else:
+        passage, ranked = found.passages[0]
+        assert Path(passage.path).name == asked["file"]
+        assert ranked.found_by == ("semantic",)
+
+
+def test_what_no_document_answers_is_not_answered(library: Library) -> None:
+    assert quotes(library, "What is the capital of Peru?") == []
