@@ -104,7 +104,7 @@ def _add_tools(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], se
         Returns for each memory its id and a status: `created`, or `duplicate` when exactly this was known
         (same text, kind, speaker and date: it is counted, and new tags are added). `similar` lists memories
         that share most of its words (for at most 20 memories a call). They are never merged: if one of them
-        is outdated by the new one, take it out with memory_forget. It is found from the next call on.
+        is outdated by the new one, take it out with memory_forget. What is added is found at once.
         """
         drafts = _drafts(text, items, kind, tags, occurred_at, speaker, importance)
         data = AddAnswer.of(named(space), memories.get().add(named(space), drafts))

@@ -218,7 +218,7 @@ class DocumentEntry(BaseModel):
     path: str
     title: str
     passages: int
-    characters: int
+    size: int = Field(description="Of its file, in bytes.")
     ingested: str = Field(description="UTC, ISO 8601.")
     resource: str = Field(description="Reads its stored text.")
 
@@ -240,7 +240,7 @@ class DocumentsAnswer(BaseModel):
                     path=row.path,
                     title=row.title,
                     passages=row.chunks,
-                    characters=row.characters,
+                    size=row.size,
                     ingested=row.ingested,
                     resource=document_uri(collection.name, row.path),
                 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from pygent_rag.document import Block, Document
+from pygent_rag.document import LONGEST_HEADING, Block, Document
 from pygent_rag.sentences import spans, tokens
 
 BUDGET = 128
@@ -69,13 +69,14 @@ def _sections(document: Document) -> Iterator[list[Block]]:
 
 def _numbered(blocks: Sequence[Block]) -> Iterator[tuple[int, Block]]:
     """Each block with the number of headings before it. A heading itself is left out, for it is in the path
-    of what stands under it, unless nothing does."""
+    of what stands under it, unless nothing does or it was cut there."""
     number = 0
     for block, following in pairwise([*blocks, None]):
         assert block is not None
         if block.kind == "heading":
             number += 1
-            if following is not None and following.heading[: len(block.heading)] == block.heading:
+            leads = following is not None and following.heading[: len(block.heading)] == block.heading
+            if leads and block.end - block.start <= LONGEST_HEADING:
                 continue
         yield number, block
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+LONGEST_HEADING = 200
+"""Characters of a title or heading that are kept with each passage under it."""
+
 Kind = Literal["heading", "prose", "table", "code"]
 Unit = Literal["line", "page"]
 
@@ -82,7 +85,7 @@ class Outline:
         """A heading of `level` (1 is the highest) begins; it ends all of its level or lower."""
         while self._open and self._open[-1][0] >= level:
             self._open.pop()
-        self._open.append((level, " ".join(title.split())))
+        self._open.append((level, " ".join(title.split())[:LONGEST_HEADING]))
         return self.path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from operator import mul
 from pathlib import Path
 from typing import Literal
 
-from pygent_rag.decoding import visible
 from pygent_rag.extraction import Quote, extract
 from pygent_rag.ingest import FileReport, Watcher, ingest, source
 from pygent_rag.passage import Passage
@@ -19,7 +17,7 @@ from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.errors import UnknownName
 from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
@@ -197,29 +195,6 @@ def open_library(settings: Settings) -> Library:
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db")
     return Library(store, shared_embedder(settings), max_file_mb=settings.max_file_mb)
-
-
-def asked(question: str) -> str:
-    """A question fit to search for.
-
-    Raises:
-        InvalidArgument: it is empty.
-    """
-    if not (text := visible(question).strip()):
-        raise InvalidArgument("question", "is empty", "Say what you look for, in plain words.")
-    return text
-
-
-def collection_name(name: str) -> str:
-    """A name that a collection may have.
-
-    Raises:
-        InvalidArgument: it may not.
-    """
-    if not re.fullmatch(r"\w[\w .-]{0,63}", name):
-        cure = "Use up to 64 letters, digits, spaces and . _ - such as: project-notes"
-        raise InvalidArgument("collection", f"{name[:80]!r} cannot be a collection's name", cure)
-    return name
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

@@ -16,7 +16,8 @@ from typing import Protocol, cast
 import apsw
 
 from pygent_rag.chunking import Chunk
-from pygent_rag.document import Document, Unit
+from pygent_rag.decoding import one_line
+from pygent_rag.document import LONGEST_HEADING, Document, Unit
 from pygent_rag.passage import Passage
 from pygent_shared.database import Database
 from pygent_shared.vectors import VectorStore
@@ -46,7 +47,7 @@ class DocumentRow:
     path: str
     title: str
     chunks: int
-    characters: int
+    size: int
     ingested: str
 
 
@@ -250,7 +251,7 @@ class SqliteStore:
 
     def documents(self, collection: str, offset: int, limit: int) -> list[DocumentRow]:
         rows = self.database.query(
-            "SELECT path, title, (SELECT count(*) FROM chunk WHERE document = d.id), length(text), ingested "
+            "SELECT path, title, (SELECT count(*) FROM chunk WHERE document = d.id), size, ingested "
             "FROM document AS d WHERE collection = (SELECT id FROM collection WHERE name = ?) "
             "ORDER BY path LIMIT ? OFFSET ?",
             (collection, limit, offset),
@@ -260,10 +261,10 @@ class SqliteStore:
                 path=str(path),
                 title=str(title),
                 chunks=_int(chunks),
-                characters=_int(characters),
+                size=_int(size),
                 ingested=str(ingested),
             )
-            for path, title, chunks, characters, ingested in rows
+            for path, title, chunks, size, ingested in rows
         ]
 
     def text(self, collection: str, path: str) -> str | None:
@@ -355,7 +356,7 @@ def _chunk_rows(
 
 
 def _title(document: Document, path: str) -> str:
-    return document.title or Path(path).stem
+    return one_line(document.title or Path(path).stem)[:LONGEST_HEADING]
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:

@@ -214,9 +214,10 @@ def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] =
     """
     named = explicit or environ.get(PREFIX + "CONFIG")
     if named:
-        return Path(named).expanduser()
+        return _path(named)
     own = Path(platformdirs.user_config_dir("pygent", appauthor=False)) / "pygent.json"
-    return own if own.exists() else None
+    # os.path: a home that may not be looked into holds no config for us, and is no error.
+    return own if os.path.exists(own) else None
 
 
 def read_config(path: Path) -> dict[str, Any]:

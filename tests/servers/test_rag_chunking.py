@@ -122,6 +122,14 @@ def test_a_heading_without_text_is_a_chunk_of_its_own_and_others_are_in_the_path
     assert found == [("## Empty", ("Guide", "Empty")), ("Words.", ("Guide", "Full"))]
 
 
+def test_a_heading_too_long_for_the_path_is_in_a_chunk_as_a_whole() -> None:
+    title = "tide " * 100
+    document = read(f"# {title}\n\nWords.\n")
+    (piece,) = chunk(document)
+    assert title.strip() in document.text[piece.start : piece.end]
+    assert len(piece.heading[0]) <= 200
+
+
 def test_a_long_text_without_full_stops_is_cut_at_lines_then_words() -> None:
     lines = [f"value {number} of the long series without any stop" for number in range(100)]
     by_lines = stretches(text.parse(Path("log.txt"), "\n".join(lines).encode()))

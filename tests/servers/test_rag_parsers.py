@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ word.</p><p>Two.
         ("prose", ("Using it", "Deeper"), "Text\non"),
     ]
     assert lines(document) == [(3, 4), (5, 6), (6, 6), (7, 8), (10, 11), (13, 13), (13, 13)]
+
+
+@pytest.mark.parametrize("unclosed", ["<!--", "<a href='", "</", "<script "])
+def test_a_page_of_unclosed_tags_is_read_in_a_moment(unclosed: str) -> None:
+    began = time.process_time()
+    document = parse(Path("n.html"), f"<p>First</p>{unclosed * 50_000}".encode())
+    assert document.text.startswith("First")
+    assert time.process_time() - began < 5  # html.parser alone takes minutes
+
+
+def test_scripts_and_comments_are_left_out_and_lines_keep_their_number() -> None:
+    source = '<script>\nif (a < b) x("<!--");\n</script>\n<!-- <p>old</p>\n--><style>\n</style><p>New</p>'
+    document = parse(Path("n.html"), source.encode())
+    assert (document.text.strip(), lines(document)) == ("New", [(6, 6)])
 
 
 def test_python_is_cut_by_definitions_and_broken_python_as_text() -> None:

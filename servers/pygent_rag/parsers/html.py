@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 from pygent_rag.decoding import decode, one_line, visible
 from pygent_rag.document import Block, Document, Kind, Outline, Places
 from pygent_shared.errors import FileRefused
+
+# What a page holds and does not show -> what ends it.
+_HIDDEN = re.compile(r"<!--|<(script|style)\b", re.IGNORECASE)
+_ENDINGS = {
+    "": re.compile("-->"),
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+}
+_STRAY = re.compile(r"<(?=[^<>]*(?:<|\Z))")
+_MOST_STEPS = 1_000_000_000
 
 _UNSEEN = frozenset("script style template noscript svg iframe".split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -21,11 +32,41 @@ def parse(path: Path, data: bytes) -> Document:
     decoded = decode(path, data)
     page = _Page()
     try:
-        page.feed(decoded.text)
+        page.feed(_parsable(_without_hidden(decoded.text)))
         page.close()
     except AssertionError as error:  # html.parser's way to say that a declaration is beyond it
         raise FileRefused(path, f"is not HTML that can be read ({error})", "Mend or convert it.") from error
     return page.document(decoded.encoding)
+
+
+def _without_hidden(source: str) -> str:
+    """The page without comments, scripts and styles. Their line ends stay, so lines keep their number."""
+    parts: list[str] = []
+    at = 0
+    endless: set[str] = set()  # kinds that are not ended again further down
+    for found in _HIDDEN.finditer(source):
+        kind = (found[1] or "").lower()
+        if found.start() < at:
+            continue
+        end = None if kind in endless else _ENDINGS[kind].search(source, found.end())
+        if end:
+            parts += source[at : found.start()], "\n" * source.count("\n", found.start(), end.end())
+            at = end.end()
+        else:
+            endless.add(kind)
+            if not kind:
+                parts += source[at : found.start()], "&lt;"
+                at = found.start() + 1
+    return "".join([*parts, source[at:]])
+
+
+def _parsable(source: str) -> str:
+    """The page as it is; but where very many tags are not ended, with those as text.
+
+    For each of them html.parser (before 3.14) looks through all the rest of the page: hours for a megabyte.
+    """
+    strays = sum(1 for _ in _STRAY.finditer(source))
+    return _STRAY.sub("&lt;", source) if strays * len(source) > _MOST_STEPS else source
 
 
 class _Page(HTMLParser):
