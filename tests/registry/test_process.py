@@ -28,6 +28,11 @@ LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 SECONDS_TO_DIE = 8.0
 
 
+def greeting() -> bytes:
+    """What a host sends first, up to the first message that needs the servers."""
+    return b"".join(json.dumps(message).encode() + b"\n" for message in (HELLO, LIST))
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -69,7 +74,7 @@ def registry(request: pytest.FixtureRequest, server: Any, tmp_path: Path) -> Ite
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in (HELLO, LIST)))
+        process.stdin.write(greeting())
         process.stdin.flush()
         while b'"id":2' not in process.stdout.readline():
             assert process.poll() is None
@@ -111,7 +116,7 @@ def test_a_child_that_left_its_group_is_found_by_its_environment(server: Any, tm
         env={**os.environ, "PYGENT_DATA_DIR": str(tmp_path / "data")},
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
+        process.stdin.write(greeting())
         process.stdin.flush()
         assert until(lambda: len(pids_in(noted)) == 2, 15)
         process.kill()

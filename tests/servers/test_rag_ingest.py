@@ -180,6 +180,12 @@ def test_one_bad_file_costs_only_itself(library: Library, folder: Path, tmp_path
         assert why in found[name].why
 
 
+def test_a_folder_without_documents_makes_an_empty_collection(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert took_in(library, tmp_path / "empty") == {}
+    assert library.search("tide", "notes", 5, 500, 0).searched == 0
+
+
 def test_a_file_that_became_unreadable_keeps_its_stored_version(library: Library, folder: Path) -> None:
     took_in(library, folder)
     (folder / "one.md").write_bytes(b"\0\0")

@@ -191,4 +191,4 @@ def test_the_config_in_force_is_the_one_named_then_the_variables_then_the_users_
     own.write_text("{}")
     assert find_config(environ=os.environ) == own
     assert find_config(environ={"PYGENT_CONFIG": "~/b.json"}) == tmp_path / "b.json"
-    assert find_config("c.json", environ={"PYGENT_CONFIG": "b.json"}) == Path("c.json")
+    assert find_config("c.json", environ={"PYGENT_CONFIG": "b.json"}) == tmp_path / "c.json"
