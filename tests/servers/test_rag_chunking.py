@@ -65,7 +65,8 @@ def test_no_chunk_crosses_a_heading(source: str) -> None:
     for piece in chunk(document):
         for heading in headings:
             inside = piece.start < heading.end and heading.start < piece.end
-            assert not inside or (heading.start <= piece.start and piece.end <= heading.end)
+            # One too long to be a path is kept as text, at the head of what stands under it.
+            assert not inside or heading.start <= piece.start
 
 
 @given(MARKDOWN)
