@@ -82,8 +82,8 @@ class IngestAnswer(BaseModel):
         )
 
     def text(self) -> str:
-        counts = ", ".join(f"{getattr(self, outcome)} {outcome}" for outcome in _ORDER)
-        lines = [f'Collection "{self.collection}": {counts}.']
+        counts = [f"{count} {outcome}" for outcome in _ORDER if (count := getattr(self, outcome))]
+        lines = [f'Collection "{self.collection}": {", ".join(counts) or "no files to read"}.']
         lines += _some([f"- refused: {file.why}" for file in self.files if file.outcome == "refused"])
         lines += _some([_line(file) for file in self.files if file.outcome not in ("refused", "unchanged")])
         if self.skipped:

@@ -98,6 +98,7 @@ def ingest(
                     raise refusal from error
                 yield _refused(refusal)
     watch(len(found), len(found), str(source))
+    store.make(collection)  # there may have been nothing to put into it
     yield from _take_out_gone(store, collection, set(known) - {str(entry) for entry in found})
 
 

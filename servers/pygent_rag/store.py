@@ -79,6 +79,9 @@ class Store(Protocol):
     def collections(self) -> list[CollectionRow]:
         """All collections, by name."""
 
+    def make(self, collection: str) -> None:
+        """Make an empty collection, unless there is one of that name."""
+
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
@@ -197,6 +200,10 @@ class SqliteStore:
             CollectionRow(id=_int(id), name=str(name), documents=_int(documents), chunks=_int(chunks))
             for id, name, documents, chunks in rows
         ]
+
+    def make(self, collection: str) -> None:
+        with self.database.write() as connection:
+            _collection_id(connection, collection)
 
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         rows = self._of(collection, under, "path, size, mtime_ns, sha256, recipe")

@@ -11,6 +11,7 @@ import pytest
 
 SPEAKS = """
 import logging, sys, warnings
+logging.basicConfig(format="EARLIER %(message)s")  # as some library does at import
 from pygent_shared import logs
 from pygent_shared.settings import Settings
 logs.configure(Settings(log_format=sys.argv[1], log_level="info"))

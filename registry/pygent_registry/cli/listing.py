@@ -57,7 +57,9 @@ def _lines(server: Mapping[str, Any]) -> Iterator[str]:
     match server:
         case {"state": "ready", "tools": tools, "era": era, "kind": kind}:
             yield f"{server['name']}: up, {counted(len(tools), 'tool')} ({era} era, {kind})"
-            yield from columns(((tool["name"], first_sentence(tool.get("description"))) for tool in tools), "  ")
+            yield from columns(
+                ((tool["name"], first_sentence(tool.get("description"))) for tool in tools), "  "
+            )
         case {"state": "disabled"}:
             yield f"{server['name']}: disabled in the config file"
         case {"state": "unusable", "why": why}:

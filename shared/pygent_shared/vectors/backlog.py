@@ -12,7 +12,8 @@ from pygent_shared.vectors import VectorStore
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
+BATCH = 16
+"""Texts embedded at a time. A search waits for the batch in hand, and on a CPU larger ones are no faster."""
 
 
 class Backlog:
