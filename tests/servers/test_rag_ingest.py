@@ -211,19 +211,21 @@ def as_ordinary_user() -> Iterator[None]:
 
 
 def test_a_folder_without_permission_costs_only_itself_and_loses_nothing() -> None:
-    with as_ordinary_user(), tempfile.TemporaryDirectory(dir="/tmp") as made:
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
         open_folder, closed = Path(made) / "docs", Path(made) / "docs" / "closed"
+        Path(made).chmod(0o755)
         closed.mkdir(parents=True)
         (open_folder / "one.md").write_text("The first.\n")
         (closed / "two.md").write_text("The second.\n")
         library = open_library(Settings(data_dir=Path(made) / "data", embedder="none"))
         took_in(library, open_folder)
         closed.chmod(0)
-        found = took_in(library, open_folder)
-        with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
-            took_in(library, closed)
-        with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
-            source(str(closed / "two.md"))
+        with as_ordinary_user():
+            found = took_in(library, open_folder)
+            with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
+                took_in(library, closed)
+            with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
+                source(str(closed / "two.md"))
         assert {name: report.outcome for name, report in found.items()} == {
             "one.md": "unchanged",
             "closed": "refused",

@@ -111,7 +111,9 @@ def _with_headings(text: str, runs: Iterator[_Run]) -> Iterator[Block]:
     for run in runs:
         if run.kind == "heading":
             outline.enter(*_heading(text[run.start : run.end]))
-        yield Block(start=run.start, end=run.end, kind=run.kind, heading=outline.path)
+        # A fence that is never closed runs on over the blank lines at the document's end.
+        end = run.start + len(text[run.start : run.end].rstrip())
+        yield Block(start=run.start, end=end, kind=run.kind, heading=outline.path)
 
 
 def _heading(source: str) -> tuple[int, str]:
