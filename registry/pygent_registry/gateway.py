@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import mcp.types as t
@@ -30,8 +31,10 @@ from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 from pygent_registry.bridge import Bridge, is_modern
 from pygent_registry.catalogue import Catalogue, Target
 from pygent_registry.link import Link, Params
+from pygent_registry.policies import Request, wrapped
+from pygent_registry.policies.repeat import repeat_reads
 from pygent_registry.registry import Registry
-from pygent_shared.errors import ConnectionLost, PygentError, UnknownName
+from pygent_shared.errors import PygentError, UnknownName
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Gateway(Server[Any]):
         self._bridge = Bridge(lambda: registry.tasks)
         self._bus = InMemorySubscriptionBus()
         self._legacy_hosts: dict[int, Any] = {}
+        self._handle = wrapped(self._relay, [repeat_reads(self._is_ours)])
         super().__init__(
             f"pygent-{only}" if only else "pygent",
             version=version("pygent-factory"),
@@ -82,8 +86,8 @@ class Gateway(Server[Any]):
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
-            on_subscribe_resource=self._subscribe,
-            on_unsubscribe_resource=self._unsubscribe,
+            on_subscribe_resource=self._subscription,
+            on_unsubscribe_resource=self._subscription,
             on_completion=self._complete,
             on_subscriptions_listen=ListenHandler(self._bus),
         )
@@ -166,63 +170,39 @@ class Gateway(Server[Any]):
     async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> Any:
         try:
             target = await self._target(context, "tool", params.name)
-            try:
-                link = await self._link(context, target.server)
-                return await self._pass_on(link, context, name=target.name)
-            except ConnectionLost:
-                if not self._may_repeat(context, params.name, target):
-                    raise
-                link = await self._link(context, target.server)
-                return await self._pass_on(link, context, name=target.name)
+            definition = self._catalogue(context).tools[params.name]
+            return await self._pass_on(context, target.server, params.name, definition, name=target.name)
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
 
-    def _may_repeat(self, context: Context, name: str, target: Target) -> bool:
-        """Whether a call that was lost may be made again: of our own servers, those that only read.
-
-        A foreign server's word on what its tools do is not enough for that.
-        """
-        hints = self._catalogue(context).tools[name].get("annotations") or {}
-        return bool(self._registry.downstreams[target.server].entry.server and hints.get("readOnlyHint"))
-
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():
             target = await self._target(context, "prompt", params.name)
-            return await self._pass_on(await self._link(context, target.server), context, name=target.name)
+            return await self._pass_on(context, target.server, params.name, name=target.name)
 
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
         uri = str(params.uri)
         if uri == STATUS_URI and not self._only:
             return self._status()
         with _as_protocol_error({"uri": uri}):
-            link = await self._link(context, await self._owner_of(context, uri))
-            return _cacheable(await self._pass_on(link, context))
+            return _cacheable(await self._pass_on(context, await self._owner_of(context, uri), uri))
 
-    async def _subscribe(self, context: Context, params: Any) -> Any:
-        return await self._subscription(context, str(params.uri))
-
-    async def _unsubscribe(self, context: Context, params: Any) -> Any:
-        return await self._subscription(context, str(params.uri))
-
-    async def _subscription(self, context: Context, uri: str) -> dict[str, Any]:
+    async def _subscription(self, context: Context, params: Any) -> Any:
+        uri = str(params.uri)
         with _as_protocol_error({"uri": uri}):
-            link = await self._link(context, await self._owner_of(context, uri))
-            return await link.request(context.method, _params(context))
+            return await self._pass_on(context, await self._owner_of(context, uri), uri)
 
     async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
         with _as_protocol_error():
-            passed = _params(context)
             if isinstance(params.ref, t.PromptReference):
                 target = await self._target(context, "prompt", params.ref.name)
-                server, passed["ref"] = target.server, {**passed["ref"], "name": target.name}
-            else:
-                owners = (await self._settled(context)).template_owners
-                if (template := params.ref.uri) not in owners:
-                    raise UnknownName("resource template", template, owners)
-                server = owners[template]
-            link = await self._link(context, server)
-            return _complete_result(await self._bridge.pass_on(link, context.method, context, passed))
+                reference = {**_params(context)["ref"], "name": target.name}
+                return await self._pass_on(context, target.server, params.ref.name, ref=reference)
+            owners = (await self._settled(context)).template_owners
+            if (template := params.ref.uri) not in owners:
+                raise UnknownName("resource template", template, owners)
+            return await self._pass_on(context, owners[template], template)
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
         for downstream in self._registry.downstreams.values():
@@ -231,9 +211,27 @@ class Gateway(Server[Any]):
                     await link.request("logging/setLevel", _params(context))
         return {}
 
-    async def _pass_on(self, link: Link, context: Context, **renamed: str) -> dict[str, Any]:
+    async def _pass_on(
+        self,
+        context: Context,
+        server: str,
+        shown: str,
+        definition: Mapping[str, Any] = MappingProxyType({}),
+        /,
+        **renamed: Any,
+    ) -> dict[str, Any]:
+        """Send a request to its owner, with what is called otherwise there renamed."""
         params = {**_params(context), **renamed}
-        return _complete_result(await self._bridge.pass_on(link, context.method, context, params))
+        request = Request(server=server, name=shown, params=params, context=context, definition=definition)
+        return _complete_result(await self._handle(request))
+
+    async def _relay(self, request: Request) -> dict[str, Any]:
+        """The innermost handler: to the server, and back."""
+        link = await self._link(request.context, request.server)
+        return await self._bridge.pass_on(link, request.method, request.context, request.params)
+
+    def _is_ours(self, server: str) -> bool:
+        return bool(self._registry.downstreams[server].entry.server)
 
     async def _link(self, context: Context, server: str) -> Link:
         return await self._registry.link(server, modern=is_modern(context.protocol_version))

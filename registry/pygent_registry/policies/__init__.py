@@ -1,0 +1,46 @@
+"""What is done to a host's request on its way to a server: wrappers around one small interface.
+
+A policy takes the handler that comes after it and gives one that does something before, after, or instead.
+The first of a list is the outermost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request that has an owner: `tools/call`, `prompts/get`, `resources/read` and the like."""
+
+    server: str
+    """Whose it is: the name of an entry of the config."""
+    name: str
+    """The tool, prompt or URI as the host knows it."""
+    params: dict[str, Any]
+    """As on the wire, under the owner's own names."""
+    context: ServerRequestContext[Any, Any]
+    """The host, its era and capabilities, and the way back to it."""
+    definition: Mapping[str, Any]
+    """A tool's definition as the host was shown it; empty for the rest."""
+
+    @property
+    def method(self) -> str:
+        return self.context.method
+
+
+Handler = Callable[[Request], Awaitable[dict[str, Any]]]
+"""Gives the raw result, or raises `MCPError` (the server's own error) or `PygentError` (ours)."""
+
+Policy = Callable[[Handler], Handler]
+
+
+def wrapped(handler: Handler, policies: Iterable[Policy]) -> Handler:
+    """The handler inside all of these."""
+    for policy in reversed(list(policies)):
+        handler = policy(handler)
+    return handler
