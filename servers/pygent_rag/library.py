@@ -83,9 +83,10 @@ class Library:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready()
         pending = self.pending(groups)
-        semantic = self._semantic(embedder, question, groups)
+        semantic, spread = self._semantic(embedder, question, groups)
         lexical = self.store.lexical(match_query(question), groups, DEPTH)
-        ranked = {entry.id: entry for entry in fuse(semantic, lexical)[:limit]}
+        fused = fuse(semantic, lexical, spread=spread, searched=searched)
+        ranked = {entry.id: entry for entry in fused[:limit]}
         passages = self.store.passages(list(ranked))
         fit = fitting(passages, max_tokens)
         return Found(
@@ -172,11 +173,16 @@ class Library:
     def _rows(self, collection: str) -> list[CollectionRow]:
         return [self.collection(collection)] if collection else self.store.collections()
 
-    def _semantic(self, embedder: Embedder | None, question: str, groups: Sequence[int]) -> dict[int, float]:
+    def _semantic(
+        self, embedder: Embedder | None, question: str, groups: Sequence[int]
+    ) -> tuple[dict[int, float], float]:
+        """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
         if embedder is None:
-            return {}
+            return {}, 0.0
         (query,) = embedder.embed([question])
-        return self.store.vectors.nearest(embedder.model, query, groups, DEPTH)
+        vectors = self.store.vectors
+        nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
+        return nearest, vectors.spread(embedder.model, query, groups)
 
     def _why(self, semantic: bool, pending: int | None) -> str:
         if self._embedder.why:

@@ -22,13 +22,21 @@ def min_max_sum(legs: Sequence[Mapping[Item, float]], weights: Sequence[float]) 
     return _ranked([_min_max(leg) for leg in legs], weights)
 
 
-def sigma_sum(legs: Sequence[Mapping[Item, float]], weights: Sequence[float]) -> dict[Item, float]:
+def sigma_sum(
+    legs: Sequence[Mapping[Item, float]], weights: Sequence[float], deviations: Sequence[float] = ()
+) -> dict[Item, float]:
     """Each leg divided by its standard deviation, then added by weight; best first.
 
     The mean of a leg does not change a ranking, so it is not taken off; an item missing from a leg gets that
     leg's lowest score.
+
+    Args:
+        deviations: those of the scores of everything searched, where they are known. The best matches alone
+            lie closer together, each leg's in its own way: their deviation was measured a far worse unit.
+            0 stands for unknown.
     """
-    return _ranked([_sigma(leg) for leg in legs], weights)
+    known = deviations or [0.0] * len(legs)
+    return _ranked([_sigma(leg, deviation) for leg, deviation in zip(legs, known, strict=True)], weights)
 
 
 def _min_max(leg: Mapping[Item, float]) -> dict[Item, float]:
@@ -40,10 +48,10 @@ def _min_max(leg: Mapping[Item, float]) -> dict[Item, float]:
     return {item: (score - low) / (high - low) for item, score in leg.items()}
 
 
-def _sigma(leg: Mapping[Item, float]) -> dict[Item, float]:
+def _sigma(leg: Mapping[Item, float], deviation: float) -> dict[Item, float]:
     if not leg:
         return {}
-    low, deviation = min(leg.values()), pstdev(leg.values())
+    low, deviation = min(leg.values()), deviation or pstdev(leg.values())
     return {item: (score - low) / deviation if deviation else 1.0 for item, score in leg.items()}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import pstdev
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from pygent_rag.extraction import extract, stem
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library, open_library
 from pygent_rag.passage import Passage
-from pygent_rag.ranking import fitting, fuse
+from pygent_rag.ranking import deviation, fitting, fuse
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
@@ -134,6 +135,35 @@ def test_fusion_ranks_everything_found_once_and_says_by_what(
             entry.id in semantic,
             entry.id in lexical,
         )
+
+
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(0, 50))
+def test_scores_of_what_was_not_found_count_as_nothing(scores: list[int], others: int) -> None:
+    population = [*scores, *[0] * others] or [0]
+    assert deviation(scores, len(population)) == pytest.approx(pstdev(population), abs=1e-9)
+
+
+def test_a_leg_counts_by_how_far_its_best_stand_out_from_all_that_was_searched() -> None:
+    # Among the three cosines 1 is far ahead; measured by the spread of all that was searched, it is not.
+    semantic, lexical = {1: 0.9, 2: 0.6, 3: 0.5}, {2: 8.0}
+    assert fuse(semantic, lexical, spread=0.1, searched=1000)[0].id == 2
+    assert fuse(semantic, lexical, spread=0.01, searched=1000)[0].id == 1
+
+
+def test_the_spread_of_meanings_is_that_of_the_collections_searched(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with semantic(settings, MEANINGS) as library:
+        take_in(library, tmp_path / "docs", sea="The tide.", surge="A surge.", pay="Wages.")
+        (tmp_path / "bird.md").write_text("A gull.")
+        list(library.ingest("birds", str(tmp_path / "bird.md"), unwatched))
+        library.search("tide", "", 1, 500, 30)
+        (query,) = ScriptedEmbedder(MEANINGS).embed(["tide"])
+        notes, birds = library.collection("notes").id, library.collection("birds").id
+        spread = library.store.vectors.spread
+        assert spread("scripted", query, [notes]) == pytest.approx(pstdev([1, 1, 0]))
+        assert spread("scripted", query, [notes, birds]) == pytest.approx(pstdev([1, 1, 0, 0]))
+        assert spread("another", query, [notes]) == 0
 
 
 @given(st.lists(st.integers(0, 50), max_size=10), st.integers(1, 200))

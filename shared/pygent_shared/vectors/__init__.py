@@ -26,3 +26,7 @@ class VectorStore(Protocol):
 
     def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
         """The items of `groups` closest to `query` with their cosine (-1 to 1), best first."""
+
+    def spread(self, model: str, query: Vector, groups: Sequence[int]) -> float:
+        """The standard deviation of the cosine of `query` with the items of `groups`, from a sample of
+        them; 0 where there are none."""

@@ -1,12 +1,20 @@
-"""Vectors as rows in SQLite, compared by sqlite-vec's `vec_distance_cosine`: exact, nothing to rebuild."""
+"""Vectors as rows in SQLite, compared by sqlite-vec's `vec_distance_cosine`: exact, nothing to rebuild.
+
+The one rule: the vectors are read from end to end, and their items told by a set of ids. Looked up one by
+one, as a join would, they take four times as long to compare and seventeen times to count.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import pstdev
 
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
+
+SAMPLE = 256
+"""About how many items tell the spread of a group's cosines; more changed no ranking measurably."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,32 +59,44 @@ class SqliteVectors:
     def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
         of = self._of
         rows = self._database.query(
-            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
-            f"ORDER BY {of.id} LIMIT ?",
+            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} NOT IN "
+            f"(SELECT item FROM {of.table}_vector WHERE model = ?) ORDER BY {of.id} LIMIT ?",
             (model, limit),
         )
         return [(int(str(item)), str(text)) for item, text in rows]
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         of = self._of
-        among = f"AND o.{of.group} IN ({_marks(groups)})" if groups is not None else ""
+        among = f"AND {of.group} IN ({_marks(groups)})" if groups is not None else ""
         ((count,),) = self._database.query(
-            f"SELECT count(*) FROM {of.table} AS o WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) {among}",
+            f"SELECT count(*) FROM {of.table} WHERE {of.id} NOT IN "
+            f"(SELECT item FROM {of.table}_vector WHERE model = ?) {among}",
             (model, *(groups or ())),
         )
         return int(str(count))
 
     def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
-        of = self._of
         rows = self._database.query(
-            f"SELECT v.item, 1 - vec_distance_cosine(v.vector, ?) AS cosine FROM {of.table}_vector AS v "
-            f"JOIN {of.table} AS o ON o.{of.id} = v.item "
-            f"WHERE v.model = ? AND o.{of.group} IN ({_marks(groups)}) ORDER BY cosine DESC, v.item LIMIT ?",
+            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {self._among(groups)} "
+            "ORDER BY cosine DESC, item LIMIT ?",
             (query, model, *groups, limit),
         )
         return {int(str(item)): float(str(cosine)) for item, cosine in rows}
+
+    def spread(self, model: str, query: Vector, groups: Sequence[int]) -> float:
+        among = self._among(groups)
+        ((count,),) = self._database.query(f"SELECT count(*) {among}", (model, *groups))
+        every = max(1, int(str(count)) // SAMPLE)
+        rows = self._database.query(
+            f"SELECT vec_distance_cosine(vector, ?) {among} AND item % ? = 0", (query, model, *groups, every)
+        )
+        return pstdev(float(str(distance)) for (distance,) in rows) if rows else 0.0
+
+    def _among(self, groups: Sequence[int]) -> str:
+        """The vectors of a model in these groups. The plus keeps SQLite from looking each item up."""
+        of = self._of
+        ids = f"SELECT {of.id} FROM {of.table} WHERE {of.group} IN ({_marks(groups)})"
+        return f"FROM {of.table}_vector WHERE model = ? AND +item IN ({ids})"
 
 
 def _marks(values: Sequence[object]) -> str:
