@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +53,12 @@ class Catalogue:
     template_owners: Mapping[str, str] = field(default_factory=dict)
 
 
-def compose(listings: Iterable[Listing]) -> Catalogue:
+def compose(listings: Iterable[Listing], reserved: Container[str] = ()) -> Catalogue:
     """One catalogue of several listings.
 
-    Tools and prompts are renamed `prefix__name`; where two would be shown alike, the later keeps a hash. URIs
-    are not rewritten (links inside results would break): of two equal ones the earlier server's is shown.
+    Tools and prompts are renamed `prefix__name`; where two would be shown alike, the later keeps a hash, and
+    so does a tool of a `reserved` name. URIs are not rewritten (links inside results would break): of two
+    equal ones the earlier server's is shown.
     """
     tools: dict[str, Definition] = {}
     prompts: dict[str, Definition] = {}
@@ -68,8 +69,8 @@ def compose(listings: Iterable[Listing]) -> Catalogue:
     resource_owners: dict[str, str] = {}
     template_owners: dict[str, str] = {}
     for listing in listings:
-        _name_all(listing, listing.tools, tools, tool_targets)
-        _name_all(listing, listing.prompts, prompts, prompt_targets)
+        _name_all(listing, listing.tools, tools, tool_targets, reserved)
+        _name_all(listing, listing.prompts, prompts, prompt_targets, ())
         _own_all(listing, "uri", listing.resources, resources, resource_owners)
         _own_all(listing, "uriTemplate", listing.templates, templates, template_owners)
     return Catalogue(
@@ -106,11 +107,12 @@ def _name_all(
     definitions: Iterable[Definition],
     shown: dict[str, Definition],
     targets: dict[str, Target],
+    reserved: Container[str],
 ) -> None:
     for definition in definitions:
         original = str(definition["name"])
         name = shown_name(listing.prefix, original)
-        if name in shown:
+        if name in shown or name in reserved:
             name = _with_hash(name, f"{listing.server}\0{original}")
         shown[name] = {**definition, "name": name}
         targets[name] = Target(server=listing.server, name=original)

@@ -10,6 +10,8 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
@@ -34,6 +36,7 @@ from pygent_registry.link import Link, Params
 from pygent_registry.policies import Request, wrapped
 from pygent_registry.policies.repeat import repeat_reads
 from pygent_registry.registry import Registry
+from pygent_registry.search.front import ToolSearch
 from pygent_shared.errors import PygentError, UnknownName
 
 log = logging.getLogger(__name__)
@@ -72,12 +75,14 @@ class Gateway(Server[Any]):
         self._bridge = Bridge(lambda: registry.tasks)
         self._bus = InMemorySubscriptionBus()
         self._legacy_hosts: dict[int, Any] = {}
+        # One server alone is shown as it is.
+        self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
         self._handle = wrapped(self._relay, [repeat_reads(self._is_ours)])
         super().__init__(
             f"pygent-{only}" if only else "pygent",
             version=version("pygent-factory"),
             instructions=INSTRUCTIONS,
-            lifespan=lambda _: self._life(),
+            lifespan=lambda _: self._search.around(self._life()),
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
@@ -146,7 +151,7 @@ class Gateway(Server[Any]):
         return self._catalogue(context)
 
     async def _list_tools(self, context: Context, params: object) -> Any:
-        return _listed("tools", (await self._settled(context)).tools)
+        return _listed("tools", self._search.shown(await self._settled(context)))
 
     async def _list_prompts(self, context: Context, params: object) -> Any:
         return _listed("prompts", (await self._settled(context)).prompts)
@@ -169,12 +174,19 @@ class Gateway(Server[Any]):
 
     async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> Any:
         try:
-            target = await self._target(context, "tool", params.name)
-            definition = self._catalogue(context).tools[params.name]
-            return await self._pass_on(context, target.server, params.name, definition, name=target.name)
+            if not self._search.answers(params.name):
+                return await self._call_by_name(context, params.name)
+            relay = lambda name, arguments: self._call_by_name(context, name, arguments=arguments)  # noqa: E731
+            catalogued = partial(self._settled, context)
+            return _complete_result(await self._search.call(params.name, params.arguments, catalogued, relay))
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
+
+    async def _call_by_name(self, context: Context, name: str, **changed: Any) -> dict[str, Any]:
+        target = await self._target(context, "tool", name)
+        definition = self._catalogue(context).tools[name]
+        return await self._pass_on(context, target.server, name, definition, name=target.name, **changed)
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():
@@ -277,6 +289,7 @@ class Gateway(Server[Any]):
     # What servers say by themselves.
 
     async def _tell_list_changed(self, kind: str) -> None:
+        self._search.notice(self._registry.catalogue(modern=True, only=self._only))
         await self._bus.publish(_CHANGES[kind]())
         for session in list(self._legacy_hosts.values()):
             send = {

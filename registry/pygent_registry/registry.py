@@ -20,6 +20,7 @@ from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Events, Link, Mode
 from pygent_registry.process import Output, Reaper
+from pygent_registry.search.tools import NAMES
 from pygent_registry.transports import transport
 from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
@@ -107,8 +108,12 @@ class Registry:
         listings = [found for item in chosen if self._started and (found := item.listing(modern=modern))]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
-        composed = self._catalogues[modern, only] = compose(listings)
+        composed = self._catalogues[modern, only] = compose(listings, self._reserved(only))
         return composed
+
+    def _reserved(self, only: str | None) -> frozenset[str]:
+        """The names of search mode's own tools, where it may be on: no server without a prefix takes them."""
+        return frozenset() if only or self.settings.tools == "all" else NAMES
 
     async def link(self, server: str, *, modern: bool) -> Link:
         """The link to a server for a host of that era.

@@ -74,6 +74,16 @@ class Settings:
     )
     space: str = row("default", "The memory space used when a call names none.")
     max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
+    tools: Literal["all", "search", "auto"] = row(
+        "auto",
+        "What hosts are shown: all tools, or three to search and call them by; auto: see tools_token_limit.",
+    )
+    tools_token_limit: int = row(
+        10_000, "Tokens that all tools' definitions may take before auto turns to search.", least=0
+    )
+    tools_pinned: tuple[str, ...] = row(
+        (), "Tools that search mode shows all the same, comma-separated: names, or patterns like memory__*."
+    )
     start_timeout: float = row(
         30.0, "Seconds a server may take to start before it counts as failed.", least=0
     )
