@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -20,7 +21,7 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix".split()
+    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
@@ -52,6 +53,39 @@ class Entry:
     """Seconds a call may go without an answer or progress; None means the setting's."""
     start_timeout: float | None = None
     """Seconds it may take to start; None means the setting's."""
+    allow: tuple[str, ...] = ("*",)
+    """Patterns of the tools, by the server's own names, that hosts may see and call."""
+    deny: tuple[str, ...] = ()
+    """Patterns of those that they may not, whatever is allowed."""
+    approve: tuple[str, ...] = ()
+    """Patterns of the tools that the user is asked about before each call."""
+    trusted: bool = False
+    """Whether its word on what its tools do (`readOnlyHint`) is taken, as that of our own servers is."""
+    concurrency: int | None = None
+    """Most requests it is given at once; None means no limit."""
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """Pattern of tools -> `timeout` of these; the first that fits counts."""
+    max_result_bytes: int | None = None
+    """Largest result of a tool that is passed on whole; None means the setting's."""
+    cache: float | None = None
+    """Seconds for which what its reading tools answered is answered again."""
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether its tools' annotations may be relied on."""
+        return self.trusted or bool(self.server)
+
+    def permits(self, tool: str) -> bool:
+        """Whether hosts may see and call the tool, by the server's own name."""
+        return fits(tool, self.allow) and not fits(tool, self.deny)
+
+    def patience(self, tool: str | None) -> float | None:
+        """Seconds a call of the tool may go without an answer or progress; None means the setting's."""
+        if tool is not None and self.timeouts:
+            for pattern, seconds in self.timeouts.items():
+                if fnmatchcase(tool, pattern):
+                    return seconds
+        return self.timeout
 
     @property
     def shown_prefix(self) -> str:
@@ -78,6 +112,11 @@ class Config:
 
 class Unusable(ValueError):
     """Why an entry cannot be used; becomes a `BadEntry`."""
+
+
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns, in which `*` stands for anything."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -138,6 +177,16 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         prefix=_text(raw, "prefix", environ) if raw.get("prefix") is not None else None,
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
+        allow=_patterns(raw, "allow", ("*",)),
+        deny=_patterns(raw, "deny"),
+        approve=_patterns(raw, "approve"),
+        trusted=_truth(raw, "trusted"),
+        concurrency=_count(raw, "concurrency"),
+        timeouts={
+            tool: _limit(value, f"timeouts.{tool}") for tool, value in _object(raw, "timeouts").items()
+        },
+        max_result_bytes=_count(raw, "maxResultBytes"),
+        cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
     )
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
@@ -188,6 +237,44 @@ def _seconds(raw: Mapping[str, Any], key: str) -> float | None:
     if not _is_number(value) or value <= 0:
         raise Unusable(f'its "{key}" is {value!r}, but it must be a number of seconds above 0')
     return value / 1000 if value >= _SURELY_MILLISECONDS else float(value)
+
+
+def _limit(value: object, where: str) -> float:
+    """Seconds that only we count, so never milliseconds."""
+    if not _is_number(value) or not 0 < value < float("inf"):
+        raise Unusable(f'its "{where}" is {value!r}, but it must be a number of seconds above 0')
+    return float(value)
+
+
+def _count(raw: Mapping[str, Any], key: str) -> int | None:
+    value = raw.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise Unusable(f'its "{key}" is {value!r}, but it must be a whole number above 0')
+
+
+def _truth(raw: Mapping[str, Any], key: str) -> bool:
+    value = raw.get(key, False)
+    if isinstance(value, bool):
+        return value
+    raise Unusable(f'its "{key}" is {value!r}, but it must be true or false')
+
+
+def _patterns(raw: Mapping[str, Any], key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """An empty list is none, not the default: `"allow": []` allows nothing."""
+    value = raw.get(key)
+    if value is None:
+        return default
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise Unusable(f'its "{key}" is {value!r}, but it must be a list of tools\' names, with * for any part')
+
+
+def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key) or {}
+    if isinstance(value, Mapping):
+        return value
+    raise Unusable(f'its "{key}" is {value!r}, but it must be an object')
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

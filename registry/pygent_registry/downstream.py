@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -75,8 +75,12 @@ class Downstream:
         """
         for link in self.links:
             if link.listing is not None and link.modern == modern:
-                return link.listing
-        return self.primary.listing
+                return self._permitted(link.listing)
+        return self.primary.listing and self._permitted(self.primary.listing)
+
+    def _permitted(self, listing: Listing) -> Listing:
+        """What hosts may know of: what is forbidden is not shown either, and takes nobody's name."""
+        return replace(listing, tools=tuple(t for t in listing.tools if self.entry.permits(t["name"])))
 
     def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
         link = self.new_link(mode)

@@ -30,14 +30,14 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 
+from pygent_registry import results
 from pygent_registry.bridge import Bridge, is_modern
 from pygent_registry.catalogue import Catalogue, Target
 from pygent_registry.link import Link, Params
-from pygent_registry.policies import Request, wrapped
-from pygent_registry.policies.repeat import repeat_reads
+from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
-from pygent_shared.errors import PygentError, UnknownName
+from pygent_shared.errors import CallerError, PygentError, UnknownName
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Gateway(Server[Any]):
         self._legacy_hosts: dict[int, Any] = {}
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
-        self._handle = wrapped(self._relay, [repeat_reads(self._is_ours)])
+        self._handle = wrapped(self._relay, registry.policies)
         super().__init__(
             f"pygent-{only}" if only else "pygent",
             version=version("pygent-factory"),
@@ -198,6 +198,8 @@ class Gateway(Server[Any]):
         if uri == STATUS_URI and not self._only:
             return self._status()
         with _as_protocol_error({"uri": uri}):
+            if uri.startswith(results.URI):
+                return _cacheable(self._registry.results.read(caller_of(context), uri))
             return _cacheable(await self._pass_on(context, await self._owner_of(context, uri), uri))
 
     async def _subscription(self, context: Context, params: Any) -> Any:
@@ -241,9 +243,6 @@ class Gateway(Server[Any]):
         """The innermost handler: to the server, and back."""
         link = await self._link(request.context, request.server)
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
-
-    def _is_ours(self, server: str) -> bool:
-        return bool(self._registry.downstreams[server].entry.server)
 
     async def _link(self, context: Context, server: str) -> Link:
         return await self._registry.link(server, modern=is_modern(context.protocol_version))
@@ -336,7 +335,7 @@ class _as_protocol_error:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, UnknownName):
+        if isinstance(error, CallerError):
             raise MCPError(t.INVALID_PARAMS, str(error), self._data) from error
         if isinstance(error, PygentError):
             raise MCPError(t.INTERNAL_ERROR, str(error), self._data) from error

@@ -149,7 +149,8 @@ class Link:
             ServerUnavailable: it is down, went down meanwhile, or did not answer in time.
         """
         client = await self.client()
-        limit = self.entry.timeout or self.settings.call_timeout
+        tool = params["name"] if method == "tools/call" else None
+        limit = self.entry.patience(tool) or self.settings.call_timeout
         with anyio.move_on_after(limit) as scope:
             try:
                 return await _send(client, method, params, _extending(scope, limit, progress), capabilities)

@@ -19,7 +19,9 @@ from pygent_registry.catalogue import Catalogue, compose
 from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Events, Link, Mode
+from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
+from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
 from pygent_registry.transports import transport
 from pygent_shared.errors import UnknownName
@@ -47,6 +49,8 @@ class Registry:
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
         self.tasks: TaskGroup | None = None
+        self.results = Results()
+        self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False
         self._news = anyio.Event()

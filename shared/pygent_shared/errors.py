@@ -6,7 +6,9 @@
     │   ├── UnknownName        a name we do not have, with the nearest one we do
     │   ├── FileRefused        a file or folder that cannot be read as asked
     │   ├── ConfigInvalid      a config file that cannot be understood
-    │   └── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
+    │   ├── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
+    │   ├── NotAllowed         a request that a rule of the config or the user forbids
+    │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
@@ -88,6 +90,23 @@ class SettingInvalid(CallerError):
     def __init__(self, source: str, value: object, expected: str, cure: str) -> None:
         self.source = source
         super().__init__(f"{source} is {value!r}, but it must be {expected}. {cure}")
+
+
+class NotAllowed(CallerError):
+    """A request that a rule of the config, or the user, forbids."""
+
+    def __init__(self, what: str, why: str, cure: str) -> None:
+        self.what, self.why = what, why
+        super().__init__(f"{what} {why}. {cure}")
+
+
+class TooMany(CallerError):
+    """A request over a limit of requests; `retry_after` is in seconds."""
+
+    def __init__(self, whose: str, limit: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        when = f"{retry_after:.0f} s" if retry_after >= 10 else f"{max(retry_after, 0.1):.1f} s"
+        super().__init__(f"{whose} is at its limit of {limit}. Try again in {when}.")
 
 
 class ServerUnavailable(PeerError):

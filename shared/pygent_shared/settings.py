@@ -95,6 +95,22 @@ class Settings:
         "Seconds without another server coming up after which lists are answered without the rest.",
         least=0,
     )
+    call_maximum: float = row(
+        3600.0, "Seconds a call may take in all, whatever progress it reports; 0 is no limit.", least=0
+    )
+    queue_patience: float = row(
+        30.0, 'Seconds a call waits for its turn at a server that is at its "concurrency".', least=0
+    )
+    caller_rate: int = row(0, "Requests a minute one caller may make; 0 is no limit.", least=0)
+    server_rate: int = row(0, "Requests a minute one server is given; 0 is no limit.", least=0)
+    max_result_bytes: int = row(
+        200_000, "Largest result of a tool passed on whole; a larger one is cut, with a link.", least=1000
+    )
+    audit: Literal["hash", "arguments", "off"] = row(
+        "hash",
+        "What DATA_DIR/audit.jsonl holds of a call's arguments: their hash, or all without known secrets; "
+        "off writes none.",
+    )
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

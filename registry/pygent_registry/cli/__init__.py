@@ -27,6 +27,7 @@ COMMANDS = {
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
+    "audit": ("Show what was called, or verify that the record of it is whole.", "audit"),
     "install": ("Enter pygent into a host: claude, claude-code, cursor or vscode.", "install"),
 }
 _OPTIONS = ("--help", "--version")

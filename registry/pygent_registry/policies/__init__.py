@@ -7,10 +7,12 @@ The first of a list is the outermost.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
+
+from pygent_registry.config import Entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,38 @@ class Request:
     def method(self) -> str:
         return self.context.method
 
+    @property
+    def tool(self) -> str | None:
+        """The tool that it calls, as its owner names it; None for a request of another kind."""
+        return str(self.params["name"]) if self.method == "tools/call" else None
+
+    @property
+    def caller(self) -> str:
+        """Who sent it, for limits and for the audit: see `caller_of`."""
+        return caller_of(self.context)
+
+    def with_params(self, params: dict[str, Any]) -> Request:
+        """The same request with other params."""
+        return replace(self, params=params)
+
+
+def caller_of(context: ServerRequestContext[Any, Any]) -> str:
+    """Whoever is at the other end: `stdio` is the one host that started us; over HTTP it is the name that the
+    guard put into the request's scope, and `token` where one token serves all.
+    """
+    if context.request is None:
+        return "stdio"
+    return str(context.request.scope.get("pygent.caller", "token"))
+
 
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 """Gives the raw result, or raises `MCPError` (the server's own error) or `PygentError` (ours)."""
 
 Policy = Callable[[Handler], Handler]
+
+
+EntryOf = Callable[[str], Entry]
+"""A server's entry of the config, as it is now: policies look it up for every request."""
 
 
 def wrapped(handler: Handler, policies: Iterable[Policy]) -> Handler:

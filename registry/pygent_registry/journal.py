@@ -1,0 +1,120 @@
+"""The file of audit records: appended to by several processes, one line at a time, each under a lock.
+
+A line is written by one call of the system, so that the end of a process leaves it whole or unfinished; an
+unfinished one is closed by the next writer and stays in the file as what it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from pygent_registry import chain
+
+NAME = "audit.jsonl"
+LOCK_SECONDS = 5.0
+# More than any record has: what is read of the file's end to find the last one.
+TAIL = 1 << 16
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Journal:
+    """Appends to the file at `path`, which is made on first use, for its owner's eyes only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._end = -1
+        self._last = chain.START
+
+    async def append(self, record: Mapping[str, Any]) -> None:
+        """Write the record behind the last one, whoever wrote that.
+
+        Raises:
+            OSError: it cannot be written; TimeoutError among them, where another process keeps the lock.
+        """
+        with self._opened() as file:
+            with anyio.fail_after(LOCK_SECONDS):
+                while not _try_lock(file):
+                    await anyio.sleep(0.002)
+            with _unlocking(file):
+                self._write(file, record)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Opened for every record: nothing to close at the end, and a file that was moved away is left."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def _write(self, file: int, record: Mapping[str, Any]) -> None:
+        end = os.lseek(file, 0, os.SEEK_END)
+        torn = b""
+        if end != self._end:  # another process has written, or this one begins
+            self._last, torn = _last_of(file, end)
+        linked = chain.link(record, self._last)
+        data = torn + chain.line(linked).encode()
+        self._end = -1  # looked up again, should this fail half way
+        if os.write(file, data) == len(data):
+            self._last, self._end = linked["hash"], end + len(data)
+
+
+def _last_of(file: int, end: int) -> tuple[str, bytes]:
+    """The hash of the last record, and what closes an unfinished line behind it."""
+    reach = min(TAIL, end)
+    while True:
+        os.lseek(file, end - reach, os.SEEK_SET)
+        tail = os.read(file, reach)
+        lines = tail.decode("utf-8", "replace").split("\n")
+        # The first may begin before what was read.
+        for text in reversed(lines if reach == end else lines[1:]):
+            if record := chain.parsed(text):
+                return record["hash"], b"" if tail.endswith(b"\n") else b"\n"
+        if reach == end:
+            return chain.START, b"" if tail.endswith(b"\n") or not tail else b"\n"
+        reach = min(reach * 4, end)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: int) -> bool:
+        os.lseek(file, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: int) -> None:
+        os.lseek(file, 0, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _unlocking(file: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _unlock(file)
