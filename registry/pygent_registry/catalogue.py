@@ -84,6 +84,40 @@ def compose(listings: Iterable[Listing]) -> Catalogue:
     )
 
 
+Shown = dict[str, dict[str, list[tuple[str, Definition]]]]
+"""Kind ("tools", "prompts", "resources") -> server -> its definitions, each with the era it is shown in."""
+
+
+def shown_by_server(eras: Mapping[str, Catalogue]) -> Shown:
+    """What the hosts of each era see, sorted by kind and owner: for `changes`."""
+    shown: Shown = {"tools": {}, "prompts": {}, "resources": {}}
+    for era, catalogue in eras.items():
+        for name, definition in catalogue.tools.items():
+            shown["tools"].setdefault(catalogue.tool_targets[name].server, []).append((era, definition))
+        for name, definition in catalogue.prompts.items():
+            shown["prompts"].setdefault(catalogue.prompt_targets[name].server, []).append((era, definition))
+        for definitions, owners in (
+            (catalogue.resources, catalogue.resource_owners),
+            (catalogue.templates, catalogue.template_owners),
+        ):
+            for uri, definition in definitions.items():
+                shown["resources"].setdefault(owners[uri], []).append((era, definition))
+    return shown
+
+
+def changes(before: Shown, after: Shown) -> dict[str, set[str]]:
+    """The kinds of which something is shown otherwise, each with the servers whose it is."""
+    found = {
+        kind: {server for server in before[kind] | after[kind] if _differ(before[kind], after[kind], server)}
+        for kind in after
+    }
+    return {kind: servers for kind, servers in found.items() if servers}
+
+
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any], server: str) -> bool:
+    return bool(before.get(server) != after.get(server))
+
+
 def shown_name(prefix: str, name: str) -> str:
     """`prefix__name` in at most 64 characters of `[A-Za-z0-9_-]`; what is cut or changed gets a hash.
 

@@ -41,6 +41,12 @@ class Downstream:
         """Start the first link; `legacy` where it is known that only such hosts will come."""
         self._primary = self._open(tasks, "auto" if self.entry.kind == "in-process" else mode)
 
+    def stop(self) -> None:
+        """End every link, and open no other."""
+        self._one_era = True
+        for link in self.links:
+            link.stop()
+
     async def link(self, tasks: TaskGroup, *, modern: bool) -> Link:
         """The best link for a host of that era: of the same era where the server has it.
 

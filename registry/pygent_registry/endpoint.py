@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from pygent_registry.config import Config, Entry, load
+from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
-from pygent_registry.server import config_path
+from pygent_registry.server import following
 from pygent_shared.http.run import serve_http
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
@@ -27,7 +27,7 @@ async def serve_up(settings: Settings) -> None:
         FileRefused, ConfigInvalid: the config file cannot be read.
         PortTaken, InvalidArgument: the address cannot be listened on.
     """
-    registry = Registry(load(config_path(settings.config or None)), settings)
+    registry = following(settings)
     for bad in registry.config.bad:
         print(f'The entry "{bad.name}" of {registry.config.path} is left out: {bad.why}.', file=sys.stderr)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import mcp.types as t
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -231,7 +232,8 @@ class Gateway(Server[Any]):
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
 
     def _is_ours(self, server: str) -> bool:
-        return bool(self._registry.downstreams[server].entry.server)
+        item = self._registry.downstreams.get(server)
+        return item is not None and bool(item.entry.server)
 
     async def _link(self, context: Context, server: str) -> Link:
         return await self._registry.link(server, modern=is_modern(context.protocol_version))
@@ -276,14 +278,17 @@ class Gateway(Server[Any]):
 
     # What servers say by themselves.
 
-    async def _tell_list_changed(self, kind: str) -> None:
+    async def _tell_list_changed(self, kind: str, servers: set[str]) -> None:
+        if self._only and self._only not in servers:
+            return
         await self._bus.publish(_CHANGES[kind]())
         for session in list(self._legacy_hosts.values()):
             send = {
                 "tools": session.send_tool_list_changed,
                 "prompts": session.send_prompt_list_changed,
             }.get(kind, session.send_resource_list_changed)
-            await send()
+            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # that host has gone
+                await send()
 
     async def _tell(self, link: Link, message: Any) -> None:
         if isinstance(message, t.ResourceUpdatedNotification):

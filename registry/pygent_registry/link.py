@@ -40,6 +40,8 @@ WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
 MOST_PAGES = 100
+# A server's notices of change within this time of each other have it listed again once.
+NOTICES_SECONDS = 0.1
 
 _LISTS = {
     "tools": "tools/list",
@@ -55,8 +57,6 @@ class Events:
 
     changed: Callable[[], None]
     """The link's state or listing changed."""
-    list_changed: Callable[[str], Awaitable[None]]
-    """The server says that its "tools", "prompts" or "resources" changed; its listing is new already."""
     notified: Callable[[Any], Awaitable[None]]
     """Any other notification (log message, resource updated)."""
     asked: Callable[[str, Any], Awaitable[Any]]
@@ -91,6 +91,7 @@ class Link:
     _cpu_seconds: float = 0.0
     _client: Client | None = None
     _complained: str = ""
+    _stale: bool = False
     _news: anyio.Event = field(default_factory=anyio.Event)
     _stop: anyio.Event = field(default_factory=anyio.Event)
 
@@ -330,13 +331,18 @@ class Link:
         return items
 
     async def _refresh(self, client: Client, kind: str) -> None:
+        """List again, once for all notices that come within a moment."""
+        if self._stale:
+            return
+        self._stale = True
+        await anyio.sleep(NOTICES_SECONDS)
+        self._stale = False
         try:
             self.listing = await self._list(client)
         except MCPError as error:
             log.warning('Server "%s" could not list its %s again: %s', self.entry.name, kind, error)
             return
         self.events.changed()
-        await self.events.list_changed(kind)
 
     # What it says.
 
