@@ -84,24 +84,21 @@ def compose(listings: Iterable[Listing]) -> Catalogue:
     )
 
 
-Shown = dict[str, dict[str, list[tuple[str, Definition]]]]
-"""Kind ("tools", "prompts", "resources") -> server -> its definitions, each with the era it is shown in."""
+Shown = dict[str, dict[str, list[Definition]]]
+"""Kind ("tools", "prompts", "resources") -> server -> its definitions."""
 
 
-def shown_by_server(eras: Mapping[str, Catalogue]) -> Shown:
-    """What the hosts of each era see, sorted by kind and owner: for `changes`."""
+def shown_by_server(catalogue: Catalogue) -> Shown:
+    """What is shown, sorted by kind and owner: for `changes`."""
     shown: Shown = {"tools": {}, "prompts": {}, "resources": {}}
-    for era, catalogue in eras.items():
-        for name, definition in catalogue.tools.items():
-            shown["tools"].setdefault(catalogue.tool_targets[name].server, []).append((era, definition))
-        for name, definition in catalogue.prompts.items():
-            shown["prompts"].setdefault(catalogue.prompt_targets[name].server, []).append((era, definition))
-        for definitions, owners in (
-            (catalogue.resources, catalogue.resource_owners),
-            (catalogue.templates, catalogue.template_owners),
-        ):
-            for uri, definition in definitions.items():
-                shown["resources"].setdefault(owners[uri], []).append((era, definition))
+    for name, definition in catalogue.tools.items():
+        shown["tools"].setdefault(catalogue.tool_targets[name].server, []).append(definition)
+    for name, definition in catalogue.prompts.items():
+        shown["prompts"].setdefault(catalogue.prompt_targets[name].server, []).append(definition)
+    for uri, definition in catalogue.resources.items():
+        shown["resources"].setdefault(catalogue.resource_owners[uri], []).append(definition)
+    for template, definition in catalogue.templates.items():
+        shown["resources"].setdefault(catalogue.template_owners[template], []).append(definition)
     return shown
 
 

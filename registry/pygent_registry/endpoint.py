@@ -10,7 +10,7 @@ from dataclasses import replace
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
-from pygent_registry.server import following
+from pygent_registry.server import following, memory_of
 from pygent_shared.http.run import serve_http
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
@@ -53,6 +53,7 @@ def build_entry(config: Config, entry: Entry) -> BuildServer:
     """A `build_server` for one entry of a config, started and served alone, its names without a prefix."""
 
     def build_server(settings: Settings, peers: Peers | None) -> Gateway:
-        return Gateway(Registry(replace(config, entries=(entry,)), settings), only=entry.name)
+        alone = Registry(replace(config, entries=(entry,)), settings, remembered=memory_of(settings))
+        return Gateway(alone, only=entry.name)
 
     return build_server

@@ -263,12 +263,13 @@ class Gateway(Server[Any]):
         return None
 
     async def _owner_of(self, context: Context, uri: str) -> str:
-        catalogue = await self._settled(context)
-        if owner := catalogue.resource_owners.get(uri):
+        if owner := _owner_in(await self._settled(context), uri):
             return owner
-        for template, owner in catalogue.template_owners.items():
-            if _matches(template, uri):
-                return owner
+        # What is remembered of a server may lack what it has by now.
+        await self._registry.settled(recalled=False)
+        catalogue = self._catalogue(context)
+        if owner := _owner_in(catalogue, uri):
+            return owner
         raise UnknownName("resource", uri, catalogue.resource_owners)
 
     def _status(self) -> Any:
@@ -278,10 +279,12 @@ class Gateway(Server[Any]):
 
     # What servers say by themselves.
 
-    async def _tell_list_changed(self, kind: str, servers: set[str]) -> None:
+    async def _tell_list_changed(self, kind: str, servers: set[str], modern: bool) -> None:
         if self._only and self._only not in servers:
             return
-        await self._bus.publish(_CHANGES[kind]())
+        if modern:
+            await self._bus.publish(_CHANGES[kind]())
+            return
         for session in list(self._legacy_hosts.values()):
             send = {
                 "tools": session.send_tool_list_changed,
@@ -358,6 +361,14 @@ def _cacheable(result: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(key: str, definitions: Mapping[str, Any]) -> dict[str, Any]:
     return _cacheable({key: list(definitions.values())})
+
+
+def _owner_in(catalogue: Catalogue, uri: str) -> str | None:
+    """The server whose resource, or template, a URI is."""
+    if owner := catalogue.resource_owners.get(uri):
+        return owner
+    owners = catalogue.template_owners.items()
+    return next((owner for template, owner in owners if _matches(template, uri)), None)
 
 
 def _matches(template: str, uri: str) -> bool:

@@ -5,7 +5,7 @@ or bring down another.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Events, Link, Mode
 from pygent_registry.process import Output, Reaper
+from pygent_registry.remembered import Remembered
 from pygent_registry.transports import transport
 from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import UnknownName
@@ -27,8 +28,10 @@ from pygent_shared.settings import Settings
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Link, str, Any], Awaitable[Any]]
-ListChanged = Callable[[str, set[str]], Awaitable[None]]
-"""Told the kind ("tools", "prompts" or "resources") that changed, and the servers whose it is."""
+ListChanged = Callable[[str, set[str], bool], Awaitable[None]]
+"""Told the kind ("tools", "prompts" or "resources") that changed, the servers whose it is, and whether it is
+hosts of the 2026 era that see the change.
+"""
 Notified = Callable[[Link, Any], Awaitable[None]]
 
 # Changes within this time of each other are announced as one.
@@ -45,12 +48,21 @@ class Registry:
         config: the servers to begin with; `apply` changes them.
         settings: for all of them.
         file: the config file to follow while running.
+        remembered: where what the servers list is kept, to answer from it before they are up.
     """
 
-    def __init__(self, config: Config, settings: Settings, *, file: ConfigFile | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        *,
+        file: ConfigFile | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
         self.config = config
         self.settings = settings
         self.file = file
+        self.remembered = remembered
         self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
@@ -62,8 +74,8 @@ class Registry:
         self._news = anyio.Event()
         self._last_up = 0.0
         self._known: set[str] = set()
-        self._announced: Shown | None = None
-        self._announcing = False
+        self._announced: dict[bool, Shown] = {}
+        self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
 
     @asynccontextmanager
@@ -79,6 +91,7 @@ class Registry:
                     downstream.stop()
                 tasks.cancel_scope.cancel()
         finally:
+            self._keep()
             self.tasks, self._started = None, False
             self._reaper.close()
 
@@ -112,18 +125,23 @@ class Registry:
                     downstream.start(self.tasks, self._mode)
         self._changed()
 
-    async def settled(self) -> None:
+    async def settled(self, *, recalled: bool = True) -> None:
         """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
         start, for the list patience. Whoever comes later is announced with list_changed.
+
+        Args:
+            recalled: whether a server need not be waited for whose lists are remembered.
         """
         self.start()
-        await self._wait_for_servers()
-        if self._announced is None:
+        await self._wait_for_servers(recalled)
+        if not self._announced:
             self._announced = self._shown()
 
-    async def _wait_for_servers(self) -> None:
+    async def _wait_for_servers(self, recalled: bool) -> None:
         with anyio.move_on_after(self.settings.start_timeout):
-            while not all(downstream.primary.settled for downstream in self.downstreams.values()):
+            while not all(
+                item.primary.settled or (recalled and item.remembered) for item in self.downstreams.values()
+            ):
                 deadline = self._last_up + self.settings.list_patience if self._known else float("inf")
                 with anyio.CancelScope(deadline=deadline) as patience:
                     await self._news.wait()
@@ -188,7 +206,8 @@ class Registry:
             link = Link(entry=entry, settings=self.settings, mode=mode, connect=connect, events=events)
             return link
 
-        return Downstream(entry=entry, new_link=new_link)
+        remembered = self.remembered.listings(entry) if self.remembered else {}
+        return Downstream(entry=entry, new_link=new_link, remembered=remembered)
 
     def _changed(self) -> None:
         """Some link changed: what was composed is stale, and whoever waits looks again."""
@@ -200,30 +219,39 @@ class Registry:
         self._catalogues.clear()
         news, self._news = self._news, anyio.Event()
         news.set()
-        if not self._announcing and self.tasks is not None:
-            self._announcing = True
-            self.tasks.start_soon(self._announce)
+        if not self._following_up and self.tasks is not None:
+            self._following_up = True
+            self.tasks.start_soon(self._follow_up)
 
-    async def _announce(self) -> None:
-        """Tell the fronts what is shown otherwise than when they were last told. Before anybody has asked for
-        a list there is nothing that could have changed.
+    async def _follow_up(self) -> None:
+        """Once for all changes of a moment: remember what is listed, and tell the fronts what is shown
+        otherwise than when they were last told.
         """
         await anyio.sleep(DEBOUNCE_SECONDS)
-        self._announcing = False
-        if self._announced is None:
+        self._following_up = False
+        self._keep()
+        if (
+            not self._announced
+        ):  # nobody has asked for a list yet, so there is nothing that could have changed
             return
         before, self._announced = self._announced, self._shown()
-        for kind, servers in changes(before, self._announced).items():
-            for tell in list(self.list_changed):
-                await tell(kind, servers)
+        for modern, shown in self._announced.items():
+            for kind, servers in changes(before[modern], shown).items():
+                for tell in list(self.list_changed):
+                    await tell(kind, servers, modern)
 
-    def _shown(self) -> Shown:
-        """What hosts of either era see, for a comparison."""
-        eras: Mapping[str, Catalogue] = {
-            "2025": self.catalogue(modern=False),
-            "2026": self.catalogue(modern=True),
-        }
-        return shown_by_server(eras)
+    def _keep(self) -> None:
+        if self.remembered is None:
+            return
+        for item in self.downstreams.values():
+            for link in item.links:
+                if link.listing is not None:
+                    self.remembered.keep(item.entry, link.listing, modern=link.modern)
+        self.remembered.save()
+
+    def _shown(self) -> dict[bool, Shown]:
+        """What hosts see, by whether they are of the 2026 era."""
+        return {modern: shown_by_server(self.catalogue(modern=modern)) for modern in (False, True)}
 
     async def _notify(self, link: Link, message: Any) -> None:
         for tell in self.notified:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
+from pygent_registry.remembered import FILE, Remembered
 from pygent_registry.watch import ConfigFile
 from pygent_shared.peers import Peers
 from pygent_shared.settings import Settings, find_config
@@ -24,7 +25,12 @@ def following(settings: Settings) -> Registry:
         FileRefused, ConfigInvalid: the config file cannot be read.
     """
     file = ConfigFile(locate=lambda: config_path(settings.config or None))
-    return Registry(file.load(), settings, file=file)
+    return Registry(file.load(), settings, file=file, remembered=memory_of(settings))
+
+
+def memory_of(settings: Settings) -> Remembered:
+    """What the servers listed when they were last up, in the data folder."""
+    return Remembered(settings.data_dir / FILE)
 
 
 def build_server(settings: Settings, peers: Peers | None) -> Gateway:
