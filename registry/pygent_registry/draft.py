@@ -7,7 +7,7 @@ written before `Draft.write`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class Draft:
 
     def _is_disabled(self, section: str, name: str) -> bool:
         entry = self.document[section][name]
-        return bool(isinstance(entry, Mapping) and entry.get("disabled") is True)
+        return isinstance(entry, Mapping) and entry.get("disabled") is True
 
     def _put(self, path: tuple[str, ...], value: Any) -> bool:
         return self._edited(path, lambda: edit.put(self._body, path, value, comments=True))
@@ -147,7 +147,7 @@ class Draft:
     def _drop(self, path: tuple[str, ...]) -> bool:
         return self._edited(path, lambda: edit.drop(self._body, path, comments=True))
 
-    def _edited(self, path: tuple[str, ...], change: Any) -> bool:
+    def _edited(self, path: tuple[str, ...], change: Callable[[], str]) -> bool:
         mark = _MARK if self.text.startswith(_MARK) else ""
         try:
             edited = mark + change()

@@ -7,6 +7,7 @@ not know survive. Three private parts of the SDK are used for that, all in `Link
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
-from pygent_registry.process import Output, cpu_seconds
+from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
 from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
 
@@ -92,6 +93,7 @@ class Link:
     _client: Client | None = None
     _complained: str = ""
     _stale: bool = False
+    _past: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     _news: anyio.Event = field(default_factory=anyio.Event)
     _stop: anyio.Event = field(default_factory=anyio.Event)
 
@@ -103,6 +105,11 @@ class Link:
     @property
     def capabilities(self) -> t.ServerCapabilities | None:
         return self._client.server_capabilities if self._client else None
+
+    @property
+    def log(self) -> list[str]:
+        """The last lines it wrote to stderr, those of earlier lives included."""
+        return [*self._past, *self.output.stderr][-KEPT_STDERR_LINES:]
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -226,6 +233,7 @@ class Link:
 
     async def _live(self) -> float | None:
         """One life of the connection. Returns when it became ready, or None; `why` says how it ended."""
+        self._past.extend(self.output.stderr)
         self.output, ready_at = Output(), None
         timed_out = False
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": ("Serve all servers, or one, to a host: over stdio, or HTTP.", "serve"),
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
+    "logs": ("Show what a server wrote to stderr, while pygent up runs.", "logs"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
     "add": ("Add a server to the config, and start it once to prove it.", "add"),
     "remove": ("Take a server out of the config.", "remove"),
