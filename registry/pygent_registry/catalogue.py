@@ -85,6 +85,37 @@ def compose(listings: Iterable[Listing], reserved: Container[str] = ()) -> Catal
     )
 
 
+Shown = dict[str, dict[str, list[Definition]]]
+"""Kind ("tools", "prompts", "resources") -> server -> its definitions."""
+
+
+def shown_by_server(catalogue: Catalogue) -> Shown:
+    """What is shown, sorted by kind and owner: for `changes`."""
+    shown: Shown = {"tools": {}, "prompts": {}, "resources": {}}
+    for name, definition in catalogue.tools.items():
+        shown["tools"].setdefault(catalogue.tool_targets[name].server, []).append(definition)
+    for name, definition in catalogue.prompts.items():
+        shown["prompts"].setdefault(catalogue.prompt_targets[name].server, []).append(definition)
+    for uri, definition in catalogue.resources.items():
+        shown["resources"].setdefault(catalogue.resource_owners[uri], []).append(definition)
+    for template, definition in catalogue.templates.items():
+        shown["resources"].setdefault(catalogue.template_owners[template], []).append(definition)
+    return shown
+
+
+def changes(before: Shown, after: Shown) -> dict[str, set[str]]:
+    """The kinds of which something is shown otherwise, each with the servers whose it is."""
+    found = {
+        kind: {server for server in before[kind] | after[kind] if _differ(before[kind], after[kind], server)}
+        for kind in after
+    }
+    return {kind: servers for kind, servers in found.items() if servers}
+
+
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any], server: str) -> bool:
+    return bool(before.get(server) != after.get(server))
+
+
 def shown_name(prefix: str, name: str) -> str:
     """`prefix__name` in at most 64 characters of `[A-Za-z0-9_-]`; what is cut or changed gets a hash.
 

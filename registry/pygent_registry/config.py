@@ -149,6 +149,17 @@ def parse(
     return Config(entries=tuple(entries.values()), bad=tuple(bad), disabled=tuple(disabled), path=path)
 
 
+def fit_name(name: str) -> str:
+    """The name with what tools' names cannot hold replaced."""
+    return _NOT_IN_NAMES.sub("-", name).strip("-") or "server"
+
+
+def variables(text: str) -> list[str]:
+    """The environment variables that a text needs: those without a default."""
+    needed = (match["name"] for match in _VARIABLE.finditer(text) if match["default"] is None)
+    return list(dict.fromkeys(needed))
+
+
 def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section in ("mcpServers", "servers"):
         listed = loaded.get(section)
@@ -165,7 +176,7 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
     kind = _kind(raw)
     cwd = _text(raw, "cwd", environ)
     entry = Entry(
-        name=_NOT_IN_NAMES.sub("-", name).strip("-") or "server",
+        name=fit_name(name),
         kind=kind,
         command=str(Path(_text(raw, "command", environ)).expanduser()) if raw.get("command") else "",
         args=tuple(_fill(item, "args", environ) for item in _strings(raw, "args")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
@@ -22,6 +22,8 @@ class Downstream:
 
     entry: Entry
     new_link: Callable[[Mode], Link]
+    remembered: Mapping[bool, Listing] = field(default_factory=dict)
+    """What it listed when it was last up, by whether that was in the 2026 era."""
     links: list[Link] = field(default_factory=list)
     _primary: Link | None = None
     _one_era: bool = False
@@ -40,6 +42,12 @@ class Downstream:
     def start(self, tasks: TaskGroup, mode: Mode) -> None:
         """Start the first link; `legacy` where it is known that only such hosts will come."""
         self._primary = self._open(tasks, "auto" if self.entry.kind == "in-process" else mode)
+
+    def stop(self) -> None:
+        """End every link, and open no other."""
+        self._one_era = True
+        for link in self.links:
+            link.stop()
 
     async def link(self, tasks: TaskGroup, *, modern: bool) -> Link:
         """The best link for a host of that era: of the same era where the server has it.
@@ -69,18 +77,25 @@ class Downstream:
         return self._one_era or self.entry.kind == "in-process" or chose_legacy or self.primary.only_modern
 
     def listing(self, *, modern: bool) -> Listing | None:
-        """What it offers to a host of that era, as last listed; None before the first list.
+        """What it offers to a host of that era, as last listed: by an earlier process, until it is up.
+        None where it was never listed.
 
         A server that is down for a moment keeps its place: calls to it wait, or say what is wrong.
         """
         for link in self.links:
             if link.listing is not None and link.modern == modern:
                 return self._permitted(link.listing)
-        return self.primary.listing and self._permitted(self.primary.listing)
+        known = self.primary.listing or self._recalled()
+        return known and self._permitted(known)
 
     def _permitted(self, listing: Listing) -> Listing:
         """What hosts may know of: what is forbidden is not shown either, and takes nobody's name."""
         return replace(listing, tools=tuple(t for t in listing.tools if self.entry.permits(t["name"])))
+
+    def _recalled(self) -> Listing | None:
+        """Of the era that the primary link will probably have, so that hosts see no change when it is up."""
+        likely = self.primary.mode == "auto"
+        return self.remembered.get(likely) or self.remembered.get(not likely)
 
     def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
         link = self.new_link(mode)

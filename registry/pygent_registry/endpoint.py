@@ -7,10 +7,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from pygent_registry.config import Config, Entry, load
+import anyio
+from anyio.abc import TaskStatus
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
-from pygent_registry.server import config_path
+from pygent_registry.server import following, memory_of
+from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
@@ -18,6 +27,7 @@ from pygent_shared.settings import Settings
 
 ALL = "/mcp"
 ONE = "/servers/{name}/mcp"
+LOG = "/servers/{name}/logs"
 
 
 async def serve_up(settings: Settings) -> None:
@@ -27,7 +37,7 @@ async def serve_up(settings: Settings) -> None:
         FileRefused, ConfigInvalid: the config file cannot be read.
         PortTaken, InvalidArgument: the address cannot be listened on.
     """
-    registry = Registry(load(config_path(settings.config or None)), settings)
+    registry = following(settings)
     for bad in registry.config.bad:
         print(f'The entry "{bad.name}" of {registry.config.path} is left out: {bad.why}.', file=sys.stderr)
 
@@ -37,7 +47,9 @@ async def serve_up(settings: Settings) -> None:
             registry.start()
             yield
 
-    await serve_http(gateways(registry), settings, around=around, readiness=registry.report)
+    await serve_http(
+        gateways(registry), settings, around=around, readiness=registry.report, more=routes(registry)
+    )
 
 
 def gateways(registry: Registry) -> Mapping[str, Gateway]:
@@ -49,10 +61,56 @@ def gateways(registry: Registry) -> Mapping[str, Gateway]:
     }
 
 
+def routes(registry: Registry) -> list[BaseRoute]:
+    """What is served besides: servers that were added to the config since, and every server's log."""
+
+    async def log(request: Request) -> JSONResponse:
+        name = request.path_params["name"]
+        if (item := registry.downstreams.get(name)) is None or not item.started:
+            return _missing(registry, name)
+        link = item.primary
+        return JSONResponse({"name": name, "state": link.state, "kind": item.entry.kind, "lines": link.log})
+
+    return [Route(ONE, endpoint=Added(registry)), Route(LOG, endpoint=log, methods=["GET"])]
+
+
+class Added:
+    """Each server that was added while this ran, on its own path, from the first request on."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._fronts: dict[str, StreamableHTTPSessionManager] = {}
+        self._opening = anyio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["name"]
+        if name not in self._registry.downstreams or self._registry.tasks is None:
+            await _missing(self._registry, name)(scope, receive, send)
+            return
+        async with self._opening:
+            if name not in self._fronts:
+                front = Gateway(self._registry, only=name, owner=False)
+                manager = StreamableHTTPSessionManager(app=front)
+                await self._registry.tasks.start(_kept_running, manager)
+                self._fronts[name] = manager
+        await StreamableHTTPASGIApp(self._fronts[name])(scope, receive, send)
+
+
+async def _kept_running(manager: StreamableHTTPSessionManager, *, task_status: TaskStatus[None]) -> None:
+    async with manager.run():
+        task_status.started()
+        await anyio.sleep_forever()
+
+
+def _missing(registry: Registry, name: str) -> JSONResponse:
+    return JSONResponse({"error": str(UnknownName("server", name, registry.downstreams))}, status_code=404)
+
+
 def build_entry(config: Config, entry: Entry) -> BuildServer:
     """A `build_server` for one entry of a config, started and served alone, its names without a prefix."""
 
     def build_server(settings: Settings, peers: Peers | None) -> Gateway:
-        return Gateway(Registry(replace(config, entries=(entry,)), settings), only=entry.name)
+        alone = Registry(replace(config, entries=(entry,)), settings, remembered=memory_of(settings))
+        return Gateway(alone, only=entry.name)
 
     return build_server

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import mcp.types as t
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -272,12 +273,13 @@ class Gateway(Server[Any]):
         return None
 
     async def _owner_of(self, context: Context, uri: str) -> str:
-        catalogue = await self._settled(context)
-        if owner := catalogue.resource_owners.get(uri):
+        if owner := _owner_in(await self._settled(context), uri):
             return owner
-        for template, owner in catalogue.template_owners.items():
-            if _matches(template, uri):
-                return owner
+        # What is remembered of a server may lack what it has by now.
+        await self._registry.settled(recalled=False)
+        catalogue = self._catalogue(context)
+        if owner := _owner_in(catalogue, uri):
+            return owner
         raise UnknownName("resource", uri, catalogue.resource_owners)
 
     def _status(self) -> Any:
@@ -287,15 +289,20 @@ class Gateway(Server[Any]):
 
     # What servers say by themselves.
 
-    async def _tell_list_changed(self, kind: str) -> None:
-        self._search.notice(self._registry.catalogue(modern=True, only=self._only))
-        await self._bus.publish(_CHANGES[kind]())
+    async def _tell_list_changed(self, kind: str, servers: set[str], modern: bool) -> None:
+        if self._only and self._only not in servers:
+            return
+        if modern:
+            self._search.notice(self._registry.catalogue(modern=True, only=self._only))
+            await self._bus.publish(_CHANGES[kind]())
+            return
         for session in list(self._legacy_hosts.values()):
             send = {
                 "tools": session.send_tool_list_changed,
                 "prompts": session.send_prompt_list_changed,
             }.get(kind, session.send_resource_list_changed)
-            await send()
+            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # that host has gone
+                await send()
 
     async def _tell(self, link: Link, message: Any) -> None:
         if isinstance(message, t.ResourceUpdatedNotification):
@@ -365,6 +372,14 @@ def _cacheable(result: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(key: str, definitions: Mapping[str, Any]) -> dict[str, Any]:
     return _cacheable({key: list(definitions.values())})
+
+
+def _owner_in(catalogue: Catalogue, uri: str) -> str | None:
+    """The server whose resource, or template, a URI is."""
+    if owner := catalogue.resource_owners.get(uri):
+        return owner
+    owners = catalogue.template_owners.items()
+    return next((owner for template, owner in owners if _matches(template, uri)), None)
 
 
 def _matches(template: str, uri: str) -> bool:

@@ -7,6 +7,7 @@ not know survive. Three private parts of the SDK are used for that, all in `Link
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
-from pygent_registry.process import Output, cpu_seconds
+from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
 from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
 
@@ -40,6 +41,8 @@ WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
 MOST_PAGES = 100
+# A server's notices of change within this time of each other have it listed again once.
+NOTICES_SECONDS = 0.1
 
 _LISTS = {
     "tools": "tools/list",
@@ -55,8 +58,6 @@ class Events:
 
     changed: Callable[[], None]
     """The link's state or listing changed."""
-    list_changed: Callable[[str], Awaitable[None]]
-    """The server says that its "tools", "prompts" or "resources" changed; its listing is new already."""
     notified: Callable[[Any], Awaitable[None]]
     """Any other notification (log message, resource updated)."""
     asked: Callable[[str, Any], Awaitable[Any]]
@@ -91,6 +92,8 @@ class Link:
     _cpu_seconds: float = 0.0
     _client: Client | None = None
     _complained: str = ""
+    _stale: bool = False
+    _past: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     _news: anyio.Event = field(default_factory=anyio.Event)
     _stop: anyio.Event = field(default_factory=anyio.Event)
 
@@ -102,6 +105,11 @@ class Link:
     @property
     def capabilities(self) -> t.ServerCapabilities | None:
         return self._client.server_capabilities if self._client else None
+
+    @property
+    def log(self) -> list[str]:
+        """The last lines it wrote to stderr, those of earlier lives included."""
+        return [*self._past, *self.output.stderr][-KEPT_STDERR_LINES:]
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -226,6 +234,7 @@ class Link:
 
     async def _live(self) -> float | None:
         """One life of the connection. Returns when it became ready, or None; `why` says how it ended."""
+        self._past.extend(self.output.stderr)
         self.output, ready_at = Output(), None
         timed_out = False
 
@@ -331,13 +340,18 @@ class Link:
         return items
 
     async def _refresh(self, client: Client, kind: str) -> None:
+        """List again, once for all notices that come within a moment."""
+        if self._stale:
+            return
+        self._stale = True
+        await anyio.sleep(NOTICES_SECONDS)
+        self._stale = False
         try:
             self.listing = await self._list(client)
         except MCPError as error:
             log.warning('Server "%s" could not list its %s again: %s', self.entry.name, kind, error)
             return
         self.events.changed()
-        await self.events.list_changed(kind)
 
     # What it says.
 

@@ -8,30 +8,37 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import anyio
 import mcp.types as t
 from anyio.abc import TaskGroup
 
-from pygent_registry.catalogue import Catalogue, compose
-from pygent_registry.config import Config
+from pygent_registry.catalogue import Catalogue, Shown, changes, compose, shown_by_server
+from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Events, Link, Mode
 from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
+from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
 from pygent_registry.transports import transport
+from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Link, str, Any], Awaitable[Any]]
-ListChanged = Callable[[str], Awaitable[None]]
+ListChanged = Callable[[str, set[str], bool], Awaitable[None]]
+"""Told the kind ("tools", "prompts" or "resources") that changed, the servers whose it is, and whether it is
+hosts of the 2026 era that see the change.
+"""
 Notified = Callable[[Link, Any], Awaitable[None]]
+
+# Changes within this time of each other are announced as one.
+DEBOUNCE_SECONDS = 0.1
 
 
 class Registry:
@@ -39,12 +46,27 @@ class Registry:
 
     Fronts (see `gateway.py`) put themselves into `fronts`: each is told what changes, and is asked when a
     server asks.
+
+    Args:
+        config: the servers to begin with; `apply` changes them.
+        settings: for all of them.
+        file: the config file to follow while running.
+        remembered: where what the servers list is kept, to answer from it before they are up.
     """
 
-    def __init__(self, config: Config, settings: Settings) -> None:
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        *,
+        file: ConfigFile | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
         self.config = config
         self.settings = settings
-        self.downstreams = {entry.name: self._downstream(entry.name) for entry in config.entries}
+        self.file = file
+        self.remembered = remembered
+        self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
@@ -53,10 +75,12 @@ class Registry:
         self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False
+        self._mode: Mode = "auto"
         self._news = anyio.Event()
         self._last_up = 0.0
         self._known: set[str] = set()
-        self._listed = False
+        self._announced: dict[bool, Shown] = {}
+        self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
 
     @asynccontextmanager
@@ -65,12 +89,14 @@ class Registry:
         try:
             async with anyio.create_task_group() as tasks:
                 self.tasks = tasks
+                if self.file is not None:
+                    tasks.start_soon(self.file.follow, self.apply)
                 yield self
                 for downstream in self.downstreams.values():
-                    for link in downstream.links:
-                        link.stop()
+                    downstream.stop()
                 tasks.cancel_scope.cancel()
         finally:
+            self._keep()
             self.tasks, self._started = None, False
             self._reaper.close()
 
@@ -78,22 +104,49 @@ class Registry:
         """Start all servers at once, unless that was done. `legacy` where only such hosts will come."""
         if self._started or self.tasks is None:
             return
-        self._started = True
+        self._started, self._mode = True, mode
         self._last_up = anyio.current_time()
         for downstream in self.downstreams.values():
             downstream.start(self.tasks, mode)
 
-    async def settled(self) -> None:
+    def apply(self, config: Config) -> None:
+        """Take over another config: what was added or edited starts, what was removed or edited ends, and the
+        rest goes on untouched, its calls in flight included.
+        """
+        before, self.config = self.downstreams, config
+        self.downstreams = {
+            entry.name: kept
+            if (kept := before.get(entry.name)) and kept.entry == entry
+            else self._downstream(entry)
+            for entry in config.entries
+        }
+        for name, downstream in before.items():
+            if self.downstreams.get(name) is not downstream:
+                downstream.stop()
+        if self._started and self.tasks is not None:
+            self._last_up = anyio.current_time()
+            for downstream in self.downstreams.values():
+                if not downstream.started:
+                    downstream.start(self.tasks, self._mode)
+        self._changed()
+
+    async def settled(self, *, recalled: bool = True) -> None:
         """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
         start, for the list patience. Whoever comes later is announced with list_changed.
+
+        Args:
+            recalled: whether a server need not be waited for whose lists are remembered.
         """
         self.start()
-        await self._wait_for_servers()
-        self._listed = True
+        await self._wait_for_servers(recalled)
+        if not self._announced:
+            self._announced = self._shown()
 
-    async def _wait_for_servers(self) -> None:
+    async def _wait_for_servers(self, recalled: bool) -> None:
         with anyio.move_on_after(self.settings.start_timeout):
-            while not all(downstream.primary.settled for downstream in self.downstreams.values()):
+            while not all(
+                item.primary.settled or (recalled and item.remembered) for item in self.downstreams.values()
+            ):
                 deadline = self._last_up + self.settings.list_patience if self._known else float("inf")
                 with anyio.CancelScope(deadline=deadline) as patience:
                     await self._news.wait()
@@ -108,7 +161,7 @@ class Registry:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""
         if (known := self._catalogues.get((modern, only))) is not None:
             return known
-        chosen = [self.downstreams[only]] if only else list(self.downstreams.values())
+        chosen = [item for item in self.downstreams.values() if only in (None, item.entry.name)]
         listings = [found for item in chosen if self._started and (found := item.listing(modern=modern))]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
@@ -149,43 +202,65 @@ class Registry:
         link = await self.link(targets[name].server, modern=True)
         return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
 
-    def _downstream(self, name: str) -> Downstream:
-        entry = next(entry for entry in self.config.entries if entry.name == name)
-
+    def _downstream(self, entry: Entry) -> Downstream:
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
                 return transport(entry, self.settings, self, output, self._reaper)
 
             events = Events(
                 changed=self._changed,
-                list_changed=self._list_changed,
                 notified=lambda message: self._notify(link, message),
                 asked=lambda method, params: self.ask(link, method, params),
             )
             link = Link(entry=entry, settings=self.settings, mode=mode, connect=connect, events=events)
             return link
 
-        return Downstream(entry=entry, new_link=new_link)
+        remembered = self.remembered.listings(entry) if self.remembered else {}
+        return Downstream(entry=entry, new_link=new_link, remembered=remembered)
 
     def _changed(self) -> None:
         """Some link changed: what was composed is stale, and whoever waits looks again."""
         started = [item for item in self.downstreams.values() if item.started]
         known = {item.entry.name for item in started if item.primary.listing is not None}
-        lists_moved = known != self._known
-        if lists_moved:
+        if known != self._known:
             self._last_up = anyio.current_time()
         self._known = known
         self._catalogues.clear()
         news, self._news = self._news, anyio.Event()
         news.set()
-        # Before anybody has asked for a list there is nothing that could have changed.
-        if lists_moved and self._listed and self.tasks is not None:
-            for kind in ("tools", "prompts", "resources"):
-                self.tasks.start_soon(partial(self._list_changed, kind))
+        if not self._following_up and self.tasks is not None:
+            self._following_up = True
+            self.tasks.start_soon(self._follow_up)
 
-    async def _list_changed(self, kind: str) -> None:
-        for tell in self.list_changed:
-            await tell(kind)
+    async def _follow_up(self) -> None:
+        """Once for all changes of a moment: remember what is listed, and tell the fronts what is shown
+        otherwise than when they were last told.
+        """
+        await anyio.sleep(DEBOUNCE_SECONDS)
+        self._following_up = False
+        self._keep()
+        if (
+            not self._announced
+        ):  # nobody has asked for a list yet, so there is nothing that could have changed
+            return
+        before, self._announced = self._announced, self._shown()
+        for modern, shown in self._announced.items():
+            for kind, servers in changes(before[modern], shown).items():
+                for tell in list(self.list_changed):
+                    await tell(kind, servers, modern)
+
+    def _keep(self) -> None:
+        if self.remembered is None:
+            return
+        for item in self.downstreams.values():
+            for link in item.links:
+                if link.listing is not None:
+                    self.remembered.keep(item.entry, link.listing, modern=link.modern)
+        self.remembered.save()
+
+    def _shown(self) -> dict[bool, Shown]:
+        """What hosts see, by whether they are of the 2026 era."""
+        return {modern: shown_by_server(self.catalogue(modern=modern)) for modern in (False, True)}
 
     async def _notify(self, link: Link, message: Any) -> None:
         for tell in self.notified:

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import platformdirs
 
 from pygent_shared.errors import ConfigInvalid, FileRefused, SettingInvalid, UnknownName
+from pygent_shared.jsonc import plain
 
 PREFIX = "PYGENT_"
 
@@ -241,20 +242,25 @@ def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] =
     named = explicit or environ.get(PREFIX + "CONFIG")
     if named:
         return _path(named)
-    own = Path(platformdirs.user_config_dir("pygent", appauthor=False)) / "pygent.json"
+    own = own_config()
     # os.path: a home that may not be looked into holds no config for us, and is no error.
     return own if os.path.exists(own) else None
 
 
+def own_config() -> Path:
+    """Where the user's own config file is, or would be."""
+    return Path(platformdirs.user_config_dir("pygent", appauthor=False)) / "pygent.json"
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """A config file's JSON object.
+    """A config file's JSON object; comments and trailing commas may stand in the file.
 
     Raises:
         FileRefused: the file cannot be read.
         ConfigInvalid: it is not a JSON object in UTF-8.
     """
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8-sig"))
+        loaded = json.loads(plain(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError as error:
         raise FileRefused(path, "does not exist", "Name an existing config file: --config FILE") from error
     except OSError as error:

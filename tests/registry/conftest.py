@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,18 @@ Fronted = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 Server = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Commands configure the process's logging; what was there comes back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with warnings.catch_warnings():
+        yield
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

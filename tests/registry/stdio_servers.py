@@ -163,6 +163,27 @@ def modern(argument: str) -> None:
     Modern().serve()
 
 
+class Noticing(Legacy):
+    """Its tool `notices` says NUMBER times that the tools changed; whether they did is MORE."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tools.append({"name": "notices", "inputSchema": {"type": "object"}})
+
+    def call(self, number: Any, params: dict[str, Any]) -> None:
+        if params["name"] != "notices":
+            return super().call(number, params)
+        if params["arguments"]["more"]:
+            self.tools.append({"name": "extra", "inputSchema": {"type": "object"}})
+        for _ in range(params["arguments"]["number"]):
+            send({"method": "notifications/tools/list_changed"})
+        send({"id": number, "result": text("noticed")})
+
+
+def noticing(argument: str) -> None:
+    Noticing().serve()
+
+
 def slow(argument: str) -> None:
     """Up after ARGUMENT seconds."""
     time.sleep(float(argument))
@@ -214,7 +235,7 @@ def deaf(argument: str) -> None:
 
 BEHAVIOURS: dict[str, Callable[[str], None]] = {
     function.__name__: function
-    for function in (well_behaved, modern, slow, hangs, exits, rubbish, chatty, stubborn, deaf)
+    for function in (well_behaved, modern, noticing, slow, hangs, exits, rubbish, chatty, stubborn, deaf)
 }
 
 if __name__ == "__main__":

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pty
 import signal
 import subprocess
 import sys
 import termios
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -26,22 +24,12 @@ from pygent_registry.cli.terminal import columns
 from pygent_shared.embeddings import engine_for
 from pygent_shared.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("own_logging")
+
 PROGRAM = str(Path(sys.executable).with_name("pygent"))
 
 Config = Callable[..., str]
 Flags = list[str]
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Commands configure the process's logging; what was there comes back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with warnings.catch_warnings():
-        yield
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

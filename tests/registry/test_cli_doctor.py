@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,7 @@ from pygent_shared.settings import Settings
 
 Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Commands configure the process's logging; what was there comes back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with warnings.catch_warnings():
-        yield
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture

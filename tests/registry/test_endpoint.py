@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from pygent_registry.cli import main
 from pygent_registry.endpoint import gateways
 from pygent_registry.registry import Registry
+
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 PROGRAM = str(Path(sys.executable).with_name("pygent"))
 
@@ -82,6 +86,54 @@ async def test_up_tells_its_health_to_everyone_and_the_rest_to_who_has_the_token
     assert ready.status_code == 200
     states = {name: found["state"] for name, found in ready.json()["servers"].items()}
     assert states == {"old": "ready", "memory": "ready", "bad": "unusable"}
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_added_while_up_has_a_path_and_a_log_and_a_removed_one_is_missing(
+    up: Up, server: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "pygent.json"
+    listed = json.loads(path.read_text(encoding="utf-8"))["mcpServers"]
+    more = {"new": server("well_behaved"), "noisy": server("exits")}
+    path.write_text(json.dumps({"mcpServers": {**listed, **more}}), encoding="utf-8")
+    headers = {"Authorization": f"Bearer {up.token}"}
+    async with httpx2.AsyncClient(base_url=up.base, headers=headers, timeout=30) as http:
+
+        async def log_of(name: str) -> dict[str, Any]:
+            answer = await http.get(f"/servers/{name}/logs")
+            return {"status": answer.status_code, **answer.json()}
+
+        with anyio.fail_after(20):
+            while (await log_of("noisy")).get("lines", [])[:1] != ["no database here"]:
+                await anyio.sleep(0.1)
+        for mode in ("legacy", "auto"):
+            assert "echo" in await tools(f"{up.base}/servers/new/mcp", up.token, mode)
+        assert httpx.get(f"{up.base}/servers/new/logs").status_code == 401
+        missing = await log_of("nwe")
+        assert (missing["status"], 'Did you mean "new"?' in missing["error"]) == (404, True)
+        path.write_text(json.dumps({"mcpServers": listed}), encoding="utf-8")
+        with anyio.fail_after(20):
+            while (await log_of("new"))["status"] != 404:
+                await anyio.sleep(0.1)
+        assert (await http.post("/servers/new/mcp", json={})).status_code == 404
+
+
+def test_logs_are_shown_of_what_runs_and_else_it_is_said_how_to_get_them(
+    up: Up, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = up.base.rpartition(":")[2]
+    config = ["--config", str(tmp_path / "pygent.json")]
+    own = [*config, "--data-dir", str(tmp_path / "data")]
+    assert main(["logs", "old", "--port", port, *own]) == 0
+    assert 'The server "old" has written nothing to stderr' in capsys.readouterr().err
+    assert main(["logs", "memory", "--port", port, *own, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "in-process"
+    assert main(["logs", "odl", "--port", port, *own]) == 2
+    assert 'Did you mean "old"?' in capsys.readouterr().err
+    assert main(["logs", "old", "--port", port, *config, "--data-dir", str(tmp_path / "other")]) == 2
+    assert "--data-dir FOLDER" in capsys.readouterr().err
+    assert main(["logs", "old", "--port", "9", *own]) == 1
+    assert "Start it: pygent up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])

@@ -147,10 +147,17 @@ def test_a_config_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_config(path) == {"settings": {"port": 9}}
 
 
+def test_comments_and_trailing_commas_may_stand_in_a_config_file(tmp_path: Path) -> None:
+    path = tmp_path / "pygent.json"
+    path.write_text('{\n // mine\n "a": "http://x", /* and */\n "b": [1, 2,],\n}', encoding="utf-8")
+
+    assert read_config(path) == {"a": "http://x", "b": [1, 2]}
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b'{\n  "a": 1,\n}', "is not valid JSON: line 3, column 1: "),
+        (b'{\n  "a": 1, // one\n  "b" 2\n}', "is not valid JSON: line 3, column 7: "),
         (b"", "is not valid JSON: line 1, column 1: "),
         (b"[1, 2]", "holds no JSON object."),
         (b'"text"', "holds no JSON object."),

@@ -26,8 +26,14 @@ COMMANDS = {
     "serve": ("Serve all servers, or one, to a host: over stdio, or HTTP.", "serve"),
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
+    "logs": ("Show what a server wrote to stderr, while pygent up runs.", "logs"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
     "audit": ("Show what was called, or verify that the record of it is whole.", "audit"),
+    "add": ("Add a server to the config, and start it once to prove it.", "add"),
+    "remove": ("Take a server out of the config.", "remove"),
+    "enable": ("Use a server of the config again.", "enable"),
+    "disable": ("Leave a server of the config out, and keep its entry.", "disable"),
+    "import": ("Add the servers of claude, cursor, vscode, a config file or a server.json.", "importing"),
     "install": ("Enter pygent into a host: claude, claude-code, cursor or vscode.", "install"),
 }
 _OPTIONS = ("--help", "--version")

@@ -19,9 +19,12 @@ class UsageInvalid(CallerError):
 class Parser(argparse.ArgumentParser):
     """Raises instead of printing and exiting. Knows no abbreviations, which the next option may make
     ambiguous.
+
+    `split` parts a command's own words from the rest, which it takes as they are (`chosen.rest`).
     """
 
     def __init__(self, **options: Any) -> None:
+        self.split: Callable[[Sequence[str]], tuple[Sequence[str], Sequence[str]]] = lambda words: (words, ())
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
@@ -31,11 +34,18 @@ class Parser(argparse.ArgumentParser):
             UsageInvalid: a word is unknown, missing or not wanted.
             SystemExit: after help was asked for and printed.
         """
+        words, rest = self.split(words)
         self._refuse_unknown_options(words)
         chosen, left = self.parse_known_args(words)
         if left:
             self.error(f'"{left[0]}" is one word too many')
+        chosen.rest = list(rest)
         return chosen
+
+    def takes_value(self, option: str) -> bool:
+        """Whether the word after this option belongs to it."""
+        action = self._option_string_actions.get(option)
+        return action is not None and action.nargs is None
 
     def error(self, message: str) -> NoReturn:
         raise UsageInvalid(self.prog, message)

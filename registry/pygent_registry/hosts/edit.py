@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pygent_shared.jsonc import COMMENT, STRING, TRAILING_COMMA, blanked, spans
+
 Keys = Sequence[str]
 """The names that lead to a member: of the object, of the object in it, and so on."""
 
 _BLANK = " \t\r\n"
-_STRING = r'"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"'
-_COMMENT = re.compile(_STRING + r"|(//[^\r\n]*|/\*.*?\*/)", re.DOTALL)
-_TRAILING_COMMA = re.compile(_STRING + r"|[{\[,][ \t\r\n]*,|(,)(?=[ \t\r\n]*[}\]])", re.DOTALL)
-_CONSTANT = re.compile(_STRING + r"|(-?Infinity|NaN)", re.DOTALL)
+_CONSTANT = re.compile(STRING + r"|(-?Infinity|NaN)", re.DOTALL)
 _LINE_AND_MARGIN = re.compile(r"(?:\r?\n)?[ \t]*\Z")
 _EMPTY_OBJECT = re.compile(r"\{[ \t\r\n]*\}")
 
@@ -77,13 +76,13 @@ def read(text: str, *, comments: bool) -> Source:
     Raises:
         json.JSONDecodeError: it is not valid; the line and column are those of `text`.
     """
-    spans = _spans(_COMMENT, text) if comments else []
-    bare = _blanked(text, spans)
-    strict = _blanked(bare, _spans(_TRAILING_COMMA, bare)) if comments else text
+    remarks = spans(COMMENT, text) if comments else []
+    bare = blanked(text, remarks)
+    strict = blanked(bare, spans(TRAILING_COMMA, bare)) if comments else text
     document = json.loads(strict)
-    for start, end in _spans(_CONSTANT, strict) if "NaN" in strict or "Infinity" in strict else []:
+    for start, end in spans(_CONSTANT, strict) if "NaN" in strict or "Infinity" in strict else []:
         raise json.JSONDecodeError(f"{strict[start:end]} is not JSON", text, start)
-    return Source(text=text, bare=bare, strict=strict, comments=tuple(spans), document=document)
+    return Source(text=text, bare=bare, strict=strict, comments=tuple(remarks), document=document)
 
 
 def lookup(document: Any, path: Keys) -> Any:
@@ -149,19 +148,7 @@ def _document_without(document: Any, path: Keys) -> Any:
     return {key: value for key, value in document.items() if key != path[0]}
 
 
-# Reading: the regular expressions step over strings, so only what stands outside of them is found.
-
-
-def _spans(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
-    return [match.span(1) for match in pattern.finditer(text) if match[1]]
-
-
-def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    pieces, at = [], 0
-    for start, end in spans:
-        pieces += [text[at:start], re.sub(r"[^\r\n]", " ", text[start:end])]
-        at = end
-    return "".join([*pieces, text[at:]])
+# Reading.
 
 
 def _skip(text: str, at: int) -> int:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pygent_registry.files import read_text
 from pygent_registry.hosts import edit
 from pygent_registry.hosts.entry import NAME, Entry
 from pygent_registry.hosts.machine import Machine
-from pygent_registry.hosts.plan import Plan, read_text
+from pygent_registry.hosts.plan import Plan
 from pygent_shared.errors import ConfigInvalid
 
 _BYTE_ORDER_MARK = "\ufeff"

@@ -19,6 +19,7 @@ from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
 from pygent_registry.policies.repeat import repeat_reads
 from pygent_registry.redaction import Redactor, secrets_of
+from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
@@ -29,6 +30,8 @@ def standard(registry: Registry) -> list[Policy]:
     settings = registry.settings
 
     def entry_of(server: str) -> Entry:
+        if server not in registry.downstreams:  # the config file was edited meanwhile
+            raise UnknownName("server", server, registry.downstreams)
         return registry.downstreams[server].entry
 
     redactor = _redactor(registry)

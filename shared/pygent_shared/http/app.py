@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pygent_shared.http.guard import Guard
@@ -30,6 +30,7 @@ def build_app(
     *,
     around: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext,
     readiness: Readiness = lambda: {"ready": True},
+    more: Iterable[BaseRoute] = (),
 ) -> ASGIApp:
     """The guarded application.
 
@@ -39,6 +40,7 @@ def build_app(
         token: the bearer token; "" lets everyone in.
         around: entered before the servers start and left after they ended.
         readiness: see `Readiness`.
+        more: further routes, behind the guard too, for what no server's path is.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
@@ -51,8 +53,10 @@ def build_app(
                 await stack.enter_async_context(manager.run())
             yield
 
-    routes = [Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()]
-    routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
+    routes: list[BaseRoute] = [
+        Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()
+    ]
+    routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness)), *more]
     guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
     if not settings.allowed_origins:
         return guarded
