@@ -52,6 +52,8 @@ class Entry:
     """Seconds a call may go without an answer or progress; None means the setting's."""
     start_timeout: float | None = None
     """Seconds it may take to start; None means the setting's."""
+    written: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """As it stands in the file, no variable filled in: what is pinned of how it starts (`trust/`)."""
 
     @property
     def shown_prefix(self) -> str:
@@ -138,6 +140,7 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         prefix=_text(raw, "prefix", environ) if raw.get("prefix") is not None else None,
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
+        written=raw,
     )
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")

@@ -32,6 +32,7 @@ from pygent_registry.bridge import Bridge, is_modern
 from pygent_registry.catalogue import Catalogue, Target
 from pygent_registry.link import Link, Params
 from pygent_registry.policies import Request, wrapped
+from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.repeat import repeat_reads
 from pygent_registry.registry import Registry
 from pygent_shared.errors import PygentError, UnknownName
@@ -72,7 +73,7 @@ class Gateway(Server[Any]):
         self._bridge = Bridge(lambda: registry.tasks)
         self._bus = InMemorySubscriptionBus()
         self._legacy_hosts: dict[int, Any] = {}
-        self._handle = wrapped(self._relay, [repeat_reads(self._is_ours)])
+        self._handle = wrapped(self._relay, [strip_unseen, repeat_reads(self._is_ours)])
         super().__init__(
             f"pygent-{only}" if only else "pygent",
             version=version("pygent-factory"),
@@ -245,6 +246,7 @@ class Gateway(Server[Any]):
             await self._link(context, server)  # waits for it, or raises what is wrong with it
         targets = self._targets(context, kind)
         if name not in targets:
+            self._registry.refuse_withheld(kind, name, only=self._only)
             raise UnknownName(kind, name, targets, "List what there is: pygent list")
         return targets[name]
 
@@ -264,6 +266,7 @@ class Gateway(Server[Any]):
         catalogue = await self._settled(context)
         if owner := catalogue.resource_owners.get(uri):
             return owner
+        self._registry.refuse_withheld("resource", uri)
         for template, owner in catalogue.template_owners.items():
             if _matches(template, uri):
                 return owner

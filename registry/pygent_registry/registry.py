@@ -21,6 +21,7 @@ from pygent_registry.downstream import Downstream
 from pygent_registry.link import Events, Link, Mode
 from pygent_registry.process import Output, Reaper
 from pygent_registry.transports import transport
+from pygent_registry.trust.trust import Trust
 from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
 
@@ -41,6 +42,7 @@ class Registry:
     def __init__(self, config: Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
+        self.trust = Trust(settings)
         self.downstreams = {entry.name: self._downstream(entry.name) for entry in config.entries}
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
@@ -101,14 +103,29 @@ class Registry:
 
     def catalogue(self, *, modern: bool, only: str | None = None) -> Catalogue:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""
+        if self.trust.was_approved_elsewhere():
+            self._relist()
         if (known := self._catalogues.get((modern, only))) is not None:
             return known
         chosen = [self.downstreams[only]] if only else list(self.downstreams.values())
-        listings = [found for item in chosen if self._started and (found := item.listing(modern=modern))]
+        listings = [
+            self.trust.cleared(item.entry, found)
+            for item in chosen
+            if self._started and (found := item.listing(modern=modern))
+        ]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
         composed = self._catalogues[modern, only] = compose(listings)
         return composed
+
+    def refuse_withheld(self, kind: str, shown: str, *, only: str | None = None) -> None:
+        """Say why a name that no catalogue holds is not shown, if it is one that a server does offer.
+
+        Raises:
+            NotApproved: it is withheld until somebody approves it.
+        """
+        for item in self.downstreams.values():
+            self.trust.refuse_withheld(item.entry, "" if only else item.entry.shown_prefix, kind, shown)
 
     async def link(self, server: str, *, modern: bool) -> Link:
         """The link to a server for a host of that era.
@@ -125,7 +142,11 @@ class Registry:
 
     def report(self) -> dict[str, Any]:
         """The state of every server, as `/health/ready`, `pygent doctor` and `pygent://servers` show it."""
-        servers = {name: _described(item) for name, item in self.downstreams.items() if self._started}
+        servers = {
+            name: {**_described(item), **self.trust.report(item.entry)}
+            for name, item in self.downstreams.items()
+            if self._started
+        }
         for bad in self.config.bad:
             servers[bad.name] = {"state": "unusable", "why": bad.why}
         settled = self._started and all(item.primary.settled for item in self.downstreams.values())
@@ -136,6 +157,7 @@ class Registry:
         await self.settled()
         targets = self.catalogue(modern=True).tool_targets
         if name not in targets:
+            self.refuse_withheld("tool", name)
             raise UnknownName("tool", name, targets)
         link = await self.link(targets[name].server, modern=True)
         return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
@@ -145,6 +167,7 @@ class Registry:
 
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
+                self.trust.allow_start(entry)
                 return transport(entry, self.settings, self, output, self._reaper)
 
             events = Events(
@@ -169,8 +192,14 @@ class Registry:
         self._catalogues.clear()
         news, self._news = self._news, anyio.Event()
         news.set()
+        if lists_moved:
+            self._relist()
+
+    def _relist(self) -> None:
+        """Compose anew, and tell every host to list again."""
+        self._catalogues.clear()
         # Before anybody has asked for a list there is nothing that could have changed.
-        if lists_moved and self._listed and self.tasks is not None:
+        if self._listed and self.tasks is not None:
             for kind in ("tools", "prompts", "resources"):
                 self.tasks.start_soon(partial(self._list_changed, kind))
 

@@ -49,6 +49,7 @@ EXAMPLES = [
     errors.SettingInvalid("PYGENT_PORT", "no", "a whole number", "Leave it out."),
     errors.ServerUnavailable("rag", "did not answer"),
     errors.ConnectionLost("rag", "went away"),
+    errors.NotApproved("github", 'The tool "github__add"', "was changed"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),
     errors.WeightsChanged(Path("/a/model.safetensors"), "00", "ff", "the-package"),

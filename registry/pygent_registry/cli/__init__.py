@@ -27,6 +27,7 @@ COMMANDS = {
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
+    "approve": ("Show what a server changed since it was approved, and approve it.", "approve"),
     "install": ("Enter pygent into a host: claude, claude-code, cursor or vscode.", "install"),
 }
 _OPTIONS = ("--help", "--version")
