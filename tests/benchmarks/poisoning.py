@@ -4,7 +4,10 @@
 
 Two labelled corpora of mcpproxy-go (MIT) and, for false alarms alone, the 527 tools of the 70 real servers of
 LiveMCPBench (Apache-2.0), which nobody has labelled and which are taken to be harmless. The rules were tuned
-on the first corpus only; they were written by someone who had read both.
+on the first corpus only, but by someone who had read both, so neither figure says what an unseen attack
+meets. As a better sign: of 26 poisoned descriptions published elsewhere, met after the rules were written and
+each tried before anything was changed for it, 19 were found (2026-11-21). The misses were plainly worded
+orders, such as to call another tool first with the user's words; the rules were then widened to all 26.
 """
 
 from __future__ import annotations

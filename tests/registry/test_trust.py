@@ -94,6 +94,7 @@ async def test_a_definition_that_changed_is_hidden_and_refused_until_it_is_appro
         assert "pygent approve a" in said(refused)
         assert not (await client.call_tool("a__sub", {})).is_error
         assert 'tool "add"' in (await state(client))["trust"]["withheld"]
+        assert 'hidden: tool "add" was changed' in (await command(entry, "list"))[1]
         assert (await command(entry, "approve", "a"))[0] == 0
         assert not (await client.call_tool("a__add", {})).is_error
         assert await tools(client) == ["a__add", "a__sub"]
@@ -194,6 +195,15 @@ async def test_a_server_whose_launch_changed_is_not_started_until_it_is_approved
         assert (await command(entry, "approve", "a"))[0] == 0
     async with fronted({"a": entry}, mode=mode) as client:
         assert await tools(client) == ["a__add"]
+
+
+async def test_a_server_of_both_eras_may_be_met_in_either(fronted: Any, everything: Any) -> None:
+    for mode in ("legacy", "auto", "legacy"):
+        async with fronted({"a": everything}, mode=mode) as client:
+            assert await tools(client)
+            trust = (await state(client)).get("trust", {})
+            assert "withheld" not in trust
+            assert "new" not in trust
 
 
 async def test_a_rotated_secret_is_no_change(fronted: Any, offer: Offer) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygent_registry.trust import scan
@@ -81,6 +81,15 @@ def test_an_order_to_call_another_servers_tool_is_found() -> None:
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_scan(text: str) -> None:
     list(scan.scan_text(text * 3))
+
+
+@pytest.mark.parametrize("rule", scan._RULES)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_a_rule_matches_holds_one_of_its_stems(rule: str, data: st.DataObject) -> None:
+    drawn = data.draw(st.from_regex(scan._RULES[rule]))
+    matching = " ".join(drawn.split())  # as the scan reads it
+    assert any(stem in matching for stem in scan._STEMS[rule])
 
 
 def test_long_text_costs_little_and_is_told() -> None:

@@ -1,8 +1,9 @@
 """Words in a definition that give the model orders instead of describing a tool. Pure.
 
 A table of rules, each a pattern over the text as it reads (stripped, in compatibility form, lookalike
-letters as Latin ones). Deterministic and offline: it finds what is written as known attacks are, and no more.
-How much that is, and how often it is wrong, is measured by `tests/benchmarks/poisoning.py`.
+letters as Latin ones). Deterministic and offline: it finds what is written as known attacks are, and no
+more. How much that is, and how often it is wrong, is measured by `tests/benchmarks/poisoning.py`. Whoever
+reads this table can write around it: it raises the price of an attack; pins are what stops a later change.
 
 The one rule: to speak *of* an attack is no attack. A tool that detects injections, or a text that is given as
 an example, is reported as a mention (`notice`), never hidden.
@@ -14,7 +15,8 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from pygent_registry.catalogue import Definition
@@ -73,6 +75,17 @@ _ORDERS: dict[str, str] = {
         r".{0,40}(?:argument|parameter|field|attacker|https?:|external|remote)"
         r"|(?:in|into|as)\s+(?:the|an?)\s+\S+\s+(?:field|argument|parameter))"
         rf"|\b(?:first|instead|before)\b.{{0,60}}\b(?:read|return|call|open|cat)\b.{{0,60}}{_SECRETS}"
+        r"|\b(?:read|cat|open|collect|gather)\s.{0,40}(?:id_rsa|id_ed25519|\.aws/cred|/etc/(?:passwd|shadow)|"
+        r"environment variables (?:containing|such as)|mcp\.json)"
+        r"|\b(?:include|embed|append|add|put)\s+(?:it|them|its contents?|the (?:contents?|results?))\s+"
+        r"(?:in|to|into)\s+your\s+(?:next\s+)?(?:response|reply|answer|message)"
+    ),
+    "context-out": (
+        r"\b(?:must|always|first|should)\s+(?:also\s+)?(?:call|invoke|run)\s+\S+\s+with\s+(?:the\s+)?"
+        r"(?:user|full|complete|entire|all|whole)\b"
+        r"|\b(?:include|send|pass|append|put)\s.{0,40}\b(?:full|complete|entire|whole)\s+"
+        r"(?:conversation|chat|message)s?\s+(?:context|history)\b"
+        r"|\bfor any request\b.{0,40}\bcall this\b|\balways call this\s+tool first\b"
     ),
     "copy-out": (
         r"\b(?:also|then|instead|silently|secretly|and)\b.{0,60}"
@@ -81,7 +94,7 @@ _ORDERS: dict[str, str] = {
     ),
     "secrecy": (
         r"\b(?:do not|don't|never|without)\s+(?:mention|tell|inform|notify|reveal|alert|disclos|show)\w*\s+"
-        r"(?:\w+\s+){0,3}?(?:user|them|human|anyone|instructions?|steps?)\b"
+        rf"{_WORDS}{{0,5}}?(?:user|them|human|anyone|instructions?|steps?)\b"
         r"|\b(?:silently|secretly|covertly)\s+(?:\w+\s+)?"
         r"(?:append|send|add|forward|includ|read|copy|upload|post|call|invok|run|execut)\w*"
     ),
@@ -95,7 +108,8 @@ _ORDERS: dict[str, str] = {
     "shadowing": (
         r"\b(?:modif(?:y|ies)|changes?|alters?|overrides?)\s+(?:the\s+)?behaviou?r\s+of\s+(?:the\s+)?\S+\s+tool"
         r"|\b(?:when|whenever|before|each time)\b.{0,30}\b\w+_\w+\b.{0,20}"
-        r"\b(?:is|gets)\s+(?:called|invoked|used)\b.{0,80}\b(?:first|always|instead|must|bcc|reroute|also)\b"
+        r"\b(?:is|gets)\s+(?:called|invoked|used)\b.{0,80}"
+        r"\b(?:first|always|instead|must|bcc|reroute|also|change|redirect|replace)\b"
         r"|\breplace\s+(?:its|the)\s+(?:output|result)s?\b.{0,40}\b(?:by|from|of)\s+this\b"
         r"|\bsupersedes?\b.{0,60}\broute\b|\broute all\b.{0,40}\b(?:here|through this)\b"
     ),
@@ -111,11 +125,37 @@ _ORDERS: dict[str, str] = {
         r"|\[\s*(?:system|assistant|hidden|secret)\b[^\]]{0,40}\b(?:instructions?|message|note|prompt)?\s*[:\]]"
         r"|#{2,}\s*(?:new\s+)?system\b|\{\{\s*system\b|<\|(?:im_start|system|endoftext)\|?>"
         r"|\bhidden (?:directive|instruction|command)s?\b"
+        r"|\b(?:important |new )?system (?:note|instruction|message|override|prompt)s?\s*:"
         r"|\bnotes? (?:to|for) (?:the )?(?:assistant|ai|model|llm|agent)\s*:"
         r"|(?:^|[.!?]\s+)system\s*:\s"
     ),
 }
 _RULES = {name: re.compile(pattern) for name, pattern in _ORDERS.items()}
+# Each match of a rule holds one of these words, so where none stands it is not tried: six times faster.
+_STEMS = {
+    "override": ("ignor", "disregard", "forget", "overrid", "bypass"),
+    "reveal": ("system ", "hidden ", "conversation history"),
+    "exfiltrate": ("exfiltrat",),
+    "secrets-out": (
+        *("~/", ".ssh", "id_", "ssh key", ".env", ".aws", "/etc/", "mcp.json", "private key", "api", "your"),
+        *(
+            "credential",
+            "password",
+            "token",
+            "variables",
+            "clipboard",
+            "conversation history",
+            "every message",
+        ),
+    ),
+    "context-out": ("call", "invoke", "run ", "context", "history"),
+    "copy-out": ("external", "remote", "third", "attacker", "unknown", "evil"),
+    "secrecy": ("not ", "don't", "never", "without", "silently", "secretly", "covertly"),
+    "obey": ("obey", "comply", "follow", "treat", "you are now", "developer mode", "safety", "execute"),
+    "shadowing": ("behavio", "called", "invoked", "used", "replace", "supersede", "route"),
+    "rug-pull": ("approv", "benign"),
+    "disguise": ("<", "[", "##", "{{", "hidden", "note", "system"),
+}
 
 # Before the words, in the same sentence: this text speaks of them.
 _SPOKEN_OF = re.compile(
@@ -146,20 +186,30 @@ def scan(definition: Definition) -> list[Finding]:
 
 def scan_text(text: str, place: str = "") -> Iterator[Finding]:
     """What is suspicious in one text."""
+    return (replace(finding, place=place) for finding in _in_text(text))
+
+
+@lru_cache(maxsize=2048)
+def _in_text(text: str) -> tuple[Finding, ...]:
+    """Remembered, because schemas repeat the same words and servers are listed again and again."""
+    return tuple(_found_in(text))
+
+
+def _found_in(text: str) -> Iterator[Finding]:
     if stripped(text)[1] or _PRIVATE.search(text):
         shown = text.encode("ascii", "backslashreplace").decode()
-        yield _found("invisible", "severe", place, shown)
+        yield _found("invisible", "severe", shown)
     if len(text) > LONGEST_TEXT:
-        yield _found("long", "notice", place, f"{len(text):,} characters, of which the first are read")
+        yield _found("long", "notice", f"{len(text):,} characters, of which the first are read")
     read = plain(text[:LONGEST_TEXT])
     for hidden in _decoded(read):
-        yield _found("encoded-command", "severe", place, hidden)
+        yield _found("encoded-command", "severe", hidden)
     for sentence in _SENTENCE.split(read):
         lowered = " ".join(sentence.lower().split())
         for name, pattern in _RULES.items():
-            if match := pattern.search(lowered):
+            if any(stem in lowered for stem in _STEMS[name]) and (match := pattern.search(lowered)):
                 severity: Severity = "notice" if _is_mention(lowered, match) else "severe"
-                yield _found(name, severity, place, lowered[match.start() :])
+                yield _found(name, severity, lowered[match.start() :])
 
 
 def scan_beside(definition: Definition, others: Mapping[str, str]) -> Iterator[Finding]:
@@ -169,11 +219,11 @@ def scan_beside(definition: Definition, others: Mapping[str, str]) -> Iterator[F
     description = str(definition.get("description") or "")
     own, lowered = str(definition.get("name") or ""), " ".join(plain(description).lower().split())
     if own in others and description != others[own] and _alike(description, others[own]) >= 0.8:
-        yield _found("copied", "severe", "description", description)
+        yield _found("copied", "severe", description, "description")
     for match in re.finditer(r"\b(?:call|invoke|run|use)\s+(?:the\s+)?`?(\w+_\w+)`?", lowered):
         name = match[1]
         if name in others and name != own and not _is_mention(lowered, match):
-            yield _found("orders-another", "severe", "description", match[0])
+            yield _found("orders-another", "severe", match[0], "description")
 
 
 def severe(findings: Iterable[Finding]) -> list[Finding]:
@@ -226,6 +276,6 @@ def _alike(one: str, other: str) -> float:
     return len(first & second) / len(first | second) if first | second else 0.0
 
 
-def _found(rule: str, severity: Severity, place: str, words: str) -> Finding:
+def _found(rule: str, severity: Severity, words: str, place: str = "") -> Finding:
     short = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
     return Finding(rule=rule, severity=severity, place=place, words=stripped(short)[0])

@@ -44,7 +44,7 @@ def stripped(text: str) -> tuple[str, int]:
 
     Taking out may bring new sequences together, so it goes on until nothing is left to take.
     """
-    if not (_has_controls(text) if text.isascii() else _SUSPECT.search(text)):
+    if not _is_suspect(text):
         return text, 0
     whole = len(text)
     while (shorter := _GONE.sub(lambda found: found["kept"] or "", text)) != text:
@@ -57,6 +57,8 @@ def stripped_all(value: Any, *, but: frozenset[str] = frozenset()) -> tuple[Any,
 
     What has nothing to strip is returned as it is, not copied.
     """
+    if not _holds_unseen(value, but):
+        return value, 0
     match value:
         case str():
             return stripped(value)
@@ -90,7 +92,10 @@ def what_is_wrong(name: str) -> str | None:
 
 def plain(text: str) -> str:
     """The text as it reads: stripped, in compatibility form, lookalike letters as Latin ones."""
-    folded = unicodedata.normalize("NFKC", stripped(text)[0])
+    text = stripped(text)[0]
+    if text.isascii():
+        return text
+    folded = unicodedata.normalize("NFKC", text)
     return "".join(_LOOKALIKES.get(letter, letter) for letter in folded)
 
 
@@ -103,6 +108,19 @@ def _printable(text: str) -> str:
     return "".join(letter if letter >= " " and letter != "\x7f" else repr(letter)[1:-1] for letter in text)
 
 
-def _has_controls(text: str) -> bool:
+def _holds_unseen(value: Any, but: frozenset[str]) -> bool:
+    """Whether there is anything to strip: asked of every result, so it builds nothing."""
+    if isinstance(value, str):
+        return _is_suspect(value)
+    if isinstance(value, dict):
+        return any(_holds_unseen(item, but) for key, item in value.items() if key not in but)
+    return isinstance(value, list) and any(_holds_unseen(item, but) for item in value)
+
+
+def _is_suspect(text: str) -> bool:
+    if not text.isascii():
+        return _SUSPECT.search(text) is not None
+    if text.isprintable():
+        return False
     raw = text.encode("ascii")
     return len(raw.translate(None, _ASCII_CONTROLS)) != len(raw)
