@@ -315,9 +315,15 @@ async def test_orders_in_a_servers_instructions_are_reported(fronted: Any, offer
 
 
 async def test_a_finding_is_logged_once(fronted: Any, offer: Offer, caplog: pytest.LogCaptureFixture) -> None:
-    async with fronted({"a": offer(POISON)}, mode="auto") as client:
-        for _ in range(3):
-            await client.list_tools()
+    entry = offer(POISON, RELOAD)
+    async with fronted({"a": entry}, mode="auto") as client:
+        await client.list_tools()
+        async with client.listen(tools_list_changed=True) as events:
+            offer(POISON, RELOAD, SUB)
+            await client.call_tool("a__reload", {})
+            with anyio.fail_after(5):
+                await anext(aiter(events))
+        assert "a__sub" in await tools(client)
     told = [record for record in caplog.records if "may give the model orders" in record.message]
     assert len(told) == 1
 

@@ -118,7 +118,7 @@ def test_two_processes_keep_each_others_pins(tmp_path: Path) -> None:
     one, other = PinFile(tmp_path / "pins.json"), PinFile(tmp_path / "pins.json")
     assert one.read() == other.read() == {}
     one.change(lambda whole: whole.update(a=a_pin()))
-    assert other.is_stale()
+    assert other.has_news()
     other.change(lambda whole: whole.update(b=a_pin()))
     assert set(one.read()) == {"a", "b"}
 
@@ -129,6 +129,18 @@ def test_a_damaged_file_is_never_taken_for_an_empty_one(tmp_path: Path, damage: 
     path.write_text(damage)
     with pytest.raises(FileRefused, match="nobody knows what was approved"):
         PinFile(path).read()
+
+
+def test_a_damaged_file_is_news_once_and_again_when_it_is_mended(tmp_path: Path) -> None:
+    kept = PinFile(tmp_path / "pins.json")
+    kept.path.write_text("{")
+    with pytest.raises(FileRefused):
+        kept.read()
+    assert not kept.has_news()  # or everybody would be told to list again, without end
+    kept.path.unlink()
+    assert kept.has_news()
+    assert not kept.has_news()
+    assert kept.read() == {}
 
 
 def test_a_definition_that_was_edited_in_the_file_is_damage(tmp_path: Path) -> None:

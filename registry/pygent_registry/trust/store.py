@@ -23,10 +23,12 @@ class PinFile:
         self.path = path
         self._pins: Pins = {}
         self._stamp: tuple[int, int] | None = None
+        self._looked: tuple[int, int] | None = None
 
-    def is_stale(self) -> bool:
-        """Whether the file is another than the one last read."""
-        return self._stamp_now() != self._stamp
+    def has_news(self) -> bool:
+        """Whether the file is another than the one last looked at, readable or not: true once."""
+        before, self._looked = self._looked, self._stamp_now()
+        return self._looked != before
 
     def read(self) -> Mapping[str, Pin]:
         """What is pinned.
@@ -35,7 +37,7 @@ class PinFile:
             FileRefused: the file is damaged or cannot be read. It is never taken for empty: then everything
                 would be trusted again.
         """
-        stamp = self._stamp_now()
+        stamp = self._looked = self._stamp_now()
         if stamp != self._stamp:
             self._pins = self._read() if stamp else {}
             self._stamp = stamp
@@ -56,6 +58,7 @@ class PinFile:
             cure = "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
             raise FileRefused(self.path, f"cannot hold the pins: {error.strerror}", cure) from error
         self._pins, self._stamp = whole, self._stamp_now()
+        self._looked = self._stamp
 
     def _stamp_now(self) -> tuple[int, int] | None:
         try:

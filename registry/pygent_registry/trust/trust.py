@@ -90,10 +90,11 @@ class Trust:
 
     def was_approved_elsewhere(self) -> bool:
         """Whether another process changed the pins since something was withheld; then all is judged anew."""
-        if not any(verdict.withheld for known in self._verdicts.values() for verdict in known):
+        some = any(verdict.withheld for known in self._verdicts.values() for verdict in known)
+        if self._settings.pins == "off" or not some:
             return False
         try:
-            if not self._file.is_stale():
+            if not self._file.has_news():
                 return False
         except FileRefused:
             return False  # said when it is read
