@@ -29,6 +29,7 @@ class Listing:
     prompts: tuple[Definition, ...] = ()
     resources: tuple[Definition, ...] = ()
     templates: tuple[Definition, ...] = ()
+    instructions: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,9 @@ class Entry:
                     return seconds
         return self.timeout
 
+    written: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """As it stands in the file, no variable filled in: what is pinned of how it starts (`trust/`)."""
+
     @property
     def shown_prefix(self) -> str:
         return self.name if self.prefix is None else self.prefix
@@ -198,6 +201,7 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        written=raw,
     )
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")

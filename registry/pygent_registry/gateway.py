@@ -257,6 +257,7 @@ class Gateway(Server[Any]):
             await self._link(context, server)  # waits for it, or raises what is wrong with it
         targets = self._targets(context, kind)
         if name not in targets:
+            self._registry.refuse_withheld(kind, name, only=self._only)
             raise UnknownName(kind, name, targets, "List what there is: pygent list")
         return targets[name]
 
@@ -280,6 +281,7 @@ class Gateway(Server[Any]):
         catalogue = self._catalogue(context)
         if owner := _owner_in(catalogue, uri):
             return owner
+        self._registry.refuse_withheld("resource", uri)
         raise UnknownName("resource", uri, catalogue.resource_owners)
 
     def _status(self) -> Any:

@@ -322,6 +322,7 @@ class Link:
             prompts=tuple(found.get("prompts", ())),
             resources=tuple(found.get("resources", ())),
             templates=tuple(found.get("resourceTemplates", ())),
+            instructions=client.instructions or "",
         )
 
     async def _all(self, client: Client, key: str) -> list[Definition]:

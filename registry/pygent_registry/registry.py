@@ -24,6 +24,7 @@ from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
 from pygent_registry.transports import transport
+from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
@@ -66,6 +67,7 @@ class Registry:
         self.settings = settings
         self.file = file
         self.remembered = remembered
+        self.trust = Trust(settings)
         self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
@@ -159,10 +161,16 @@ class Registry:
 
     def catalogue(self, *, modern: bool, only: str | None = None) -> Catalogue:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""
+        if self.trust.was_approved_elsewhere():
+            self._changed()
         if (known := self._catalogues.get((modern, only))) is not None:
             return known
         chosen = [item for item in self.downstreams.values() if only in (None, item.entry.name)]
-        listings = [found for item in chosen if self._started and (found := item.listing(modern=modern))]
+        listings = [
+            self.trust.cleared(item.entry, found)
+            for item in chosen
+            if self._started and (found := item.listing(modern=modern))
+        ]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
         composed = self._catalogues[modern, only] = compose(listings, self._reserved(only))
@@ -171,6 +179,15 @@ class Registry:
     def _reserved(self, only: str | None) -> frozenset[str]:
         """The names of search mode's own tools, where it may be on: no server without a prefix takes them."""
         return frozenset() if only or self.settings.tools == "all" else NAMES
+
+    def refuse_withheld(self, kind: str, shown: str, *, only: str | None = None) -> None:
+        """Say why a name that no catalogue holds is not shown, if it is one that a server does offer.
+
+        Raises:
+            NotApproved: it is withheld until somebody approves it.
+        """
+        for item in self.downstreams.values():
+            self.trust.refuse_withheld(item.entry, "" if only else item.entry.shown_prefix, kind, shown)
 
     async def link(self, server: str, *, modern: bool) -> Link:
         """The link to a server for a host of that era.
@@ -187,7 +204,11 @@ class Registry:
 
     def report(self) -> dict[str, Any]:
         """The state of every server, as `/health/ready`, `pygent doctor` and `pygent://servers` show it."""
-        servers = {name: _described(item) for name, item in self.downstreams.items() if self._started}
+        servers = {
+            name: {**_described(item), **self.trust.report(item.entry)}
+            for name, item in self.downstreams.items()
+            if self._started
+        }
         for bad in self.config.bad:
             servers[bad.name] = {"state": "unusable", "why": bad.why}
         settled = self._started and all(item.primary.settled for item in self.downstreams.values())
@@ -198,6 +219,7 @@ class Registry:
         await self.settled()
         targets = self.catalogue(modern=True).tool_targets
         if name not in targets:
+            self.refuse_withheld("tool", name)
             raise UnknownName("tool", name, targets)
         link = await self.link(targets[name].server, modern=True)
         return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
@@ -205,6 +227,7 @@ class Registry:
     def _downstream(self, entry: Entry) -> Downstream:
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
+                self.trust.allow_start(entry)
                 return transport(entry, self.settings, self, output, self._reaper)
 
             events = Events(

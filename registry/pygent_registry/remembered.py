@@ -44,7 +44,10 @@ class Remembered:
             modern: Listing(
                 server=entry.name,
                 prefix=entry.shown_prefix,
-                **{name: tuple(found[era][name]) for name in _LISTS},
+                tools=tuple(found[era]["tools"]),
+                prompts=tuple(found[era]["prompts"]),
+                resources=tuple(found[era]["resources"]),
+                templates=tuple(found[era]["templates"]),
             )
             for era, modern in (("2025", False), ("2026", True))
             if era in found

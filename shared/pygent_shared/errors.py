@@ -10,6 +10,7 @@
     │   ├── NotAllowed         a request that a rule of the config or the user forbids
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
+    │   ├── NotApproved        a server, or something it offers, that is not as it was approved
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
     └── HostError              this machine stands in the way: exit code 1
@@ -115,6 +116,16 @@ class ServerUnavailable(PeerError):
     def __init__(self, name: str, why: str, cure: str = "Check it: pygent doctor") -> None:
         self.name, self.why = name, why
         super().__init__(f'Server "{name}" {why}. {cure}')
+
+
+class NotApproved(PeerError):
+    """A server, or something it offers, that is not as it was approved; `server` is its name."""
+
+    def __init__(self, server: str, what: str, why: str) -> None:
+        self.server, self.why = server, why
+        super().__init__(
+            f"{what} {why}. See it: pygent approve {server} --diff; if it is right: pygent approve {server}"
+        )
 
 
 class ConnectionLost(ServerUnavailable):

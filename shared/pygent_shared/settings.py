@@ -73,6 +73,16 @@ class Settings:
         "all-MiniLM-L6-v2",
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
+    pins: Literal["on", "off"] = row(
+        "on", "Whether what other servers offer, and how they start, must stay as it was approved."
+    )
+    trust_new_tools: Literal["allow", "ask"] = row(
+        "allow", "Whether a tool that is new on a known server is shown at once, or once it is approved."
+    )
+    scan: Literal["block", "report", "off"] = row(
+        "report",
+        "What is done about definitions of other servers that give a model orders; block also hides them.",
+    )
     space: str = row("default", "The memory space used when a call names none.")
     max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
     tools: Literal["all", "search", "auto"] = row(

@@ -184,6 +184,48 @@ def noticing(argument: str) -> None:
     Noticing().serve()
 
 
+class Offering(Legacy):
+    """Offers what the JSON file ARGUMENT holds when it starts, and again after its tool `reload`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.load()
+
+    def load(self) -> None:
+        with open(self.path, encoding="utf-8") as file:
+            self.offered = json.load(file)
+
+    def hello(self) -> dict[str, Any]:
+        capabilities: dict[str, Any] = {"tools": {"listChanged": True}, "prompts": {}, "resources": {}}
+        return {
+            **super().hello(),
+            "capabilities": capabilities,
+            "instructions": self.offered.get("instructions", ""),
+        }
+
+    def answer(self, message: dict[str, Any]) -> None:
+        number, method = message["id"], message["method"]
+        kinds = {"resources/templates/list": "resourceTemplates"}
+        kind = kinds.get(method, method.removesuffix("/list"))
+        if method.endswith("/list"):
+            send({"id": number, "result": {kind: self.offered.get(kind, [])}})
+        elif method in ("prompts/get", "resources/read"):
+            send({"id": number, "result": self.offered["results"][method]})
+        else:
+            super().answer(message)
+
+    def call(self, number: Any, params: dict[str, Any]) -> None:
+        if params["name"] == "reload":
+            self.load()
+            send({"method": "notifications/tools/list_changed"})
+        send({"id": number, "result": self.offered.get("results", {}).get(params["name"]) or text("done")})
+
+
+def offering(argument: str) -> None:
+    Offering(argument).serve()
+
+
 def slow(argument: str) -> None:
     """Up after ARGUMENT seconds."""
     time.sleep(float(argument))
@@ -235,7 +277,19 @@ def deaf(argument: str) -> None:
 
 BEHAVIOURS: dict[str, Callable[[str], None]] = {
     function.__name__: function
-    for function in (well_behaved, modern, noticing, slow, hangs, exits, rubbish, chatty, stubborn, deaf)
+    for function in (
+        well_behaved,
+        modern,
+        noticing,
+        offering,
+        slow,
+        hangs,
+        exits,
+        rubbish,
+        chatty,
+        stubborn,
+        deaf,
+    )
 }
 
 if __name__ == "__main__":

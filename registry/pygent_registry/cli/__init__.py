@@ -34,6 +34,7 @@ COMMANDS = {
     "enable": ("Use a server of the config again.", "enable"),
     "disable": ("Leave a server of the config out, and keep its entry.", "disable"),
     "import": ("Add the servers of claude, cursor, vscode, a config file or a server.json.", "importing"),
+    "approve": ("Show what a server changed since it was approved, and approve it.", "approve"),
     "install": ("Enter pygent into a host: claude, claude-code, cursor or vscode.", "install"),
 }
 _OPTIONS = ("--help", "--version")

@@ -76,6 +76,7 @@ async def _call(registry: Registry, tool: str, texts: Mapping[str, str]) -> dict
     catalogue = registry.catalogue(modern=True)
     if tool not in catalogue.tools:
         await _raise_down(registry, tool)
+        registry.refuse_withheld("tool", tool)
         raise UnknownName("tool", tool, catalogue.tools, "See them all: pygent list")
     target = catalogue.tool_targets[tool]
     given = arguments.typed(texts, catalogue.tools[tool].get("inputSchema") or {}, tool)

@@ -192,6 +192,7 @@ async def servers(registry: Registry) -> list[Check]:
             await link.client()
             seconds[name] = anyio.current_time() - begun
 
+    registry.trust.only_looks = True
     registry.start()
     async with anyio.create_task_group() as timing:
         for name, item in registry.downstreams.items():
@@ -199,7 +200,31 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    return [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    found = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    registry.catalogue(modern=True)  # judges what is listed
+    return [*found, *_trust(registry)]
+
+
+def _trust(registry: Registry) -> Iterator[Check]:
+    """What waits for somebody's approval, or looks as if it gave a model orders."""
+    for name, item in registry.downstreams.items():
+        facts = registry.trust.report(item.entry).get("trust")
+        if not facts:
+            continue
+        finding = "; ".join(
+            [
+                *(f"{what} {why}" for what, why in facts.get("withheld", {}).items()),
+                *(f"{what} is new since it was approved" for what in facts.get("new", ())),
+                *(
+                    f"{what} is suspicious ({', '.join(why)})"
+                    for what, why in facts.get("suspicious", {}).items()
+                ),
+                *([facts["why"]] if "why" in facts else []),
+            ]
+        )
+        yield warn(
+            f"trust {name}", finding, f"See it: {facts['approve']}" if "approve" in facts else "", facts
+        )
 
 
 def _server(item: Downstream, seconds: float) -> Check:

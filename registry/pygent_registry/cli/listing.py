@@ -54,12 +54,17 @@ async def _servers(registry: Registry) -> list[dict[str, Any]]:
 
 def _lines(server: Mapping[str, Any]) -> Iterator[str]:
     """One server for a person."""
+    from pygent_registry.trust.text import spelled_out
+
     match server:
         case {"state": "ready", "tools": tools, "era": era, "kind": kind}:
             yield f"{server['name']}: up, {counted(len(tools), 'tool')} ({era} era, {kind})"
             yield from columns(
                 ((tool["name"], first_sentence(tool.get("description"))) for tool in tools), "  "
             )
+            for what, why in server.get("trust", {}).get("withheld", {}).items():
+                cure = f"see it: pygent approve {server['name']} --diff"
+                yield fitting(f"  hidden: {spelled_out(f'{what} {why}')}; {cure}")
         case {"state": "disabled"}:
             yield f"{server['name']}: disabled in the config file"
         case {"state": "unusable", "why": why}:

@@ -12,6 +12,7 @@ from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
 from pygent_registry.policies.cache_reads import cache_reads
 from pygent_registry.policies.cap_results import cap_results
+from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
 from pygent_registry.policies.limit_time import limit_time
@@ -38,6 +39,8 @@ def standard(registry: Registry) -> list[Policy]:
     return [
         # Sees everything, also what the others refuse.
         audit(Journal(settings.data_dir / NAME), settings.audit, redactor),
+        # What the model reads, last of all that was done to it.
+        strip_unseen,
         permit(entry_of),
         limit_rate(settings.caller_rate, settings.server_rate),
         # A user who thinks holds no turn at the server, and no clock runs.
