@@ -17,7 +17,8 @@ SHORTEST_TEXT = 64
 
 def size_of(value: Any) -> int:
     """Bytes of the JSON of a value."""
-    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    text = json.dumps(value, ensure_ascii=False)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def head_and_tail(text: str, most: int, note: str) -> str:

@@ -16,24 +16,32 @@ START = "0" * 64
 """What the first record holds as the hash before it."""
 
 
-def canonical(value: Any) -> str:
-    """A JSON value as the one text that is hashed."""
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode_sorted = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def link(record: Mapping[str, Any], before: str) -> dict[str, Any]:
-    """The record with `prev`, the hash before it, and `hash`, its own: of all of it with `prev`."""
-    whole = {**record, "prev": before}
-    return {**whole, "hash": digest(canonical(whole))}
+def fingerprint(value: Any) -> str:
+    """The hash of a JSON value, whatever the order of its keys."""
+    return digest(_encode_sorted(value))
 
 
-def line(linked: Mapping[str, Any]) -> str:
-    """A linked record as a line of a file."""
-    return json.dumps(linked, ensure_ascii=True, separators=(",", ":")) + "\n"
+def line(record: Mapping[str, Any], before: str) -> tuple[str, str]:
+    """The record as a line of a file, and its hash.
+
+    The line gets `prev`, the hash before it, and `hash`, that of the line's own text without it.
+    """
+    text = _encode({**record, "prev": before})
+    own = digest(text)
+    return f"{text[:-1]}{_mark(own)}\n", own
+
+
+def _mark(own: str) -> str:
+    """How a line ends."""
+    return f',"hash":"{own}"}}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,7 @@ def verify(lines: Iterable[str]) -> Finding:
         if record is None:
             torn += 1
             continue
-        wrong = _wrong(record, last)
+        wrong = _wrong(record, text, last)
         if wrong:
             return Finding(records=records, last=last, torn=torn, broken=f"line {number}: {wrong}")
         records, last = records + 1, record["hash"]
@@ -73,8 +81,9 @@ def parsed(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("hash"), str) else None
 
 
-def _wrong(record: Mapping[str, Any], before: str) -> str:
+def _wrong(record: Mapping[str, Any], text: str, before: str) -> str:
     if record.get("prev") != before:
         return "it does not follow the record before it: one was changed, taken out or put in"
-    whole = {key: value for key, value in record.items() if key != "hash"}
-    return "" if digest(canonical(whole)) == record["hash"] else "it was changed after it was written"
+    own = record["hash"]
+    unmarked = text.rstrip("\r\n").removesuffix(_mark(own)) + "}"
+    return "" if digest(unmarked) == own else "it was changed after it was written"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = -1
         self._end = -1
         self._last = chain.START
 
@@ -38,33 +38,41 @@ class Journal:
         Raises:
             OSError: it cannot be written; TimeoutError among them, where another process keeps the lock.
         """
-        with self._opened() as file:
-            with anyio.fail_after(LOCK_SECONDS):
-                while not _try_lock(file):
-                    await anyio.sleep(0.002)
-            with _unlocking(file):
-                self._write(file, record)
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        """Opened for every record: nothing to close at the end, and a file that was moved away is left."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+        if self._file < 0 or not os.fstat(self._file).st_nlink:  # deleted: begin a new one
+            self.close()
+            self._open()
+        if not _try_lock(self._file):
+            await self._wait_for_lock()
         try:
-            yield file
+            self._write(self._file, record)
         finally:
-            os.close(file)
+            _unlock(self._file)
+
+    def close(self) -> None:
+        """Close the file; the next record opens it again."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+
+    async def _wait_for_lock(self) -> None:
+        with anyio.fail_after(LOCK_SECONDS):
+            while not _try_lock(self._file):
+                await anyio.sleep(0.002)
 
     def _write(self, file: int, record: Mapping[str, Any]) -> None:
         end = os.lseek(file, 0, os.SEEK_END)
         torn = b""
         if end != self._end:  # another process has written, or this one begins
             self._last, torn = _last_of(file, end)
-        linked = chain.link(record, self._last)
-        data = torn + chain.line(linked).encode()
+        line, own = chain.line(record, self._last)
+        data = torn + line.encode()
         self._end = -1  # looked up again, should this fail half way
         if os.write(file, data) == len(data):
-            self._last, self._end = linked["hash"], end + len(data)
+            self._last, self._end = own, end + len(data)
 
 
 def _last_of(file: int, end: int) -> tuple[str, bytes]:
@@ -110,11 +118,3 @@ else:
 
     def _unlock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
-
-
-@contextmanager
-def _unlocking(file: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        _unlock(file)

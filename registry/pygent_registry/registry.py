@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from pygent_registry.catalogue import Catalogue, Shown, changes, compose, shown_by_server
 from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
+from pygent_registry.journal import NAME, Journal
 from pygent_registry.link import Events, Link, Mode
 from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
@@ -74,6 +75,7 @@ class Registry:
         self.ask: Ask = _nobody_to_ask
         self.tasks: TaskGroup | None = None
         self.results = Results()
+        self.journal = Journal(settings.data_dir / NAME)
         self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False
@@ -101,6 +103,7 @@ class Registry:
             self._keep()
             self.tasks, self._started = None, False
             self._reaper.close()
+            self.journal.close()
 
     def start(self, mode: Mode = "auto") -> None:
         """Start all servers at once, unless that was done. `legacy` where only such hosts will come."""

@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import mcp.types as t
 import pytest
 from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
 
 from pygent_registry import chain
 from pygent_registry.cli import main
 from pygent_registry.config import parse
 from pygent_registry.endpoint import gateways
+from pygent_registry.gateway import Gateway
 from pygent_registry.journal import NAME
 from pygent_registry.registry import Registry
+from pygent_shared.errors import InvalidArgument
+from pygent_shared.http.app import build_app
+from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -338,12 +344,30 @@ async def test_each_call_leaves_a_record_in_a_whole_chain(
         await client.call_tool("a__echo", {"x": 1})
     first, waited, last = records(settings)
     assert (first["who"], first["server"], first["name"], first["outcome"]) == ("stdio", "a", "a__echo", "ok")
-    assert first["arguments"] == chain.digest('{"x":1}') == last["arguments"]
+    assert first["arguments"] == chain.fingerprint({"x": 1}) == last["arguments"]
     assert first["bytes"] > 50
     assert first["ms"] >= 0
     assert waited["outcome"] == "cancelled"
     found = chain.verify((settings.data_dir / NAME).read_text().splitlines())
     assert (found.records, found.broken, found.last) == (3, "", last["hash"])
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_over_http_a_caller_is_known_and_reads_its_own_results(settings: Settings, mode: Any) -> None:
+    registry = Registry(parse({"mcpServers": {"a": tools("legacy", maxResultBytes=2000)}}), settings)
+    listener = listen(settings)
+    async with running(build_app({"/mcp": Gateway(registry)}, settings, settings.token), listener):
+        headers = {"Authorization": f"Bearer {settings.token}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+            transport = streamable_http_client(f"{address(listener)}/mcp", http_client=http)
+            async with Client(transport, mode=mode) as client:
+                result = await client.call_tool("a__big", {"bytes": 10_000})
+                link: Any = result.content[-1]
+                whole: Any = (await client.read_resource(link.uri)).contents[0]
+                assert len(whole.text) == 5002
+    with pytest.raises(InvalidArgument):
+        registry.results.read("stdio", link.uri)
+    assert records(settings)[0]["who"] == "token"
 
 
 async def test_the_record_is_for_its_owners_eyes(fronted: Any, settings: Settings) -> None:

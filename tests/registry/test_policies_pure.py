@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -18,11 +19,13 @@ from pygent_registry import chain
 from pygent_registry.abridge import abridged, head_and_tail, shortened, size_of
 from pygent_registry.config import Entry, parse
 from pygent_registry.journal import NAME, Journal
+from pygent_registry.policies import Request
 from pygent_registry.policies.limit_concurrency import Turns
 from pygent_registry.policies.limit_rate import Bucket, burst
+from pygent_registry.policies.permit import permit
 from pygent_registry.redaction import Redactor, secrets_of
 from pygent_registry.results import Results
-from pygent_shared.errors import InvalidArgument
+from pygent_shared.errors import InvalidArgument, NotAllowed
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -105,7 +108,7 @@ def test_a_change_a_gap_an_insertion_and_a_swap_break_it(values: list[Any], data
     lines = chained([{"a": value} for value in values])
     place = data.draw(st.integers(0, len(lines) - 2))
     changed = [*lines]
-    changed[place] = chain.line({**json.loads(lines[place]), "a": "changed by somebody"})
+    changed[place] = json.dumps({**json.loads(lines[place]), "a": "changed by somebody"})
     assert chain.verify(changed).broken.startswith(f"line {place + 1}: ")
     assert chain.verify(lines[:place] + lines[place + 1 :]).broken
     assert chain.verify([*lines[: place + 1], lines[place], *lines[place + 1 :]]).broken
@@ -116,9 +119,8 @@ def test_a_change_a_gap_an_insertion_and_a_swap_break_it(values: list[Any], data
 def chained(records: list[dict[str, Any]]) -> list[str]:
     lines, before = [], chain.START
     for record in records:
-        linked = chain.link(record, before)
-        lines.append(chain.line(linked))
-        before = linked["hash"]
+        line, before = chain.line(record, before)
+        lines.append(line)
     return lines
 
 
@@ -333,6 +335,28 @@ def test_all_parts_of_a_result_can_be_read() -> None:
         ("application/json", '{"s": 1}'),
     ]
     assert {part["uri"] for part in read} == {uri}
+
+
+# Access.
+
+
+@pytest.mark.anyio
+async def test_a_denied_tool_is_refused_however_its_name_was_learnt() -> None:
+    called: list[str] = []
+
+    async def handler(request: Request) -> dict[str, Any]:
+        called.append(request.params["name"])
+        return {}
+
+    def request(tool: str) -> Request:
+        context: Any = SimpleNamespace(method="tools/call")
+        return Request(server="a", name=f"a__{tool}", params={"name": tool}, context=context, definition={})
+
+    handle = permit(lambda server: entry(command="x", deny=["w*"]))(handler)
+    await handle(request("read"))
+    with pytest.raises(NotAllowed, match='The tool "a__write" is forbidden by the entry "a"'):
+        await handle(request("write"))
+    assert called == ["read"]
 
 
 # The config's keys.

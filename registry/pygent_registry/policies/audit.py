@@ -80,7 +80,7 @@ def _asked(request: Request, how: How, redactor: Redactor) -> dict[str, Any]:
         "server": request.server,
         "method": request.method,
         "name": redactor.text(request.name),
-        "arguments": arguments if how == "arguments" else chain.digest(chain.canonical(arguments)),
+        "arguments": arguments if how == "arguments" else chain.fingerprint(arguments),
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pygent_registry.config import Config, Entry
-from pygent_registry.journal import NAME, Journal
 from pygent_registry.policies import Policy
 from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
@@ -38,7 +37,7 @@ def standard(registry: Registry) -> list[Policy]:
     redactor = _redactor(registry)
     return [
         # Sees everything, also what the others refuse.
-        audit(Journal(settings.data_dir / NAME), settings.audit, redactor),
+        audit(registry.journal, settings.audit, redactor),
         # What the model reads, last of all that was done to it.
         strip_unseen,
         permit(entry_of),
