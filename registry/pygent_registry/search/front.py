@@ -157,7 +157,8 @@ class ToolSearch:
         try:
             result = await relay(asked.name, asked.arguments)
         except MCPError as error:
-            if error.error.code != t.INVALID_PARAMS:
+            # A stale requestState is a wrong parameter too, but none of the tool's own.
+            if error.error.code != t.INVALID_PARAMS or "requestState" in error.error.message:
                 raise
             result = {**tools.text_result(error.error.message), "isError": True}
             return tools.with_schema(result, _defined(await catalogued(), asked.name))
