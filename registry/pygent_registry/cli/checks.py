@@ -24,6 +24,8 @@ from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Link
 from pygent_registry.registry import Registry
+from pygent_registry.search.front import ToolSearch
+from pygent_registry.search.tools import tokens
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
@@ -199,7 +201,21 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    return [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    each = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    return [*each, _tools(registry)]
+
+
+def _tools(registry: Registry) -> Check:
+    """What hosts are shown of all tools, and what that takes of their model's context."""
+    catalogue = registry.catalogue(modern=True)
+    shown = ToolSearch(registry.settings).shown(catalogue)
+    every, some = tokens(catalogue.tools), tokens(shown)
+    facts = {"tools": len(catalogue.tools), "tokens": every, "shown": len(shown), "shown_tokens": some}
+    listed = "all" if shown is catalogue.tools else f"{len(shown)}, to search the others by, about {some:,}"
+    finding = (
+        f"{counted(len(catalogue.tools), 'tool')}, about {every:,} tokens of definitions; listed: {listed}"
+    )
+    return ok("tools", finding, facts)
 
 
 def _server(item: Downstream, seconds: float) -> Check:

@@ -131,7 +131,9 @@ class ToolSearch:
     async def _find(self, asked: SearchTools, among: Searchable) -> Found:
         chosen = {shown: tool for shown, tool in among.tools.items() if asked.server in ("", tool.server)}
         cosines, why = await self._cosines(asked.query, chosen)
-        scores = ranked(among.lexicon.scores(asked.query), cosines)
+        # In a thread, for the first search of a catalogue: it counts the words of every definition.
+        lexical = await anyio.to_thread.run_sync(lambda: among.lexicon.scores(asked.query))
+        scores = ranked(lexical, cosines)
         floor = FLOORS["hybrid" if cosines else "lexical"]
         return Found(
             query=asked.query,
