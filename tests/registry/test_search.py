@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -112,6 +113,18 @@ async def test_a_server_without_a_prefix_cannot_pass_for_one_of_the_three(
         assert theirs.startswith("call_tool_")
         nobody = await client.call_tool("call_tool", {"name": "nobody"})
         assert 'There is no tool "nobody"' in said(nobody)
+
+
+async def test_it_works_over_every_transport_in_both_eras(
+    connect: Any, server: Any, searching: Settings, tmp_path: Path
+) -> None:
+    config = tmp_path / "pygent.json"
+    config.write_text(json.dumps({"mcpServers": {"a": server("well_behaved")}}), encoding="utf-8")
+    async with connect("pygent_registry", settings=replace(searching, config=str(config))) as client:
+        assert await names(client) == THREE
+        (name,) = await found(client, "say it back")
+        echoed = await client.call_tool("call_tool", {"name": name, "arguments": {"x": 1}})
+        assert said(echoed) == '{"x": 1}'
 
 
 # search_tools and describe_tool.
