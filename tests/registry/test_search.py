@@ -275,6 +275,40 @@ async def test_other_errors_come_back_as_they_are(
         assert "Call search_tools itself" in said(itself)
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "mended"),
+    [
+        (t.INVALID_PARAMS, "MCP error -32602: path must be text", True),
+        (t.INVALID_PARAMS, "This requestState is unknown or has expired; make the call anew", False),
+        (t.INTERNAL_ERROR, "it broke", False),
+    ],
+)
+async def test_a_protocol_error_about_arguments_comes_back_as_a_result_with_the_schema(
+    searching: Settings, code: int, message: str, mended: bool
+) -> None:
+    search, of = ToolSearch(searching), catalogue(a="read a file")
+
+    async def catalogued() -> Catalogue:
+        return of
+
+    async def fails(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        raise MCPError(code, message)
+
+    async def call() -> Any:
+        return await search.call("call_tool", {"name": "s__a"}, catalogued, fails)
+
+    if not mended:
+        with pytest.raises(MCPError, match=message):
+            await call()
+        return
+    result = await call()
+    assert result["isError"]
+    assert [part["text"].partition(":")[0] for part in result["content"]] == [
+        "MCP error -32602",
+        "s__a takes its arguments by this schema",
+    ]
+
+
 # The index.
 
 MEANINGS = {"mail": 1, "letter": 1, "photo": 2, "picture": 2}
