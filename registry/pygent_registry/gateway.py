@@ -177,17 +177,22 @@ class Gateway(Server[Any]):
         try:
             if not self._search.answers(params.name):
                 return await self._call_by_name(context, params.name)
-            relay = lambda name, arguments: self._call_by_name(context, name, arguments=arguments)  # noqa: E731
-            catalogued = partial(self._settled, context)
+            catalogued, relay = partial(self._settled, context), partial(self._call_by_name, context)
             return _complete_result(await self._search.call(params.name, params.arguments, catalogued, relay))
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
 
-    async def _call_by_name(self, context: Context, name: str, **changed: Any) -> dict[str, Any]:
+    async def _call_by_name(
+        self, context: Context, name: str, arguments: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Call a tool by its shown name, with the request's own arguments unless others are given."""
         target = await self._target(context, "tool", name)
         definition = self._catalogue(context).tools[name]
-        return await self._pass_on(context, target.server, name, definition, name=target.name, **changed)
+        changed = (
+            {"name": target.name} if arguments is None else {"name": target.name, "arguments": arguments}
+        )
+        return await self._pass_on(context, target.server, name, definition, **changed)
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():

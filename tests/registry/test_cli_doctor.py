@@ -98,6 +98,17 @@ def test_of_ten_servers_each_fault_is_named_with_its_cure(
         assert cure in servers[name]["cure"], name
 
 
+def test_it_says_what_hosts_are_shown_of_the_tools(
+    doctor: Doctor, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, checks = doctor({"one": server("well_behaved")})
+    assert checks["tools"]["finding"].endswith("of definitions; listed: all")
+    monkeypatch.setenv("PYGENT_TOOLS", "search")
+    _, checks = doctor({"one": server("well_behaved")})
+    assert "listed: 3, to search the others by" in checks["tools"]["finding"]
+    assert checks["tools"]["facts"]["shown"] == 3
+
+
 def test_when_all_is_well_it_says_so_line_by_line(
     tmp_path: Path, server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,8 +128,9 @@ def test_when_all_is_well_it_says_so_line_by_line(
         "ok    token",
         "ok    port",
         "ok    server one",
+        "ok    tools",
     ]
-    assert (blank, last) == ("", "7 checks: 0 failed, 0 to know about.")
+    assert (blank, last) == ("", "8 checks: 0 failed, 0 to know about.")
     assert not data.exists()
 
 

@@ -24,6 +24,8 @@ from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Link
 from pygent_registry.registry import Registry
+from pygent_registry.search.front import ToolSearch
+from pygent_registry.search.tools import tokens
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
@@ -200,9 +202,9 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    found = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
-    registry.catalogue(modern=True)  # judges what is listed
-    return [*found, *_trust(registry)]
+    each = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    tools = _tools(registry)  # lists, and so judges what is listed
+    return [*each, tools, *_trust(registry)]
 
 
 def _trust(registry: Registry) -> Iterator[Check]:
@@ -225,6 +227,19 @@ def _trust(registry: Registry) -> Iterator[Check]:
         yield warn(
             f"trust {name}", finding, f"See it: {facts['approve']}" if "approve" in facts else "", facts
         )
+
+
+def _tools(registry: Registry) -> Check:
+    """What hosts are shown of all tools, and what that takes of their model's context."""
+    catalogue = registry.catalogue(modern=True)
+    shown = ToolSearch(registry.settings).shown(catalogue)
+    every, some = tokens(catalogue.tools), tokens(shown)
+    facts = {"tools": len(catalogue.tools), "tokens": every, "shown": len(shown), "shown_tokens": some}
+    listed = "all" if shown is catalogue.tools else f"{len(shown)}, to search the others by, about {some:,}"
+    finding = (
+        f"{counted(len(catalogue.tools), 'tool')}, about {every:,} tokens of definitions; listed: {listed}"
+    )
+    return ok("tools", finding, facts)
 
 
 def _server(item: Downstream, seconds: float) -> Check:

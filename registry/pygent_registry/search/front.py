@@ -131,7 +131,9 @@ class ToolSearch:
     async def _find(self, asked: SearchTools, among: Searchable) -> Found:
         chosen = {shown: tool for shown, tool in among.tools.items() if asked.server in ("", tool.server)}
         cosines, why = await self._cosines(asked.query, chosen)
-        scores = ranked(among.lexicon.scores(asked.query), cosines)
+        # In a thread, for the first search of a catalogue: it counts the words of every definition.
+        lexical = await anyio.to_thread.run_sync(lambda: among.lexicon.scores(asked.query))
+        scores = ranked(lexical, cosines)
         floor = FLOORS["hybrid" if cosines else "lexical"]
         return Found(
             query=asked.query,
@@ -157,7 +159,8 @@ class ToolSearch:
         try:
             result = await relay(asked.name, asked.arguments)
         except MCPError as error:
-            if error.error.code != t.INVALID_PARAMS:
+            # A stale requestState is a wrong parameter too, but none of the tool's own.
+            if error.error.code != t.INVALID_PARAMS or "requestState" in error.error.message:
                 raise
             result = {**tools.text_result(error.error.message), "isError": True}
             return tools.with_schema(result, _defined(await catalogued(), asked.name))
