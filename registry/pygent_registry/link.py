@@ -347,6 +347,8 @@ class Link:
         self._stale = True
         await anyio.sleep(NOTICES_SECONDS)
         self._stale = False
+        if self._client is not client:  # it ended meanwhile; its next start lists again
+            return
         try:
             self.listing = await self._list(client)
         except MCPError as error:

@@ -220,6 +220,8 @@ class Registry:
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
         await self.settled()
+        if name not in self.catalogue(modern=True).tool_targets:
+            await self.settled(recalled=False)  # what is remembered may lack what there is by now
         targets = self.catalogue(modern=True).tool_targets
         if name not in targets:
             self.refuse_withheld("tool", name)

@@ -222,7 +222,10 @@ def test_list_says_when_there_is_nothing(
 ) -> None:
     path = config()
     assert main(["list", "--config", path, *own]) == 0
-    assert capsys.readouterr().out == f'There are no servers in "{path}". Add one to its "mcpServers".\n'
+    assert (
+        capsys.readouterr().out
+        == f'There are no servers in "{path}". Add one: pygent add filesystem ~/notes\n'
+    )
 
 
 def test_columns_stand_below_each_other() -> None:
@@ -259,7 +262,7 @@ def test_call_converts_arguments_by_the_tools_schema_and_prints_the_text(
         (["memory__memory_search"], 2, "query: is missing"),
         (["memory__memory_search", "query=x", "limit=1000"], 1, "limit"),
         (["broken__x"], 1, 'it exited with status 3; its last line on stderr was "no database here"'),
-        (["off__x"], 1, 'Server "off" is disabled in the config file. Take "disabled" out of its entry'),
+        (["off__x"], 1, 'Server "off" is disabled in the config file. Use it again: pygent enable off'),
         (["bad__x"], 1, 'Server "bad" cannot be used: it has neither command, url nor server'),
         (["old__fail"], 1, 'Server "old" refused old__fail: as ordered.'),
         (["new__ask"], 1, "it asks its user or a model, which a host has and this command has not"),

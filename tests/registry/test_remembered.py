@@ -111,6 +111,19 @@ async def test_a_tool_that_is_newer_than_the_memory_can_be_called_before_its_ser
         assert not (await client.call_tool("a__echo", {})).is_error
 
 
+async def test_our_own_servers_reach_a_tool_that_is_newer_than_the_memory(
+    server: Any, settings: Settings
+) -> None:
+    entry = server("slow", "0.5")
+    remembered = Remembered(settings.data_dir / "catalogue.json")
+    (config,) = parse({"mcpServers": {"a": entry}}).entries
+    remembered.keep(config, Listing(server="a", prefix="a"), modern=False)
+    registry = Registry(parse({"mcpServers": {"a": entry}}), settings, remembered=remembered)
+    async with registry.running():
+        result = await registry.call_tool("a__echo", {"x": 1})
+    assert result["structuredContent"]["said"] == '{"x": 1}'
+
+
 async def test_a_list_from_memory_is_stale_at_once_and_for_nobody_else(
     server: Any, settings: Settings
 ) -> None:

@@ -77,4 +77,4 @@ def _lines(server: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _none(path: str) -> str:
-    return f'There are no servers in "{path}". Add one to its "mcpServers".'
+    return f'There are no servers in "{path}". Add one: pygent add filesystem ~/notes'

@@ -55,7 +55,7 @@ def refuse_unusable(config: Config, name: str) -> None:
         ServerUnavailable: it is disabled, or in error.
     """
     if name in config.disabled:
-        cure = f'Take "disabled" out of its entry in "{config.path}".'
+        cure = f"Use it again: pygent enable {name}"
         raise ServerUnavailable(name, "is disabled in the config file", cure)
     for bad in config.bad:
         if bad.name == name:
