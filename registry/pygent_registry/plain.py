@@ -44,7 +44,7 @@ def is_result(result: Mapping[str, Any]) -> bool:
         and isinstance(result.get("structuredContent", {}), dict)
         and isinstance(result.get("isError", False), bool)
         and isinstance(meta, dict)
-        and not any(key.startswith(RESERVED) for key in meta)
+        and not any(value is None or key.startswith(RESERVED) for key, value in meta.items())
     )
 
 
