@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -72,10 +72,8 @@ class Wire:
         try:
             with _span(method, params, number) as span:
                 propagate.inject(meta)
-                await self._send(
-                    id=number, method=method, params={**params, "_meta": meta} if meta else params
-                )
-                await self._settled(number, pending)
+                sent = {**params, "_meta": meta} if meta else params
+                await self._asked(pending, id=number, method=method, params=sent)
                 if span is not None and isinstance(pending.outcome, t.ErrorData):
                     span.set_attribute("error.type", str(pending.outcome.code))
                     span.set_status(trace.StatusCode.ERROR, pending.outcome.message)
@@ -113,12 +111,15 @@ class Wire:
         for pending in self._pending.values():
             pending.settled.set()
 
-    async def _settled(self, number: int, pending: _Pending) -> None:
+    async def _asked(self, pending: _Pending, **message: Any) -> None:
+        """Send a request and wait until it is settled."""
         try:
+            await self._send(**message)
             await pending.settled.wait()
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(CANCEL_SECONDS, shield=True):
-                reason = {"requestId": number, "reason": "caller cancelled"}
+            # Also when it was cancelled while being written: it may have arrived.
+            reason = {"requestId": message["id"], "reason": "caller cancelled"}
+            with anyio.move_on_after(CANCEL_SECONDS, shield=True), suppress(MCPError):
                 await self._send(method="notifications/cancelled", params=reason)
             raise
 

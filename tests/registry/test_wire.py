@@ -97,6 +97,18 @@ async def test_a_cancelled_request_is_cancelled_at_the_child_and_forgotten(child
     assert not child.says(id=number, result={})
 
 
+async def test_a_request_can_be_cancelled_though_the_child_reads_no_more(child: Child) -> None:
+    async def broken(line: bytes) -> None:
+        raise anyio.BrokenResourceError
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(outcome, child, got := [])
+        await child.asked()
+        child.wire._write = broken
+        tasks.cancel_scope.cancel()
+    assert got == []
+
+
 async def test_the_end_of_the_child_is_the_end_of_its_requests(child: Child) -> None:
     got: list[Any] = []
     async with anyio.create_task_group() as tasks:
