@@ -14,7 +14,7 @@ again with the answers. So, host in front and server behind:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +75,8 @@ class Call:
 class Parked:
     """A call that waits for a host's answer."""
 
-    outcomes: MemoryObjectReceiveStream[Any]
-    questions: MemoryObjectReceiveStream[Question]
+    said: MemoryObjectReceiveStream[Any]
+    """Questions, and at the end the outcome."""
     scope: anyio.CancelScope
     until: float
     key: str = ""
@@ -85,8 +85,7 @@ class Parked:
     def close(self) -> None:
         """End the call, if it has not ended."""
         self.scope.cancel()
-        self.outcomes.close()
-        self.questions.close()
+        self.said.close()
 
 
 class Bridge:
@@ -137,7 +136,7 @@ class Bridge:
                 method,
                 params,
                 progress=call.context.session.report_progress,
-                capabilities=_capabilities(call.context),
+                capabilities=_capabilities(call.context) if link.modern else None,
             )
         finally:
             link.calls.remove(call)
@@ -193,7 +192,10 @@ class Bridge:
         else:
             parked = self._resume(state, params.get("inputResponses") or {})
         try:
-            outcome = await _first_of(parked.outcomes.receive, parked.questions.receive)
+            outcome = await parked.said.receive()
+        except anyio.EndOfStream:
+            parked.close()
+            raise MCPError(t.CONNECTION_CLOSED, "The call ended without a result") from None
         except anyio.get_cancelled_exc_class():
             parked.close()
             raise
@@ -208,21 +210,20 @@ class Bridge:
     def _begin(self, link: Link, method: str, context: Context, params: Params) -> Parked:
         tasks = self._tasks()
         assert tasks is not None, "a call came outside of the registry's life"
-        to_outcome, outcomes = anyio.create_memory_object_stream[Any](1)
-        to_question, questions = anyio.create_memory_object_stream[Question](16)
+        say, said = anyio.create_memory_object_stream[Any](16)
         scope = anyio.CancelScope()
-        call = Call(context=context, questions=to_question)
+        call = Call(context=context, questions=say)
 
         async def run() -> None:
-            with scope, to_outcome, to_question:
+            with scope, say:
                 try:
                     outcome: Any = await self._request(link, method, params, call)
                 except (MCPError, PygentError) as error:
                     outcome = error
-                await to_outcome.send(outcome)
+                await say.send(outcome)
 
         tasks.start_soon(run)
-        return Parked(outcomes=outcomes, questions=questions, scope=scope, until=0.0)
+        return Parked(said=said, scope=scope, until=0.0)
 
     def _put_aside(self, parked: Parked, question: Question) -> dict[str, Any]:
         state, parked.key = secrets.token_urlsafe(24), secrets.token_hex(4)
@@ -250,25 +251,6 @@ class Bridge:
         now = anyio.current_time()
         for state in [state for state, parked in self._parked.items() if parked.until < now]:
             self._parked.pop(state).close()
-
-
-async def _first_of(*waits: Callable[[], Awaitable[Any]]) -> Any:
-    """What the first of these to finish returns."""
-    found: list[Any] = []
-
-    async def one(wait: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            found.append(await wait())
-        except anyio.EndOfStream:
-            return
-        race.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as race:
-        for wait in waits:
-            race.start_soon(one, wait)
-    if not found:
-        raise MCPError(t.CONNECTION_CLOSED, "The call ended without a result")
-    return found[0]
 
 
 def _who(context: Context) -> object:

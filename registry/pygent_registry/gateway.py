@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
@@ -31,7 +31,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 
-from pygent_registry import results
+from pygent_registry import plain, results
 from pygent_registry.bridge import Bridge, is_modern
 from pygent_registry.catalogue import Catalogue, Target
 from pygent_registry.link import Link, Params
@@ -98,7 +98,7 @@ class Gateway(Server[Any]):
             on_subscriptions_listen=ListenHandler(self._bus),
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
-        self.middleware.append(self._first_message)
+        self.middleware += [self._first_message, self._straight]
 
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:
@@ -142,6 +142,22 @@ class Gateway(Server[Any]):
             connection.exit_stack.callback(self._legacy_hosts.pop, id(connection), None)
         return await call_next(ctx)
 
+    async def _straight(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A plain tool call, and a plain result, past the SDK's models: they would change nothing in it."""
+        modern, params = is_modern(ctx.protocol_version), ctx.params
+        # Without client params there was no handshake, or its envelope is not as it should be.
+        known = ctx.session.client_params is not None
+        if ctx.method != "tools/call" or not known or not plain.is_call(params, modern=modern):
+            return await call_next(ctx)
+        assert params is not None
+        result = await self._call(ctx, params["name"])
+        if not isinstance(result, dict) or not plain.is_result(result):
+            return await call_next(replace(ctx, lifespan_context=_Answered(result)))
+        if modern:
+            stamp = {t.SERVER_INFO_META_KEY: self.server_info_stamp}
+            return {**result, "_meta": {**result.get("_meta", {}), **stamp}}
+        return {key: value for key, value in result.items() if key != "resultType"}
+
     # Lists.
 
     def _catalogue(self, context: Context) -> Catalogue:
@@ -174,11 +190,17 @@ class Gateway(Server[Any]):
     # Requests with an owner.
 
     async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> Any:
+        if isinstance(context.lifespan_context, _Answered):
+            return context.lifespan_context.result
+        return await self._call(context, params.name)
+
+    async def _call(self, context: Context, name: str) -> Any:
         try:
-            if not self._search.answers(params.name):
-                return await self._call_by_name(context, params.name)
+            if not self._search.answers(name):
+                return await self._call_by_name(context, name)
             catalogued, relay = partial(self._settled, context), partial(self._call_by_name, context)
-            return _complete_result(await self._search.call(params.name, params.arguments, catalogued, relay))
+            arguments = (context.params or {}).get("arguments")
+            return _complete_result(await self._search.call(name, arguments, catalogued, relay))
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
@@ -337,6 +359,13 @@ _STATUS = {
     "description": "The state of every server behind this endpoint: up or not, why not, how many tools.",
     "mimeType": "application/json",
 }
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """The result of a call that was made already, for the SDK to bring into shape."""
+
+    result: Any
 
 
 class _as_protocol_error:

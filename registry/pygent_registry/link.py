@@ -1,7 +1,8 @@
 """One supervised connection to one server: a task owns it, restarts it, and nothing escapes that task.
 
-Requests travel raw: a message is parsed once by the SDK's dispatcher and passed on as it is, so fields we do
-not know survive. Three private parts of the SDK are used for that, all in `Link.request` and `_stamp_for`.
+Requests travel raw: a message is parsed once, by `wire.py` or by the SDK's dispatcher, and passed on as it
+is, so fields we do not know survive. Three private parts of the SDK are used for that, all in `_send` and
+`Link._list`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
 from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
+from pygent_registry.wire import Progress, Wire
 from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
 
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "legacy"]
 Params = dict[str, Any]
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 # A server that was up is waited for while its next start is no further away than this.
 SHORT_DELAY = 1.0
@@ -161,7 +162,8 @@ class Link:
         limit = self.entry.patience(tool) or self.settings.call_timeout
         with anyio.move_on_after(limit) as scope:
             try:
-                return await _send(client, method, params, _extending(scope, limit, progress), capabilities)
+                report = _extending(scope, limit, progress)
+                return await _send(client, method, params, report, capabilities, self.output.wire)
             except MCPError as error:
                 if error.error.code == UNREACHABLE:
                     raise self._unavailable(error.error.message) from error
@@ -185,6 +187,8 @@ class Link:
         Raises:
             ServerUnavailable: there is none.
         """
+        if self._client is not None:
+            return self._client
         with anyio.move_on_after(self._start_limit()):
             while self._client is None and self._may_come():
                 await self._news.wait()
@@ -404,8 +408,9 @@ async def _send(
     params: Params,
     progress: Progress | None,
     capabilities: dict[str, Any] | None,
+    wire: Wire | None = None,
 ) -> dict[str, Any]:
-    """One raw request through the SDK's session: its stamp for the era, its dispatcher, our params."""
+    """One raw request: the SDK's stamp for the era, our params, over the wire or else its dispatcher."""
     session = client.session
     data: dict[str, Any] = {"method": method, "params": {**params}}
     if meta := params.get("_meta"):
@@ -414,6 +419,8 @@ async def _send(
     session._stamp(data, options)
     if capabilities is not None and client.protocol_version in MODERN_PROTOCOL_VERSIONS:
         data["params"]["_meta"][t.CLIENT_CAPABILITIES_META_KEY] = capabilities
+    if wire is not None:
+        return await wire.request(method, data["params"], progress)
     return await session._dispatcher.send_raw_request(method, data["params"], options)
 
 

@@ -26,6 +26,8 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
+from pygent_registry.wire import Wire
+
 log = logging.getLogger(__name__)
 
 FAMILY = "PYGENT_FAMILY"
@@ -109,6 +111,8 @@ class Output:
     status: int | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     """Set when the connection is of no more use."""
+    wire: Wire | None = None
+    """For requests past the SDK, while the child runs."""
 
     def last_words(self) -> str:
         """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
@@ -165,12 +169,16 @@ async def child(
     to_child, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as pumps:
-            pumps.start_soon(_read_messages, process, to_session, output)
+            assert process.stdin is not None
+            output.wire = wire = Wire(process.stdin.send, pumps)
+            pumps.start_soon(_read_messages, process, to_session, output, wire)
             pumps.start_soon(_write_messages, process, from_session)
             pumps.start_soon(_keep_stderr, process, output)
             yield from_child, to_child
             pumps.cancel_scope.cancel()
     finally:
+        if output.wire is not None:
+            output.wire.close()
         with anyio.CancelScope(shield=True):
             await _end(process)
             output.status = process.returncode
@@ -180,12 +188,17 @@ async def child(
 
 
 async def _read_messages(
-    process: Process, to_session: MemoryObjectSendStream[SessionMessage | Exception], output: Output
+    process: Process,
+    to_session: MemoryObjectSendStream[SessionMessage | Exception],
+    output: Output,
+    wire: Wire,
 ) -> None:
     """Pass on every line that is a message; count the others, which must not harm anybody."""
     assert process.stdout is not None
     async with to_session:
         async for line in _lines(process.stdout):
+            if wire.takes(line):
+                continue
             try:
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
@@ -201,6 +214,7 @@ async def _read_messages(
             await _exited(process)
         output.status = process.returncode
         output.ended.set()
+        wire.close()
 
 
 async def _write_messages(process: Process, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
