@@ -120,6 +120,20 @@ def test_an_added_server_is_started_once_to_prove_it(
     assert "Take it out again: pygent remove ends" in captured.err
 
 
+def test_what_a_person_replaces_is_trusted_anew_and_what_the_file_says_otherwise_is_not(
+    pygent: Pygent, path: Path, server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = server("well_behaved"), server("chatty")
+    assert pygent("add", "it", first["command"], *first["args"]) == 0
+    assert pygent("call", "it__echo") == 0  # it is met, and pinned
+    assert pygent("add", "--replace", "it", second["command"], *second["args"]) == 0
+    assert pygent("call", "it__echo") == 0
+    path.write_text(path.read_text(encoding="utf-8").replace("chatty", "well_behaved"), encoding="utf-8")
+    capsys.readouterr()
+    assert pygent("call", "it__echo") == 1
+    assert "pygent approve it" in capsys.readouterr().err
+
+
 def test_the_json_report_is_one_document(
     pygent: Pygent, server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

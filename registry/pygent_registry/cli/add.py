@@ -49,6 +49,7 @@ def run(chosen: Namespace) -> int:
     draft.add(name, added, replace=chosen.replace)
     report = changing.carry_out(chosen, draft, f'The server "{name}" is in the config already, just so.')
     report |= {"name": name, "entry": added}
+    changing.trust_anew(chosen, name, report)
     missing = list(unset(added))
     for variable in missing:
         note(f"It needs the environment variable {variable}, which is not set: export {variable}=…")

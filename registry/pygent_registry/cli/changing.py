@@ -39,6 +39,16 @@ def carry_out(chosen: Namespace, draft: Draft, unchanged: str) -> Report:
     return report
 
 
+def trust_anew(chosen: Namespace, name: str, report: Report) -> None:
+    """Forget what was approved of a server whose entry a person has just changed: it is met as a new one."""
+    if not report["changed"] or chosen.print:
+        return
+    from pygent_registry.cli import session
+    from pygent_registry.trust.trust import Trust
+
+    Trust(session.quiet_settings(chosen)).forget(name)
+
+
 def changed_one(chosen: Namespace, name: str, done: str) -> int:
     """Run one of a draft's methods on one server."""
     from pygent_registry.draft import open_draft
@@ -46,6 +56,8 @@ def changed_one(chosen: Namespace, name: str, done: str) -> int:
     draft = open_draft(chosen.config)
     getattr(draft, name)(chosen.name)
     report = carry_out(chosen, draft, f'The server "{chosen.name}" is {done} already: nothing to change.')
+    if name == "remove":
+        trust_anew(chosen, chosen.name, report)
     return finish(chosen, report)
 
 
@@ -60,7 +72,7 @@ def prove(chosen: Namespace, name: str, report: Report) -> None:
     session.refuse_unusable(config, name)
     alone = replace(config, entries=tuple(entry for entry in config.entries if entry.name == name))
     settings = replace(settings, start_timeout=max(settings.start_timeout, FIRST_START_SECONDS))
-    (check,) = session.run(checks.servers, *checks.hurried(alone, settings, settings.start_timeout))
+    check, *_ = session.run(checks.servers, *checks.hurried(alone, settings, settings.start_timeout))
     report["check"] = asdict(check)
     if check.level == "fail":
         say(chosen, f"{check.subject}: {check.finding}\n      {check.cure}")

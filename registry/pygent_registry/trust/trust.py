@@ -120,6 +120,15 @@ class Trust:
         if pin := self.pin(entry):
             self._file.change(partial(_put, entry.name, replace(pin, launch=pins.launch(entry))))
 
+    def forget(self, server: str) -> None:
+        """Meet a server as a new one, the next time.
+
+        Raises:
+            FileRefused: the pins cannot be read or written.
+        """
+        if server in self._file.read():
+            self._file.change(partial(_forget, server))
+
     def pin(self, entry: Entry) -> Pin | None:
         """What is pinned of a server.
 
@@ -237,6 +246,10 @@ class Trust:
 
 def _put(server: str, pin: Pin, whole: Pins) -> None:
     whole[server] = pin
+
+
+def _forget(server: str, whole: Pins) -> None:
+    whole.pop(server, None)
 
 
 def _changed_parts(before: Facts, after: Facts) -> str:
