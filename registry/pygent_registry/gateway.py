@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -368,20 +368,15 @@ class _Answered:
     result: Any
 
 
-class _as_protocol_error:
+@contextmanager
+def _as_protocol_error(data: dict[str, Any] | None = None) -> Iterator[None]:
     """What we raise on purpose becomes the protocol's error, where there is no tool result to say it in."""
-
-    def __init__(self, data: dict[str, Any] | None = None) -> None:
-        self._data = data
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, CallerError):
-            raise MCPError(t.INVALID_PARAMS, str(error), self._data) from error
-        if isinstance(error, PygentError):
-            raise MCPError(t.INTERNAL_ERROR, str(error), self._data) from error
+    try:
+        yield
+    except CallerError as error:
+        raise MCPError(t.INVALID_PARAMS, str(error), data) from error
+    except PygentError as error:
+        raise MCPError(t.INTERNAL_ERROR, str(error), data) from error
 
 
 def _params(context: Context) -> Params:

@@ -18,7 +18,6 @@ import anyio
 import mcp.types as t
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp.server.subscriptions import PromptsListChanged, ToolsListChanged
 from mcp.shared.inbound import x_mcp_header_map
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -45,6 +44,12 @@ MOST_PAGES = 100
 # A server's notices of change within this time of each other have it listed again once.
 NOTICES_SECONDS = 0.1
 
+# All are listed again after any of these.
+LIST_NOTICES = (
+    t.ToolListChangedNotification,
+    t.PromptListChangedNotification,
+    t.ResourceListChangedNotification,
+)
 _LISTS = {
     "tools": "tools/list",
     "prompts": "prompts/list",
@@ -344,7 +349,7 @@ class Link:
                 break
         return items
 
-    async def _refresh(self, client: Client, kind: str) -> None:
+    async def _refresh(self, client: Client) -> None:
         """List again, once for all notices that come within a moment."""
         if self._stale:
             return
@@ -356,7 +361,7 @@ class Link:
         try:
             self.listing = await self._list(client)
         except MCPError as error:
-            log.warning('Server "%s" could not list its %s again: %s', self.entry.name, kind, error)
+            log.warning('Server "%s" could not list again what it offers: %s', self.entry.name, error)
             return
         self.events.changed()
 
@@ -375,8 +380,8 @@ class Link:
                 async with client.listen(
                     tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
                 ) as events:
-                    async for event in events:
-                        await self._refresh(client, _kind_of(event))
+                    async for _ in events:
+                        await self._refresh(client)
             except ListenNotSupportedError:
                 return
             except (MCPError, SubscriptionLost, TimeoutError) as error:
@@ -384,13 +389,12 @@ class Link:
             await anyio.sleep(1)
 
     async def _notified(self, message: Any) -> None:
-        kind = _kind_of_notice(message)
         if isinstance(message, anyio.ClosedResourceError | anyio.BrokenResourceError):
             self.output.ended.set()
-        elif kind is None:
+        elif not isinstance(message, LIST_NOTICES):
             await self.events.notified(message)
         elif self._client is not None and not self.modern:
-            await self._refresh(self._client, kind)
+            await self._refresh(self._client)
 
     def _asker(self, method: str) -> Any:
         async def asked(context: object, params: Any) -> Any:
@@ -422,28 +426,6 @@ async def _send(
     if wire is not None:
         return await wire.request(method, data["params"], progress)
     return await session._dispatcher.send_raw_request(method, data["params"], options)
-
-
-def _kind_of_notice(message: object) -> str | None:
-    match message:
-        case t.ToolListChangedNotification():
-            return "tools"
-        case t.PromptListChangedNotification():
-            return "prompts"
-        case t.ResourceListChangedNotification():
-            return "resources"
-        case _:
-            return None
-
-
-def _kind_of(event: object) -> str:
-    match event:
-        case ToolsListChanged():
-            return "tools"
-        case PromptsListChanged():
-            return "prompts"
-        case _:
-            return "resources"
 
 
 def _is_over(error: MCPError) -> bool:

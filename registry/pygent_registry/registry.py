@@ -46,8 +46,8 @@ DEBOUNCE_SECONDS = 0.1
 class Registry:
     """Owns the servers of `config` while `running`.
 
-    Fronts (see `gateway.py`) put themselves into `fronts`: each is told what changes, and is asked when a
-    server asks.
+    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, and into `ask`,
+    to be asked when a server asks.
 
     Args:
         config: the servers to begin with; `apply` changes them.
@@ -267,10 +267,8 @@ class Registry:
         await anyio.sleep(DEBOUNCE_SECONDS)
         self._following_up = False
         self._keep()
-        if (
-            not self._announced
-        ):  # nobody has asked for a list yet, so there is nothing that could have changed
-            return
+        if not self._announced:
+            return  # nobody has asked for a list yet, so there is nothing that could have changed
         before, self._announced = self._announced, self._shown()
         for modern, shown in self._announced.items():
             for kind, servers in changes(before[modern], shown).items():
