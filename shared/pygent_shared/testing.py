@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
 
 from pygent_shared.http.app import build_app
 from pygent_shared.http.run import address, listen, running
@@ -88,6 +89,22 @@ async def over_http(package: str, settings: Settings, **options: Any) -> AsyncIt
             transport = streamable_http_client(f"{address(listener)}/mcp", http_client=http)
             async with Client(transport, **options) as client:
                 yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> tuple[dict[str, Any], str]:
+    """The data and the text of a call that succeeds."""
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result.content[0], TextContent)
+    assert not result.is_error, result.content[0].text
+    return result.structured_content or {}, result.content[0].text
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """The one sentence of a call that is refused."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert isinstance(result.content[0], TextContent)
+    return result.content[0].text
 
 
 class ScriptedEmbedder:

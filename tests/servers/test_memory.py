@@ -8,31 +8,15 @@ from typing import Any
 
 import pytest
 from mcp import Client, MCPError
-from mcp.types import ResourceTemplateReference, TextContent, TextResourceContents
+from mcp.types import ResourceTemplateReference, TextResourceContents
 
 from pygent_shared.settings import Settings
-from pygent_shared.testing import Connect, in_memory
+from pygent_shared.testing import Connect, call, in_memory, refusal
 
 pytestmark = pytest.mark.anyio
 
 MEMORY = "pygent_memory"
 ANN = "Ann moved to Lisbon and works at the harbour office."
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> tuple[dict[str, Any], str]:
-    """The data and the text of a call that succeeds."""
-    result = await client.call_tool(tool, arguments)
-    assert isinstance(result.content[0], TextContent)
-    assert not result.is_error, result.content[0].text
-    return result.structured_content or {}, result.content[0].text
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one sentence of a call that is refused."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    assert isinstance(result.content[0], TextContent)
-    return result.content[0].text
 
 
 async def added(client: Client, text: str, **arguments: Any) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from mcp import Client, MCPError
-from mcp.types import TextContent, TextResourceContents
+from mcp import MCPError
+from mcp.types import TextResourceContents
 
 from pygent_rag.library import open_library
 from pygent_rag.store import SqliteStore
 from pygent_shared.settings import Settings
-from pygent_shared.testing import Connect, in_memory
+from pygent_shared.testing import Connect, call, in_memory, refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -34,22 +33,6 @@ def folder(tmp_path: Path) -> Path:
     (made / "rota.txt").write_text("The rota.\n\nIdris Penrose carries the pager in odd weeks.\n")
     (made / "gauge.py").write_text("def level(reading):\n    return reading - OFFSET_OF_DATUM\n")
     return made
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> tuple[dict[str, Any], str]:
-    """The data and the text of a call that succeeds."""
-    result = await client.call_tool(tool, arguments)
-    assert isinstance(result.content[0], TextContent)
-    assert not result.is_error, result.content[0].text
-    return result.structured_content or {}, result.content[0].text
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one sentence of a call that is refused."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    assert isinstance(result.content[0], TextContent)
-    return result.content[0].text
 
 
 async def test_documents_go_in_and_cited_passages_come_out(connect: Connect, folder: Path) -> None:
