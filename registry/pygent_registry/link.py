@@ -1,9 +1,4 @@
-"""One supervised connection to one server: a task owns it, restarts it, and nothing escapes that task.
-
-Requests travel raw: a message is parsed once, by `wire.py` or by the SDK's dispatcher, and passed on as it
-is, so fields we do not know survive. Three private parts of the SDK are used for that, all in `_send` and
-`Link._list`.
-"""
+"""One supervised connection to one server: a task owns it, restarts it, and nothing escapes that task."""
 
 from __future__ import annotations
 
@@ -17,15 +12,13 @@ from typing import Any, Literal
 import anyio
 import mcp.types as t
 from mcp import Client, MCPError
-from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp.shared.inbound import x_mcp_header_map
-from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
-from pygent_registry import faults, health
-from pygent_registry.catalogue import Definition, Listing
+from pygent_registry import faults, health, raw
+from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
+from pygent_registry.offer import NOTICES, Offer
 from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
-from pygent_registry.wire import Progress, Wire
+from pygent_registry.wire import Progress
 from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
 
@@ -40,22 +33,6 @@ SHORT_DELAY = 1.0
 WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
-MOST_PAGES = 100
-# A server's notices of change within this time of each other have it listed again once.
-NOTICES_SECONDS = 0.1
-
-# All are listed again after any of these.
-LIST_NOTICES = (
-    t.ToolListChangedNotification,
-    t.PromptListChangedNotification,
-    t.ResourceListChangedNotification,
-)
-_LISTS = {
-    "tools": "tools/list",
-    "prompts": "prompts/list",
-    "resources": "resources/list",
-    "resourceTemplates": "resources/templates/list",
-}
 
 
 @dataclass(kw_only=True)
@@ -97,8 +74,8 @@ class Link:
     _delay: float = health.FIRST_DELAY
     _cpu_seconds: float = 0.0
     _client: Client | None = None
+    _offer: Offer | None = None
     _complained: str = ""
-    _stale: bool = False
     _past: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     _news: anyio.Event = field(default_factory=anyio.Event)
     _stop: anyio.Event = field(default_factory=anyio.Event)
@@ -168,7 +145,14 @@ class Link:
         with anyio.move_on_after(limit) as scope:
             try:
                 report = _extending(scope, limit, progress)
-                return await _send(client, method, params, report, capabilities, self.output.wire)
+                return await raw.send(
+                    client,
+                    method,
+                    params,
+                    progress=report,
+                    capabilities=capabilities,
+                    wire=self.output.wire,
+                )
             except MCPError as error:
                 if error.error.code == UNREACHABLE:
                     raise self._unavailable(error.error.message) from error
@@ -259,11 +243,14 @@ class Link:
                 life.start_soon(give_up, life.cancel_scope)
                 life.start_soon(self._cancel_on_stop, life.cancel_scope)
                 async with self._connected() as client:
-                    self.modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
-                    self.listing = await self._list(client)
-                    self._client, ready_at, self.why = client, anyio.current_time(), ""
+                    self.modern = raw.is_modern(client)
+                    offer = Offer(
+                        entry=self.entry, client=client, changed=self._relisted, ended=self.output.ended
+                    )
+                    self.listing = await offer.listed()
+                    self._client, self._offer, ready_at, self.why = client, offer, anyio.current_time(), ""
                     self._move("up")
-                    life.start_soon(self._listen, client)
+                    life.start_soon(offer.listen)
                     await self.output.ended.wait()
                 life.cancel_scope.cancel()
         except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
@@ -277,7 +264,7 @@ class Link:
             log.exception('Server "%s" failed in a way that is not foreseen', self.entry.name)
             self.why = faults.why(errors)
         finally:
-            self._client = None
+            self._client = self._offer = None
         if timed_out:
             self.why = f"did not answer initialize within {self._start_limit():g} s"
         elif ready_at and not self.why:
@@ -312,89 +299,19 @@ class Link:
             while self.output.pid is not None and self.output.status is None:
                 await anyio.sleep(0.01)
 
-    # What it offers.
-
-    async def _list(self, client: Client) -> Listing:
-        found = {
-            key: await self._all(client, key) for key in _LISTS if _offers(client.server_capabilities, key)
-        }
-        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            # Raw listings pass the SDK's session by, so its map of Mcp-Param-* headers is filled here.
-            client.session._x_mcp_header_maps = {
-                tool["name"]: x_mcp_header_map(tool.get("inputSchema") or {})
-                for tool in found.get("tools", [])
-            }
-        return Listing(
-            server=self.entry.name,
-            prefix=self.entry.shown_prefix,
-            tools=tuple(found.get("tools", ())),
-            prompts=tuple(found.get("prompts", ())),
-            resources=tuple(found.get("resources", ())),
-            templates=tuple(found.get("resourceTemplates", ())),
-            instructions=client.instructions or "",
-        )
-
-    async def _all(self, client: Client, key: str) -> list[Definition]:
-        items: list[Definition] = []
-        cursor: str | None = None
-        for _ in range(MOST_PAGES):
-            try:
-                page = await _send(client, _LISTS[key], {"cursor": cursor} if cursor else {}, None, None)
-            except MCPError as error:
-                if error.error.code == t.METHOD_NOT_FOUND:
-                    break
-                raise
-            items += page.get(key, [])
-            if not (cursor := page.get("nextCursor")):
-                break
-        return items
-
-    async def _refresh(self, client: Client) -> None:
-        """List again, once for all notices that come within a moment."""
-        if self._stale:
-            return
-        self._stale = True
-        await anyio.sleep(NOTICES_SECONDS)
-        self._stale = False
-        if self._client is not client:  # it ended meanwhile; its next start lists again
-            return
-        try:
-            self.listing = await self._list(client)
-        except MCPError as error:
-            log.warning('Server "%s" could not list again what it offers: %s', self.entry.name, error)
-            return
-        self.events.changed()
-
     # What it says.
-
-    async def _listen(self, client: Client) -> None:
-        """Change notices of a modern server; a legacy one sends them by itself."""
-        offers = client.server_capabilities
-        tools = bool(offers.tools and offers.tools.list_changed)
-        prompts = bool(offers.prompts and offers.prompts.list_changed)
-        resources = bool(offers.resources and offers.resources.list_changed)
-        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools or prompts or resources):
-            return
-        while self._client is client:
-            try:
-                async with client.listen(
-                    tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
-                ) as events:
-                    async for _ in events:
-                        await self._refresh(client)
-            except ListenNotSupportedError:
-                return
-            except (MCPError, SubscriptionLost, TimeoutError) as error:
-                log.info("%s: the stream of change notices ended: %s", self.entry.name, error)
-            await anyio.sleep(1)
 
     async def _notified(self, message: Any) -> None:
         if isinstance(message, anyio.ClosedResourceError | anyio.BrokenResourceError):
             self.output.ended.set()
-        elif not isinstance(message, LIST_NOTICES):
+        elif not isinstance(message, NOTICES):
             await self.events.notified(message)
-        elif self._client is not None and not self.modern:
-            await self._refresh(self._client)
+        elif self._offer is not None and not self.modern:
+            await self._offer.refresh()
+
+    def _relisted(self, listing: Listing) -> None:
+        self.listing = listing
+        self.events.changed()
 
     def _asker(self, method: str) -> Any:
         async def asked(context: object, params: Any) -> Any:
@@ -404,28 +321,6 @@ class Link:
 
     async def _roots(self, context: object) -> Any:
         return await self.events.asked("roots/list", None)
-
-
-async def _send(
-    client: Client,
-    method: str,
-    params: Params,
-    progress: Progress | None,
-    capabilities: dict[str, Any] | None,
-    wire: Wire | None = None,
-) -> dict[str, Any]:
-    """One raw request: the SDK's stamp for the era, our params, over the wire or else its dispatcher."""
-    session = client.session
-    data: dict[str, Any] = {"method": method, "params": {**params}}
-    if meta := params.get("_meta"):
-        data["params"]["_meta"] = {**meta}
-    options: Any = {} if progress is None else {"on_progress": progress}
-    session._stamp(data, options)
-    if capabilities is not None and client.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        data["params"]["_meta"][t.CLIENT_CAPABILITIES_META_KEY] = capabilities
-    if wire is not None:
-        return await wire.request(method, data["params"], progress)
-    return await session._dispatcher.send_raw_request(method, data["params"], options)
 
 
 def _is_over(error: MCPError) -> bool:
@@ -443,8 +338,3 @@ def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None
             await progress(done, total, message)
 
     return report
-
-
-def _offers(capabilities: t.ServerCapabilities, key: str) -> bool:
-    offered = {"tools": capabilities.tools, "prompts": capabilities.prompts}.get(key, capabilities.resources)
-    return offered is not None
