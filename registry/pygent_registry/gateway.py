@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
-import anyio
 import mcp.types as t
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
-from mcp.server.subscriptions import (
-    InMemorySubscriptionBus,
-    ListenHandler,
-    PromptsListChanged,
-    ResourcesListChanged,
-    ResourceUpdated,
-    ToolsListChanged,
-)
-from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
+from mcp.server.subscriptions import ListenHandler
 
 from pygent_registry import plain, results
+from pygent_registry.audience import Audience
 from pygent_registry.bridge import Bridge, is_modern
-from pygent_registry.catalogue import Catalogue, Target
-from pygent_registry.link import Link, Params
+from pygent_registry.envelope import cacheable, complete, listed, params_of
+from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
-from pygent_shared.errors import CallerError, PygentError, UnknownName
+from pygent_shared.errors import CallerError, PygentError
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +40,6 @@ INSTRUCTIONS = (
     f"Read the resource {STATUS_URI} for the state of every server."
 )
 GREETINGS = ("initialize", "server/discover", "ping")
-# `_meta` keys that belong to one hop: the next hop writes its own.
-HOP_KEYS = {
-    t.PROTOCOL_VERSION_META_KEY,
-    t.CLIENT_INFO_META_KEY,
-    t.CLIENT_CAPABILITIES_META_KEY,
-    "progressToken",
-}
 
 Context = ServerRequestContext[Any, Any]
 
@@ -74,8 +59,8 @@ class Gateway(Server[Any]):
         self._only = only
         self._owner = owner
         self._bridge = Bridge(lambda: registry.tasks)
-        self._bus = InMemorySubscriptionBus()
-        self._legacy_hosts: dict[int, Any] = {}
+        self._owners = Owners(registry, only)
+        self._audience = Audience()
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
         self._handle = wrapped(self._relay, registry.policies)
@@ -84,7 +69,7 @@ class Gateway(Server[Any]):
             version=version("pygent-factory"),
             instructions=INSTRUCTIONS,
             lifespan=lambda _: self._search.around(self._life()),
-            get_tool_input_schema=self._input_schema,
+            get_tool_input_schema=self._owners.input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_list_prompts=self._list_prompts,
@@ -95,7 +80,7 @@ class Gateway(Server[Any]):
             on_subscribe_resource=self._subscription,
             on_unsubscribe_resource=self._subscription,
             on_completion=self._complete,
-            on_subscriptions_listen=ListenHandler(self._bus),
+            on_subscriptions_listen=ListenHandler(self._audience.bus),
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
         self.middleware += [self._first_message, self._straight]
@@ -114,13 +99,13 @@ class Gateway(Server[Any]):
 
     def _join(self) -> None:
         self._registry.list_changed.append(self._tell_list_changed)
-        self._registry.notified.append(self._tell)
+        self._registry.notified.append(self._audience.tell)
         self._registry.ask = self._bridge.asked
 
     def _leave(self) -> None:
         self._bridge.close()
         self._registry.list_changed.remove(self._tell_list_changed)
-        self._registry.notified.remove(self._tell)
+        self._registry.notified.remove(self._audience.tell)
 
     def create_initialization_options(
         self, notification_options: NotificationOptions | None = None, *args: Any, **options: Any
@@ -137,9 +122,7 @@ class Gateway(Server[Any]):
         if ctx.method not in GREETINGS:
             self._registry.start("auto" if modern else "legacy")
         if ctx.method == "notifications/initialized" and not modern:
-            connection = ctx.session._connection
-            self._legacy_hosts[id(connection)] = ctx.session
-            connection.exit_stack.callback(self._legacy_hosts.pop, id(connection), None)
+            self._audience.join(ctx)
         return await call_next(ctx)
 
     async def _straight(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -160,32 +143,20 @@ class Gateway(Server[Any]):
 
     # Lists.
 
-    def _catalogue(self, context: Context) -> Catalogue:
-        return self._registry.catalogue(modern=is_modern(context.protocol_version), only=self._only)
-
-    async def _settled(self, context: Context) -> Catalogue:
-        await self._registry.settled()
-        return self._catalogue(context)
-
     async def _list_tools(self, context: Context, params: object) -> Any:
-        return _listed("tools", self._search.shown(await self._settled(context)))
+        return listed("tools", self._search.shown(await self._owners.settled(context)))
 
     async def _list_prompts(self, context: Context, params: object) -> Any:
-        return _listed("prompts", (await self._settled(context)).prompts)
+        return listed("prompts", (await self._owners.settled(context)).prompts)
 
     async def _list_resources(self, context: Context, params: object) -> Any:
-        resources = dict((await self._settled(context)).resources)
+        resources = dict((await self._owners.settled(context)).resources)
         if not self._only:
             resources[STATUS_URI] = _STATUS
-        return _listed("resources", resources)
+        return listed("resources", resources)
 
     async def _list_templates(self, context: Context, params: object) -> Any:
-        return _listed("resourceTemplates", (await self._settled(context)).templates)
-
-    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """For the SDK's check of Mcp-Param-* headers, which exist in the 2026 era only."""
-        tool = self._registry.catalogue(modern=True, only=self._only).tools.get(name)
-        return tool["inputSchema"] if tool else None
+        return listed("resourceTemplates", (await self._owners.settled(context)).templates)
 
     # Requests with an owner.
 
@@ -198,9 +169,9 @@ class Gateway(Server[Any]):
         try:
             if not self._search.answers(name):
                 return await self._call_by_name(context, name)
-            catalogued, relay = partial(self._settled, context), partial(self._call_by_name, context)
+            catalogued, relay = partial(self._owners.settled, context), partial(self._call_by_name, context)
             arguments = (context.params or {}).get("arguments")
-            return _complete_result(await self._search.call(name, arguments, catalogued, relay))
+            return complete(await self._search.call(name, arguments, catalogued, relay))
         except PygentError as error:
             # A result, not a protocol error: the model reads it and can mend it.
             return t.CallToolResult(content=[t.TextContent(text=str(error))], is_error=True)
@@ -209,8 +180,7 @@ class Gateway(Server[Any]):
         self, context: Context, name: str, arguments: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Call a tool by its shown name, with the request's own arguments unless others are given."""
-        target = await self._target(context, "tool", name)
-        definition = self._catalogue(context).tools[name]
+        target, definition = await self._owners.tool(context, name)
         changed = (
             {"name": target.name} if arguments is None else {"name": target.name, "arguments": arguments}
         )
@@ -218,7 +188,7 @@ class Gateway(Server[Any]):
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():
-            target = await self._target(context, "prompt", params.name)
+            target = await self._owners.prompt(context, params.name)
             return await self._pass_on(context, target.server, params.name, name=target.name)
 
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
@@ -227,30 +197,28 @@ class Gateway(Server[Any]):
             return self._status()
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
-                return _cacheable(self._registry.results.read(caller_of(context), uri))
-            return _cacheable(await self._pass_on(context, await self._owner_of(context, uri), uri))
+                return cacheable(self._registry.results.read(caller_of(context), uri))
+            return cacheable(await self._pass_on(context, await self._owners.resource(context, uri), uri))
 
     async def _subscription(self, context: Context, params: Any) -> Any:
         uri = str(params.uri)
         with _as_protocol_error({"uri": uri}):
-            return await self._pass_on(context, await self._owner_of(context, uri), uri)
+            return await self._pass_on(context, await self._owners.resource(context, uri), uri)
 
     async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
         with _as_protocol_error():
             if isinstance(params.ref, t.PromptReference):
-                target = await self._target(context, "prompt", params.ref.name)
-                reference = {**_params(context)["ref"], "name": target.name}
+                target = await self._owners.prompt(context, params.ref.name)
+                reference = {**params_of(context)["ref"], "name": target.name}
                 return await self._pass_on(context, target.server, params.ref.name, ref=reference)
-            owners = (await self._settled(context)).template_owners
-            if (template := params.ref.uri) not in owners:
-                raise UnknownName("resource template", template, owners)
-            return await self._pass_on(context, owners[template], template)
+            owner = await self._owners.template(context, params.ref.uri)
+            return await self._pass_on(context, owner, params.ref.uri)
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
         for downstream in self._registry.downstreams.values():
             for link in downstream.links:
                 if not link.modern and link.capabilities and link.capabilities.logging:
-                    await link.request("logging/setLevel", _params(context))
+                    await link.request("logging/setLevel", params_of(context))
         return {}
 
     async def _pass_on(
@@ -263,58 +231,19 @@ class Gateway(Server[Any]):
         **renamed: Any,
     ) -> dict[str, Any]:
         """Send a request to its owner, with what is called otherwise there renamed."""
-        params = {**_params(context), **renamed}
+        params = {**params_of(context), **renamed}
         request = Request(server=server, name=shown, params=params, context=context, definition=definition)
-        return _complete_result(await self._handle(request))
+        return complete(await self._handle(request))
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         """The innermost handler: to the server, and back."""
-        link = await self._link(request.context, request.server)
+        link = await self._owners.link(request.context, request.server)
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
-
-    async def _link(self, context: Context, server: str) -> Link:
-        return await self._registry.link(server, modern=is_modern(context.protocol_version))
-
-    async def _target(self, context: Context, kind: str, name: str) -> Target:
-        """Whose a shown name is; a name that is not there may be of a server that is still coming up."""
-        if target := self._targets(context, kind).get(name):
-            return target
-        await self._registry.settled()
-        if name not in self._targets(context, kind) and (server := self._down(name)):
-            await self._link(context, server)  # waits for it, or raises what is wrong with it
-        targets = self._targets(context, kind)
-        if name not in targets:
-            self._registry.refuse_withheld(kind, name, only=self._only)
-            raise UnknownName(kind, name, targets, "List what there is: pygent list")
-        return targets[name]
-
-    def _targets(self, context: Context, kind: str) -> Mapping[str, Target]:
-        catalogue = self._catalogue(context)
-        return catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
-
-    def _down(self, name: str) -> str | None:
-        """The server that is not up and whose prefix a name begins with."""
-        for server, item in self._registry.downstreams.items():
-            prefix = "" if self._only else item.entry.shown_prefix
-            if item.primary.state != "ready" and name.startswith(f"{prefix}__" if prefix else ""):
-                return server
-        return None
-
-    async def _owner_of(self, context: Context, uri: str) -> str:
-        if owner := _owner_in(await self._settled(context), uri):
-            return owner
-        # What is remembered of a server may lack what it has by now.
-        await self._registry.settled(recalled=False)
-        catalogue = self._catalogue(context)
-        if owner := _owner_in(catalogue, uri):
-            return owner
-        self._registry.refuse_withheld("resource", uri)
-        raise UnknownName("resource", uri, catalogue.resource_owners)
 
     def _status(self) -> Any:
         text = json.dumps(self._registry.report(), indent=2)
         contents = [{"uri": STATUS_URI, "mimeType": "application/json", "text": text}]
-        return _cacheable({"contents": contents})
+        return cacheable({"contents": contents})
 
     # What servers say by themselves.
 
@@ -323,36 +252,9 @@ class Gateway(Server[Any]):
             return
         if modern:
             self._search.notice(self._registry.catalogue(modern=True, only=self._only))
-            await self._bus.publish(_CHANGES[kind]())
-            return
-        for session in list(self._legacy_hosts.values()):
-            send = {
-                "tools": session.send_tool_list_changed,
-                "prompts": session.send_prompt_list_changed,
-            }.get(kind, session.send_resource_list_changed)
-            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # that host has gone
-                await send()
-
-    async def _tell(self, link: Link, message: Any) -> None:
-        if isinstance(message, t.ResourceUpdatedNotification):
-            await self._bus.publish(ResourceUpdated(uri=str(message.params.uri)))
-            for session in list(self._legacy_hosts.values()):
-                await session.send_resource_updated(str(message.params.uri))
-        elif isinstance(message, t.LoggingMessageNotification) and link.calls:
-            context = link.calls[-1].context
-            await context.session.send_log_message(
-                message.params.level,
-                message.params.data,
-                message.params.logger,
-                related_request_id=context.request_id,
-            )
+        await self._audience.tell_list_changed(kind, modern=modern)
 
 
-_CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | ResourcesListChanged]] = {
-    "tools": ToolsListChanged,
-    "prompts": PromptsListChanged,
-    "resources": ResourcesListChanged,
-}
 _STATUS = {
     "uri": STATUS_URI,
     "name": "servers",
@@ -377,44 +279,3 @@ def _as_protocol_error(data: dict[str, Any] | None = None) -> Iterator[None]:
         raise MCPError(t.INVALID_PARAMS, str(error), data) from error
     except PygentError as error:
         raise MCPError(t.INTERNAL_ERROR, str(error), data) from error
-
-
-def _params(context: Context) -> Params:
-    """A request's params as they came, without what belongs to the hop they came over."""
-    params = dict(context.params or {})
-    meta = {key: value for key, value in (params.pop("_meta", None) or {}).items() if key not in HOP_KEYS}
-    return {**params, "_meta": meta} if meta else params
-
-
-def _complete_result(result: dict[str, Any]) -> dict[str, Any]:
-    """A raw result with what the 2026 wire requires; the SDK takes it off again for older hosts."""
-    whole = {"resultType": "complete", **result}
-    meta = whole.get("_meta")
-    if isinstance(meta, dict) and t.SERVER_INFO_META_KEY in meta:
-        whole["_meta"] = {key: value for key, value in meta.items() if key != t.SERVER_INFO_META_KEY}
-    return whole
-
-
-def _cacheable(result: dict[str, Any]) -> dict[str, Any]:
-    if result.get("resultType") == "input_required":
-        return result
-    return {"ttlMs": 0, "cacheScope": "private", **_complete_result(result)}
-
-
-def _listed(key: str, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    return _cacheable({key: list(definitions.values())})
-
-
-def _owner_in(catalogue: Catalogue, uri: str) -> str | None:
-    """The server whose resource, or template, a URI is."""
-    if owner := catalogue.resource_owners.get(uri):
-        return owner
-    owners = catalogue.template_owners.items()
-    return next((owner for template, owner in owners if _matches(template, uri)), None)
-
-
-def _matches(template: str, uri: str) -> bool:
-    try:
-        return UriTemplate.parse(template).match(uri) is not None
-    except (InvalidUriTemplate, ValueError):
-        return False

@@ -1,0 +1,132 @@
+"""Whose a shown name is: the catalogue as one front's hosts see it, and the server behind each name in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
+
+from pygent_registry.bridge import is_modern
+from pygent_registry.catalogue import Catalogue, Definition, Target
+from pygent_registry.link import Link
+from pygent_registry.registry import Registry
+from pygent_shared.errors import UnknownName
+
+Context = ServerRequestContext[Any, Any]
+
+
+class Owners:
+    """Finds owners in a registry's catalogue.
+
+    Args:
+        only: the one server that is shown, its names without a prefix; None for all.
+    """
+
+    def __init__(self, registry: Registry, only: str | None) -> None:
+        self._registry = registry
+        self._only = only
+
+    def catalogue(self, context: Context) -> Catalogue:
+        """What this host sees, as it is now."""
+        return self._registry.catalogue(modern=is_modern(context.protocol_version), only=self._only)
+
+    async def settled(self, context: Context) -> Catalogue:
+        """What this host sees, once the servers are up or remembered or have had their time."""
+        await self._registry.settled()
+        return self.catalogue(context)
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """For the SDK's check of Mcp-Param-* headers, which exist in the 2026 era only."""
+        tool = self._registry.catalogue(modern=True, only=self._only).tools.get(name)
+        return tool["inputSchema"] if tool else None
+
+    async def link(self, context: Context, server: str) -> Link:
+        """The link to a server for this host's era.
+
+        Raises:
+            ServerUnavailable: it is down.
+        """
+        return await self._registry.link(server, modern=is_modern(context.protocol_version))
+
+    async def tool(self, context: Context, name: str) -> tuple[Target, Definition]:
+        """Whose tool it is, and its definition as shown.
+
+        Raises:
+            UnknownName, NotApproved: there is none of that name, or it is withheld.
+            ServerUnavailable: its server is down.
+        """
+        catalogue = await self._with(context, "tool", name)
+        return catalogue.tool_targets[name], catalogue.tools[name]
+
+    async def prompt(self, context: Context, name: str) -> Target:
+        """Whose prompt it is. Raises as `tool` does."""
+        return (await self._with(context, "prompt", name)).prompt_targets[name]
+
+    async def resource(self, context: Context, uri: str) -> str:
+        """The server whose resource, or template, a URI is.
+
+        Raises:
+            UnknownName, NotApproved: there is none, or it is withheld.
+        """
+        if owner := _owner_in(await self.settled(context), uri):
+            return owner
+        # What is remembered of a server may lack what it has by now.
+        await self._registry.settled(recalled=False)
+        catalogue = self.catalogue(context)
+        if owner := _owner_in(catalogue, uri):
+            return owner
+        self._registry.refuse_withheld("resource", uri)
+        raise UnknownName("resource", uri, catalogue.resource_owners)
+
+    async def template(self, context: Context, template: str) -> str:
+        """The server whose resource template it is.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        owners = (await self.settled(context)).template_owners
+        if template not in owners:
+            raise UnknownName("resource template", template, owners)
+        return owners[template]
+
+    async def _with(self, context: Context, kind: Literal["tool", "prompt"], name: str) -> Catalogue:
+        """A catalogue that has the name; one that is not there may be of a server that is still coming up."""
+        catalogue = self.catalogue(context)
+        if name in _targets(catalogue, kind):
+            return catalogue
+        catalogue = await self.settled(context)
+        if name not in _targets(catalogue, kind) and (server := self._down(name)):
+            await self.link(context, server)  # waits for it, or raises what is wrong with it
+            catalogue = self.catalogue(context)
+        if name not in _targets(catalogue, kind):
+            self._registry.refuse_withheld(kind, name, only=self._only)
+            raise UnknownName(kind, name, _targets(catalogue, kind), "List what there is: pygent list")
+        return catalogue
+
+    def _down(self, name: str) -> str | None:
+        """The server that is not up and whose prefix a name begins with."""
+        for server, item in self._registry.downstreams.items():
+            prefix = "" if self._only else item.entry.shown_prefix
+            if item.primary.state != "ready" and name.startswith(f"{prefix}__" if prefix else ""):
+                return server
+        return None
+
+
+def _targets(catalogue: Catalogue, kind: Literal["tool", "prompt"]) -> Mapping[str, Target]:
+    return catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
+
+
+def _owner_in(catalogue: Catalogue, uri: str) -> str | None:
+    if owner := catalogue.resource_owners.get(uri):
+        return owner
+    owners = catalogue.template_owners.items()
+    return next((owner for template, owner in owners if _matches(template, uri)), None)
+
+
+def _matches(template: str, uri: str) -> bool:
+    try:
+        return UriTemplate.parse(template).match(uri) is not None
+    except (InvalidUriTemplate, ValueError):
+        return False
