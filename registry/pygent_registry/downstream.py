@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
-from pygent_registry.link import Link, Mode
+from pygent_registry.life import Mode
+from pygent_registry.link import Link
 from pygent_shared.errors import ServerUnavailable
 
 
@@ -43,11 +45,11 @@ class Downstream:
         """Start the first link; `legacy` where it is known that only such hosts will come."""
         self._primary = self._open(tasks, "auto" if self.entry.kind == "in-process" else mode)
 
-    def stop(self) -> None:
-        """End every link, and open no other."""
+    def stop(self, because: Literal["", "removed", "edited"] = "") -> None:
+        """End every link, and open no other; requests in flight are told what became of the entry."""
         self._one_era = True
         for link in self.links:
-            link.stop()
+            link.stop(because)
 
     async def link(self, tasks: TaskGroup, *, modern: bool) -> Link:
         """The best link for a host of that era: of the same era where the server has it.

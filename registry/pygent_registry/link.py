@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import anyio
 import mcp.types as t
-from mcp import Client, MCPError
+from mcp import Client
 
-from pygent_registry import faults, health, raw
+from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
-from pygent_registry.offer import NOTICES, Offer
-from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
+from pygent_registry.life import Events, Life, Mode
+from pygent_registry.process import KEPT_STDERR_LINES, Output
+from pygent_registry.pulse import Effort
 from pygent_registry.wire import Progress
-from pygent_shared.errors import ConnectionLost, PygentError, ServerUnavailable
+from pygent_shared.errors import ServerUnavailable
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["auto", "legacy"]
 Params = dict[str, Any]
 
 # A server that was up is waited for while its next start is no further away than this.
 SHORT_DELAY = 1.0
-# Processor time that tells a server that is starting from one that hangs.
-WORKING_SECONDS = 0.05
-UNREACHABLE = -31001
-"""A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
+# How often one that is not to be started as its entry says is asked about: `pygent approve` may come.
+REFUSED_SECONDS = 5.0
 
 
-@dataclass(kw_only=True)
-class Events:
-    """What a link tells the registry. Each is called on the event loop, and must not block."""
-
-    changed: Callable[[], None]
-    """The link's state or listing changed."""
-    notified: Callable[[Any], Awaitable[None]]
-    """Any other notification (log message, resource updated)."""
-    asked: Callable[[str, Any], Awaitable[Any]]
-    """A legacy server asks for sampling, elicitation or roots: (method, params) -> result or ErrorData."""
-
-
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Link:
-    """A connection to `entry`'s server in one mode, kept up by `run`."""
+    """A connection to `entry`'s server in one mode, kept up by `run`: one life after the other."""
 
     entry: Entry
     settings: Settings
@@ -57,66 +44,86 @@ class Link:
     connect: Callable[[Output], Any]
     """Gives the SDK's `Client` what it talks through."""
     events: Events
+    chance: Callable[[], float] = random.random
+    """Gives a number from 0 to 1, for the jitter."""
     state: health.State = "idle"
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When it came into that state."""
     why: str = ""
     """Why it is not ready, in a clause."""
     cure: str = ""
     """What to type about it."""
+    late: bool = False
+    """Whether it is starting, but nobody waits for it any more."""
     modern: bool = False
     """Whether this connection speaks the 2026 era, as last negotiated."""
     only_modern: bool = False
     """Whether the server refused the handshake of the 2025 era, and names the 2026 one."""
     starts: int = 0
-    output: Output = field(default_factory=Output)
+    record: health.Record = field(default_factory=health.Record)
     listing: Listing | None = None
     calls: list[Any] = field(default_factory=list)
     """Requests of hosts in flight, newest last: a legacy server's question belongs to one of these."""
-    _delay: float = health.FIRST_DELAY
-    _cpu_seconds: float = 0.0
-    _client: Client | None = None
-    _offer: Offer | None = None
+    output: Output = field(default_factory=Output)
+    """Of its present life, or else of its last."""
+    _life: Life | None = None
+    _next_try: float = 0.0
+    _doubts: dict[str, str] = field(default_factory=dict)
     _complained: str = ""
+    _effort: Effort | None = None
     _past: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     _news: anyio.Event = field(default_factory=anyio.Event)
-    _stop: anyio.Event = field(default_factory=anyio.Event)
+    _wake: anyio.Event = field(default_factory=anyio.Event)
+    _stopped: bool = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected, however well it answers."""
+        return self.state in health.UP
 
     @property
     def settled(self) -> bool:
-        """Whether it is up, or has failed at least once."""
-        return self.starts > 1 or self.state in ("ready", "waiting", "stopped")
+        """Whether it is up, or nobody need wait for it: it has failed at least once, or is late."""
+        return self.starts > 1 or self.late or self.is_up or self.state in health.DOWN
 
     @property
     def capabilities(self) -> t.ServerCapabilities | None:
-        return self._client.server_capabilities if self._client else None
+        client = self._live_client
+        return client.server_capabilities if client else None
 
     @property
     def log(self) -> list[str]:
         """The last lines it wrote to stderr, those of earlier lives included."""
         return [*self._past, *self.output.stderr][-KEPT_STDERR_LINES:]
 
-    def stop(self) -> None:
-        """Ask `run` to end."""
-        self._stop.set()
+    @property
+    def next_try(self) -> float | None:
+        """Seconds until it is started again; None where it need not be."""
+        if self.state not in ("backoff", "failed"):
+            return None
+        return max(self._next_try - anyio.current_time(), 0.0)
+
+    def stop(self, because: Literal["", "removed", "edited"] = "") -> None:
+        """Ask `run` to end; requests in flight are told what became of its entry."""
+        self._stopped = True
+        self._wake.set()
+        if self._life is not None:
+            self._life.stopped_for = because
+            self._life.stopping.set()
 
     async def run(self) -> None:
         """Own the connection until `stop`: start it, hold it, start it again when it ends."""
         self._move("start")
-        while not self._stop.is_set():
-            mode = self.mode
-            ready_at = await self._live()
-            if self._stop.is_set():
+        while not self._stopped:
+            life = await self._live()
+            if self._stopped:
                 break
-            if self.mode != mode:
-                continue  # it speaks the other era only: the same start, in that one
-            ended = anyio.current_time()
-            self._move("failed" if self.state == "starting" else "lost")
-            self._complain()
-            with anyio.move_on_after(self._delay):
-                await self._stop.wait()
-            if self._stop.is_set():
-                break
-            self._delay = health.next_delay(self._delay, ended - ready_at if ready_at else 0.0)
-            self._move("retry")
+            if life.only_modern and self.mode != "auto":
+                self.only_modern, self.mode = True, "auto"
+                continue  # the same start, in the other era
+            await self._rest(life)
+            if not self._stopped:
+                self._move("retry")
         self._move("stop")
 
     async def request(
@@ -139,77 +146,129 @@ class Link:
             MCPError: the server's own error, unchanged.
             ServerUnavailable: it is down, went down meanwhile, or did not answer in time.
         """
-        client = await self.client()
-        tool = params["name"] if method == "tools/call" else None
-        limit = self.entry.patience(tool) or self.settings.call_timeout
-        with anyio.move_on_after(limit) as scope:
-            try:
-                report = _extending(scope, limit, progress)
-                return await raw.send(
-                    client,
-                    method,
-                    params,
-                    progress=report,
-                    capabilities=capabilities,
-                    wire=self.output.wire,
-                )
-            except MCPError as error:
-                if error.error.code == UNREACHABLE:
-                    raise self._unavailable(error.error.message) from error
-                if not _is_over(error):
-                    raise
-                self._give_up_on(client)
-                await self._last_words()
-                raise self._unavailable(f"went away during {method}", ConnectionLost) from error
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
-                self._give_up_on(client)
-                raise self._unavailable(f"went away during {method}", ConnectionLost) from error
-        raise ServerUnavailable(
-            self.entry.name,
-            f"gave no answer to {method} and no progress for {limit:g} s",
-            f'Allow it more: "timeout": {limit * 4:g} in its entry of the config file',
-        )
+        await self.client()
+        assert self._life is not None
+        return await self._life.request(method, params, progress=progress, capabilities=capabilities)
 
     async def client(self) -> Client:
-        """The live client. A server that is starting, or was up and soon will be again, is waited for.
+        """The live client. A server that is starting, or was up and soon will be again, is waited for; one
+        that was left alone is tried.
 
         Raises:
             ServerUnavailable: there is none.
         """
-        if self._client is not None:
-            return self._client
-        with anyio.move_on_after(self._start_limit()):
-            while self._client is None and self._may_come():
+        if (client := self._live_client) is not None:
+            return client
+        if self.state == "failed" and self.record.may_be_tried(anyio.current_time()):
+            self._wake.set()
+        with anyio.move_on_after(self.entry.start_timeout or self.settings.start_timeout):
+            while self._live_client is None and self._may_come():
                 await self._news.wait()
-        if self._client is None:
-            raise self._unavailable(self.why or "is still starting")
-        return self._client
-
-    def _give_up_on(self, client: Client) -> None:
-        """No later call may be given a connection that was found dead; `run` replaces it."""
-        if self._client is client:
-            self._client = None
-            self.output.ended.set()
-
-    def _start_limit(self) -> float:
-        return self.entry.start_timeout or self.settings.start_timeout
-
-    def _may_come(self) -> bool:
-        if self.state == "waiting":
-            return self.listing is not None and self._delay <= SHORT_DELAY
-        return self.state != "stopped"
+        if (client := self._live_client) is None:
+            raise self._unavailable()
+        return client
 
     def is_working(self) -> bool:
         """Whether it is starting and has used the processor since this was last asked."""
-        if self.state != "starting" or self.output.pid is None:
-            return False
-        before, self._cpu_seconds = self._cpu_seconds, cpu_seconds(self.output.pid) or 0.0
-        return self._cpu_seconds - before > WORKING_SECONDS
+        return self.state == "connecting" and self._effort is not None and self._effort.shown()
 
-    def _unavailable(self, why: str, kind: type[ServerUnavailable] = ServerUnavailable) -> ServerUnavailable:
-        words = self.output.last_words()
-        whole = f"{why}; {words}" if words and words not in why else why
-        return kind(self.entry.name, whole, self.cure or "Check it: pygent doctor")
+    # What happens in a life.
+
+    def came_up(self, life: Life, listing: Listing) -> None:
+        assert life.client is not None
+        self.modern = raw.is_modern(life.client)
+        self.listing, self.why, self.cure, self.late = listing, "", "", False
+        self._move("up")
+
+    def is_late(self, why: str, cure: str) -> None:
+        self.why, self.cure, self.late = why, cure, True
+        self._complain()
+        self._tell()
+
+    def listed_again(self, listing: Listing) -> None:
+        self.listing = listing
+        self.events.changed()
+
+    def doubted(self, about: str, why: str) -> None:
+        if self._doubts.get(about) == why or not self.is_up:
+            return
+        self._doubts[about] = why
+        self._weigh()
+        self._complain()
+
+    def recovered(self, about: str) -> None:
+        if self._doubts.pop(about, None) is not None and self.is_up:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """It is ready while nothing is held against it."""
+        self.why = "; ".join(self._doubts.values())
+        self.cure = f"See its log: pygent logs {self.entry.name}" if self.why else ""
+        if self.why and self.state == "ready":
+            self._move("doubted")
+        elif not self.why and self.state == "degraded":
+            self._move("recovered")
+        else:
+            self._tell()
+
+    # From one life to the next.
+
+    @property
+    def _live_client(self) -> Client | None:
+        return self._life.client if self._life is not None and self._life.is_up else None
+
+    async def _live(self) -> Life:
+        self._past.extend(self.output.stderr)
+        self.output = Output(most_bytes=self.settings.max_message_mb * 2**20)
+        self.late = False
+        self._doubts.clear()
+        self._effort = Effort(output=self.output)
+        self._life = life = Life(
+            entry=self.entry,
+            settings=self.settings,
+            mode=self.mode,
+            connect=self.connect,
+            events=self.events,
+            owner=self,
+            output=self.output,
+        )
+        await life.run()
+        return life
+
+    async def _rest(self, life: Life) -> None:
+        """Be down until the next start is due, or somebody asks for it."""
+        now = anyio.current_time()
+        self.why, self.cure, self.late = life.why, life.cure, False
+        if life.refused:
+            wait = REFUSED_SECONDS
+        else:
+            self.record = self.record.ended(now, now - life.up_at if life.up_at is not None else 0.0)
+            wait = self.record.wait(self.chance())
+        self._next_try = now + wait
+        self._wake = anyio.Event()
+        self._move("tripped" if life.refused or self.record.is_open else "ended")
+        self._complain()
+        with anyio.move_on_after(wait):
+            await self._wake.wait()
+
+    def _may_come(self) -> bool:
+        match self.state:
+            case "backoff":
+                return self.listing is not None and self.record.delay <= SHORT_DELAY
+            case "failed":
+                return self._wake.is_set()
+            case "connecting":
+                return not self.late
+            case state:
+                return state != "stopped"
+
+    def _unavailable(self) -> ServerUnavailable:
+        why = self.why or ("is no longer used" if self._stopped else "is still starting")
+        if (seconds := self.next_try) is not None and self.state == "failed" and self.record.is_open:
+            times = self.record.lately(anyio.current_time())
+            ended = f"it ended {times} times within a minute, so it" if times >= health.MOST_ENDS else "it"
+            why = f"{why}; {ended} is tried again in {seconds:.0f} s"
+        return ServerUnavailable(self.entry.name, why, self.cure or "Check it: pygent doctor")
 
     def _complain(self) -> None:
         """Once for each reason: a server that keeps failing alike says so once."""
@@ -218,123 +277,14 @@ class Link:
         self._complained = self.why
 
     def _move(self, event: health.Event) -> None:
-        self.state = health.after(self.state, event)
+        before, self.state = self.state, health.after(self.state, event)
+        if self.state != before:
+            self.since = datetime.now(UTC)
         if event in ("start", "retry"):
             self.starts += 1
+        self._tell()
+
+    def _tell(self) -> None:
         news, self._news = self._news, anyio.Event()
         news.set()
         self.events.changed()
-
-    async def _live(self) -> float | None:
-        """One life of the connection. Returns when it became ready, or None; `why` says how it ended."""
-        self._past.extend(self.output.stderr)
-        self.output, ready_at = Output(), None
-        timed_out = False
-
-        async def give_up(scope: anyio.CancelScope) -> None:
-            nonlocal timed_out
-            await anyio.sleep(self._start_limit())
-            if self._client is None:
-                timed_out = True
-                scope.cancel()
-
-        try:
-            async with anyio.create_task_group() as life:
-                life.start_soon(give_up, life.cancel_scope)
-                life.start_soon(self._cancel_on_stop, life.cancel_scope)
-                async with self._connected() as client:
-                    self.modern = raw.is_modern(client)
-                    offer = Offer(
-                        entry=self.entry, client=client, changed=self._relisted, ended=self.output.ended
-                    )
-                    self.listing = await offer.listed()
-                    self._client, self._offer, ready_at, self.why = client, offer, anyio.current_time(), ""
-                    self._move("up")
-                    life.start_soon(offer.listen)
-                    await self.output.ended.wait()
-                life.cancel_scope.cancel()
-        except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
-            self.why = faults.why(errors)
-            if faults.is_only_modern(errors):
-                self.only_modern, self.mode = True, "auto"
-        except* (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
-            self.why = "closed the connection"
-        except* Exception as errors:
-            # Whatever it is, it costs this server only. Ours to mend, so the log gets the traceback.
-            log.exception('Server "%s" failed in a way that is not foreseen', self.entry.name)
-            self.why = faults.why(errors)
-        finally:
-            self._client = self._offer = None
-        if timed_out:
-            self.why = f"did not answer initialize within {self._start_limit():g} s"
-        elif ready_at and not self.why:
-            self.why = "went away"
-        words = self.output.last_words()
-        self.why = f"{self.why}; {words}" if words else self.why
-        self.cure = faults.cure(self.entry, self.why, self.output, timed_out=timed_out)
-        return ready_at
-
-    async def _cancel_on_stop(self, scope: anyio.CancelScope) -> None:
-        await self._stop.wait()
-        scope.cancel()
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Client]:
-        async with Client(
-            self.connect(self.output),
-            mode=self.mode,
-            cache=None,
-            client_info=t.Implementation(name="pygent", version=""),
-            sampling_callback=self._asker("sampling/createMessage"),
-            sampling_capabilities=t.SamplingCapability(tools=t.SamplingToolsCapability()),
-            elicitation_callback=self._asker("elicitation/create"),
-            list_roots_callback=self._roots,
-            message_handler=self._notified,
-        ) as client:
-            yield client
-
-    async def _last_words(self) -> None:
-        """Give a dying child a moment to be reaped, so that the error can say how it ended."""
-        with anyio.move_on_after(0.3):
-            while self.output.pid is not None and self.output.status is None:
-                await anyio.sleep(0.01)
-
-    # What it says.
-
-    async def _notified(self, message: Any) -> None:
-        if isinstance(message, anyio.ClosedResourceError | anyio.BrokenResourceError):
-            self.output.ended.set()
-        elif not isinstance(message, NOTICES):
-            await self.events.notified(message)
-        elif self._offer is not None and not self.modern:
-            await self._offer.refresh()
-
-    def _relisted(self, listing: Listing) -> None:
-        self.listing = listing
-        self.events.changed()
-
-    def _asker(self, method: str) -> Any:
-        async def asked(context: object, params: Any) -> Any:
-            return await self.events.asked(method, params)
-
-        return asked
-
-    async def _roots(self, context: object) -> Any:
-        return await self.events.asked("roots/list", None)
-
-
-def _is_over(error: MCPError) -> bool:
-    """Whether an error means that this connection will never answer again."""
-    # The SDK's words for an HTTP session that the server has forgotten, which a restart does.
-    return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
-
-
-def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None) -> Progress:
-    """Progress that also pushes the time limit on: whoever reports is not stuck."""
-
-    async def report(done: float, total: float | None, message: str | None) -> None:
-        scope.deadline = anyio.current_time() + limit
-        if progress is not None:
-            await progress(done, total, message)
-
-    return report

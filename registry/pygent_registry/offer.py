@@ -7,8 +7,10 @@ in `Offer.listed`.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import mcp.types as t
@@ -23,8 +25,14 @@ from pygent_registry.config import Entry
 log = logging.getLogger(__name__)
 
 MOST_PAGES = 100
+MOST_DEFINITIONS = 5000
 # A server's notices of change within this time of each other have it listed again once.
 NOTICES_SECONDS = 0.1
+# One that sends notice after notice, or that cannot list, is asked ever more rarely.
+MOST_TIMES = 10
+LATELY_SECONDS = 20.0
+LONGEST_PAUSE = 30.0
+FAILED_SECONDS = 1.0
 
 # All are listed again after any of these.
 NOTICES = (
@@ -38,6 +46,8 @@ _LISTS = {
     "resources": "resources/list",
     "resourceTemplates": "resources/templates/list",
 }
+# The key that every definition of a list must have.
+_NAMES = {"tools": "name", "prompts": "name", "resources": "uri", "resourceTemplates": "uriTemplate"}
 
 
 @dataclass(kw_only=True)
@@ -48,9 +58,18 @@ class Offer:
     client: Client
     changed: Callable[[Listing], None]
     """Gets what was listed again."""
+    doubted: Callable[[str], None]
+    """Told why it could not be listed again, in a clause."""
+    recovered: Callable[[], None]
+    """Told that it could."""
     ended: anyio.Event
     """Set when the connection is of no more use: nothing is listed then."""
+    patience: float
+    """Seconds that listing again may take."""
     _stale: bool = False
+    _refreshing: bool = False
+    _times: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_TIMES))
+    _failures: int = 0
 
     async def listed(self) -> Listing:
         """All of it, asked for now.
@@ -78,19 +97,41 @@ class Offer:
 
     async def refresh(self) -> None:
         """List again, once for all notices that come within a moment."""
-        if self._stale:
-            return
         self._stale = True
-        await anyio.sleep(NOTICES_SECONDS)
-        self._stale = False
-        if self.ended.is_set():  # its next start lists again
+        if self._refreshing:
             return
+        self._refreshing = True
         try:
-            listing = await self.listed()
-        except MCPError as error:
-            log.warning('Server "%s" could not list again what it offers: %s', self.entry.name, error)
+            while self._stale:
+                await anyio.sleep(self._pause())
+                if self.ended.is_set():  # its next start lists again
+                    return
+                self._stale = False
+                await self._list_again()
+        finally:
+            self._refreshing = False
+
+    async def _list_again(self) -> None:
+        self._times.append(anyio.current_time())
+        try:
+            with anyio.fail_after(self.patience):
+                listing = await self.listed()
+        except (MCPError, TimeoutError) as error:
+            self._failures += 1
+            self._stale = True
+            why = str(error) or f"no answer within {self.patience:g} s"
+            self.doubted(f"could not list again what it offers: {why}")
             return
+        self._failures = 0
+        self.recovered()
         self.changed(listing)
+
+    def _pause(self) -> float:
+        """Seconds to wait for more notices; the longer, the more there are of them and the more it fails."""
+        if self._failures:
+            return float(min(FAILED_SECONDS * 2 ** (self._failures - 1), LONGEST_PAUSE))
+        lately = sum(anyio.current_time() - at < LATELY_SECONDS for at in self._times)
+        return float(min(NOTICES_SECONDS * 2 ** max(lately - 2, 0), LONGEST_PAUSE))
 
     async def listen(self) -> None:
         """Follow the change notices of a modern server; a legacy one sends them by itself."""
@@ -124,10 +165,36 @@ class Offer:
                 if error.error.code == t.METHOD_NOT_FOUND:
                     break
                 raise
-            items += page.get(key, [])
-            if not (cursor := page.get("nextCursor")):
+            found = page.get(key)
+            items += found if isinstance(found, list) else []
+            cursor = page.get("nextCursor")
+            if not isinstance(cursor, str) or not cursor or len(items) > MOST_DEFINITIONS:
                 break
-        return items
+        return self._usable(key, items)
+
+    def _usable(self, key: str, items: list[Any]) -> list[Definition]:
+        """Those that can be shown at all, without those of too many."""
+        usable = [item for item in items[:MOST_DEFINITIONS] if _is_definition(key, item)]
+        if left_out := len(items) - len(usable):
+            log.warning(
+                'Server "%s": %d of its %s are left out: they are malformed, or more than %s.',
+                self.entry.name,
+                left_out,
+                key,
+                f"{MOST_DEFINITIONS:,}",
+            )
+        return usable
+
+
+def _is_definition(key: str, item: Any) -> bool:
+    """Whether a definition has the shapes that it is read by."""
+    if not isinstance(item, dict) or not isinstance(item.get(_NAMES[key]), str):
+        return False
+    if key == "tools" and not isinstance(item.get("inputSchema"), dict):
+        return False
+    objects = (item.get(name) or {} for name in ("annotations", "_meta", "outputSchema"))
+    texts = (item.get(name) or "" for name in ("title", "description"))
+    return all(isinstance(value, dict) for value in objects) and all(isinstance(text, str) for text in texts)
 
 
 def _offers(capabilities: t.ServerCapabilities, key: str) -> bool:

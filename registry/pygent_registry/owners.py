@@ -109,7 +109,7 @@ class Owners:
         """The server that is not up and whose prefix a name begins with."""
         for server, item in self._registry.downstreams.items():
             prefix = "" if self._only else item.entry.shown_prefix
-            if item.primary.state != "ready" and name.startswith(f"{prefix}__" if prefix else ""):
+            if not item.primary.is_up and name.startswith(f"{prefix}__" if prefix else ""):
                 return server
         return None
 

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
+from anyio.abc import Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
+from pygent_registry.pipes import MOST_BYTES, LineTooLong, keep_tail, lines
 from pygent_registry.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -111,8 +112,17 @@ class Output:
     status: int | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     """Set when the connection is of no more use."""
+    fault: str = ""
+    """Why it is of no more use, in a clause, where the connection did not simply end."""
     wire: Wire | None = None
     """For requests past the SDK, while the child runs."""
+    most_bytes: int = MOST_BYTES
+    """Longest message that it may write."""
+
+    def give_up(self, why: str) -> None:
+        """The connection is of no more use."""
+        self.fault = self.fault or why
+        self.ended.set()
 
     def last_words(self) -> str:
         """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
@@ -173,7 +183,8 @@ async def child(
             output.wire = wire = Wire(process.stdin.send, pumps)
             pumps.start_soon(_read_messages, process, to_session, output, wire)
             pumps.start_soon(_write_messages, process, from_session)
-            pumps.start_soon(_keep_stderr, process, output)
+            assert process.stderr is not None
+            pumps.start_soon(keep_tail, process.stderr, output.stderr)
             yield from_child, to_child
             pumps.cancel_scope.cancel()
     finally:
@@ -196,25 +207,33 @@ async def _read_messages(
     """Pass on every line that is a message; count the others, which must not harm anybody."""
     assert process.stdout is not None
     async with to_session:
-        async for line in _lines(process.stdout):
-            if wire.takes(line):
-                continue
-            try:
-                message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-            except ValueError:
-                output.rubbish += 1
-                output.last_rubbish = line[:80].decode("utf-8", "replace").strip()
-                continue
-            try:
-                await to_session.send(SessionMessage(message))
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return
+        try:
+            async for line in lines(process.stdout, output.most_bytes):
+                if not wire.takes(line):
+                    await _pass_on(line, to_session, output)
+                await wire.pause()
+        except LineTooLong as error:
+            output.give_up(str(error))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return  # nobody reads it any more
         # The end of its output is the end of the server; its status says how it went.
         with anyio.move_on_after(0.5):
             await _exited(process)
         output.status = process.returncode
         output.ended.set()
         wire.close()
+
+
+async def _pass_on(
+    line: bytes, to_session: MemoryObjectSendStream[SessionMessage | Exception], output: Output
+) -> None:
+    try:
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError:
+        output.rubbish += 1
+        output.last_rubbish = line[:80].decode("utf-8", "replace").strip()
+        return
+    await to_session.send(SessionMessage(message))
 
 
 async def _write_messages(process: Process, from_session: MemoryObjectReceiveStream[SessionMessage]) -> None:
@@ -226,27 +245,6 @@ async def _write_messages(process: Process, from_session: MemoryObjectReceiveStr
                 await process.stdin.send(text.encode() + b"\n")
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                 return
-
-
-async def _keep_stderr(process: Process, output: Output) -> None:
-    assert process.stderr is not None
-    async for line in _lines(process.stderr):
-        output.stderr.append(line.decode("utf-8", "replace"))
-
-
-async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
-    """The lines of a pipe that are not blank, without their ends, until it closes."""
-    parts: list[bytes] = []
-    with suppress(anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-        while True:
-            *ended, tail = (await stream.receive()).split(b"\n")
-            for end in ended:
-                line = b"".join((*parts, end))
-                parts.clear()
-                if line.strip():
-                    yield line
-            if tail:
-                parts.append(tail)
 
 
 async def _end(process: Process) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 import mcp.types as t
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_registry.wire import Progress, Wire
+
+UNREACHABLE = -31001
+"""A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
 
 
 async def send(
@@ -38,6 +41,12 @@ async def send(
     if wire is not None:
         return await wire.request(method, data["params"], progress)
     return await session._dispatcher.send_raw_request(method, data["params"], options)
+
+
+def is_over(error: MCPError) -> bool:
+    """Whether an error means that this connection will never answer again."""
+    # The SDK's words for an HTTP session that the server has forgotten, which a restart does.
+    return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
 
 
 def is_modern(client: Client) -> bool:

@@ -18,7 +18,8 @@ from pygent_registry.catalogue import Catalogue, Shown, changes, compose, shown_
 from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.journal import NAME, Journal
-from pygent_registry.link import Events, Link, Mode
+from pygent_registry.life import Events, Mode
+from pygent_registry.link import Link
 from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
 from pygent_registry.remembered import Remembered
@@ -127,7 +128,7 @@ class Registry:
         }
         for name, downstream in before.items():
             if self.downstreams.get(name) is not downstream:
-                downstream.stop()
+                downstream.stop("edited" if name in self.downstreams else "removed")
         if self._started and self.tasks is not None:
             self._last_up = anyio.current_time()
             for downstream in self.downstreams.values():
@@ -299,14 +300,22 @@ async def _nobody_to_ask(link: Link, method: str, params: Any) -> Any:
 
 def _described(item: Downstream) -> dict[str, Any]:
     link = item.primary
-    described: dict[str, Any] = {"kind": item.entry.kind, "state": link.state}
-    if link.state == "ready":
+    described: dict[str, Any] = {
+        "kind": item.entry.kind,
+        "state": link.state,
+        "since": link.since.isoformat(timespec="seconds"),
+    }
+    if link.is_up:
         listing = item.primary.listing
         described["tools"] = len(listing.tools) if listing else 0
         described["era"] = "2026" if link.modern else "2025"
-    else:
+    if link.state != "ready":
         described["why"] = link.why or "is starting"
-    if link.output.pid is not None:
+    if link.next_try is not None:
+        described["next_try_s"] = round(link.next_try, 1)
+    if ends := link.record.lately(anyio.current_time()):
+        described["ended_lately"] = ends
+    if link.is_up and link.output.pid is not None:
         described["pid"] = link.output.pid
     if link.starts > 1:
         described["starts"] = link.starts

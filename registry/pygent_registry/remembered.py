@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pygent_registry.catalogue import Definition, Listing
+from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
 from pygent_registry.files import write_whole
 
@@ -26,7 +26,8 @@ MOST_SERVERS = 200
 # The lists of a server -> the key that every definition in it must have.
 _LISTS = {"tools": "name", "prompts": "name", "resources": "uri", "templates": "uriTemplate"}
 
-Lists = dict[str, list[Definition]]
+Lists = dict[str, Any]
+"""The lists of definitions by name, and what the server says of itself under `instructions`."""
 
 
 class Remembered:
@@ -48,6 +49,7 @@ class Remembered:
                 prompts=tuple(found[era]["prompts"]),
                 resources=tuple(found[era]["resources"]),
                 templates=tuple(found[era]["templates"]),
+                instructions=found[era].get("instructions", ""),
             )
             for era, modern in (("2025", False), ("2026", True))
             if era in found
@@ -56,6 +58,7 @@ class Remembered:
     def keep(self, entry: Entry, listing: Listing, *, modern: bool) -> None:
         """Remember what the entry's server lists now; `save` writes it."""
         lists: Lists = {name: list(getattr(listing, name)) for name in _LISTS}
+        lists["instructions"] = listing.instructions
         eras = self._known().setdefault(key(entry), {})
         if eras.get(era := "2026" if modern else "2025") != lists:
             eras[era] = lists
@@ -115,7 +118,9 @@ def _is_ours(loaded: Any) -> bool:
 
 
 def _are_lists(lists: Any) -> bool:
-    return isinstance(lists, dict) and all(
+    if not isinstance(lists, dict) or not isinstance(lists.get("instructions", ""), str):
+        return False
+    return all(
         isinstance(lists.get(name), list)
         and all(isinstance(item, dict) and isinstance(item.get(wanted), str) for item in lists[name])
         for name, wanted in _LISTS.items()

@@ -12,8 +12,8 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from pygent_registry.config import Entry
-from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
+from pygent_registry.raw import UNREACHABLE
 from pygent_shared.errors import UnknownName
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel

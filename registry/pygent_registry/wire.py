@@ -20,6 +20,8 @@ from mcp import MCPError
 from opentelemetry import propagate, trace
 from pydantic_core import from_json, to_json
 
+from pygent_registry.pipes import Noise
+
 log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -27,6 +29,8 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 # Ids count from here: the SDK's own, on the same pipe, count from 1.
 FIRST_ID = 1_000_000
 CANCEL_SECONDS = 5.0
+# Of one request's progress, on the way to its host at a time: what comes meanwhile is left out.
+MOST_REPORTS = 50
 _CLOSED = t.ErrorData(code=t.CONNECTION_CLOSED, message="Connection closed")
 _TRACER = trace.get_tracer(__name__)
 
@@ -34,8 +38,20 @@ _TRACER = trace.get_tracer(__name__)
 @dataclass(kw_only=True)
 class _Pending:
     progress: Progress | None
+    reports: int = 0
+    """Of progress, that are being passed on."""
     outcome: dict[str, Any] | t.ErrorData = field(default_factory=lambda: _CLOSED)
     settled: anyio.Event = field(default_factory=anyio.Event)
+
+    async def report(self, done: float, total: float | None, message: str | None) -> None:
+        """Pass a report on; one that cannot be must not end the connection."""
+        assert self.progress is not None
+        try:
+            await self.progress(done, total, message)
+        except Exception:
+            log.exception("A progress report could not be passed on")
+        finally:
+            self.reports -= 1
 
     def settle(self, outcome: dict[str, Any] | t.ErrorData) -> None:
         self.outcome = outcome
@@ -55,6 +71,7 @@ class Wire:
         self._ids = count(FIRST_ID)
         self._pending: dict[int, _Pending] = {}
         self._closed = False
+        self._noise = Noise(at=anyio.current_time())
 
     async def request(
         self, method: str, params: dict[str, Any], progress: Progress | None = None
@@ -85,6 +102,7 @@ class Wire:
 
     def takes(self, line: bytes) -> bool:
         """Whether this line of the child's is ours: an answer to a request sent here, or its progress."""
+        self._noise.heard(anyio.current_time())
         try:
             message = from_json(line)
         except ValueError:
@@ -104,6 +122,11 @@ class Wire:
                 return self._answered(asked, t.ErrorData(code=code, message=why, data=more.get("data")))
             case _:
                 return False
+
+    async def pause(self) -> None:
+        """Wait before the child is read on, if it says much more than anybody asked for."""
+        if seconds := self._noise.wait():
+            await anyio.sleep(seconds)
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -140,6 +163,7 @@ class Wire:
         if (pending := self._find(number)) is None:
             return False
         if not pending.settled.is_set():
+            self._noise.asked_for()
             pending.settle(outcome)
         return True
 
@@ -148,23 +172,17 @@ class Wire:
         if pending is None:
             return False
         done, total, message = report.get("progress"), report.get("total"), report.get("message")
-        if pending.progress is not None and isinstance(done, int | float) and not isinstance(done, bool):
+        if pending.progress is None or pending.reports >= MOST_REPORTS:
+            return True
+        if isinstance(done, int | float) and not isinstance(done, bool):
+            pending.reports += 1
             self._tasks.start_soon(
-                _contained,
-                pending.progress,
+                pending.report,
                 float(done),
                 float(total) if isinstance(total, int | float) else None,
                 message if isinstance(message, str) else None,
             )
         return True
-
-
-async def _contained(progress: Progress, done: float, total: float | None, message: str | None) -> None:
-    """A report that cannot be passed on must not end the connection."""
-    try:
-        await progress(done, total, message)
-    except Exception:
-        log.exception("A progress report could not be passed on")
 
 
 def _span(method: str, params: dict[str, Any], number: int) -> Any:

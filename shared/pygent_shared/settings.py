@@ -112,6 +112,15 @@ class Settings:
     queue_patience: float = row(
         30.0, 'Seconds a call waits for its turn at a server that is at its "concurrency".', least=0
     )
+    ping_idle: float = row(
+        60.0,
+        "Seconds without a request after which a server that runs here is asked whether it still answers; "
+        "0 never asks.",
+        least=0,
+    )
+    max_message_mb: int = row(
+        64, "Largest message, in megabytes, that a server which runs here may write.", least=1
+    )
     caller_rate: int = row(0, "Requests a minute one caller may make; 0 is no limit.", least=0)
     server_rate: int = row(0, "Requests a minute one server is given; 0 is no limit.", least=0)
     max_result_bytes: int = row(

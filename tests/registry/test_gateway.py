@@ -227,7 +227,7 @@ async def test_ten_servers_of_which_four_are_broken_list_and_answer(fronted: Any
             assert not (await client.call_tool(f"{name}__echo", {})).is_error
         assert "no program" in (await state_of(client, "missing"))["why"]
         assert '"no database here"' in (await state_of(client, "exits"))["why"]
-        assert (await state_of(client, "hangs"))["state"] == "starting"
+        assert (await state_of(client, "hangs"))["state"] == "connecting"
 
 
 async def test_a_call_to_a_broken_server_says_what_is_wrong_and_what_to_type(

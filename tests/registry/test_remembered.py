@@ -58,7 +58,7 @@ async def test_the_second_start_lists_ten_slow_servers_before_any_is_up_and_its_
         began = time.monotonic()
         assert await names(client) == first
         listed = time.monotonic() - began
-        assert all(item.primary.state == "starting" for item in registry.downstreams.values())
+        assert all(item.primary.state == "connecting" for item in registry.downstreams.values())
         result = await client.call_tool("s7__echo", {"x": 1})
         assert json.loads(result.content[0].text) == {"x": 1}  # type: ignore[union-attr]
         await registry.settled(recalled=False)

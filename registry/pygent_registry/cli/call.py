@@ -102,7 +102,7 @@ async def _raise_down(registry: Registry, tool: str) -> None:
     """
     for name, item in registry.downstreams.items():
         prefix = item.entry.shown_prefix
-        if item.primary.state != "ready" and prefix and _may_own(prefix, tool):
+        if not item.primary.is_up and prefix and _may_own(prefix, tool):
             await registry.link(name, modern=True)
 
 

@@ -244,7 +244,7 @@ def _tools(registry: Registry) -> Check:
 
 def _server(item: Downstream, seconds: float) -> Check:
     link, subject = item.primary, f"server {item.entry.name}"
-    if link.state != "ready" or link.listing is None:
+    if not link.is_up or link.listing is None:
         return fail(subject, link.why or "is still starting", link.cure)
     listed = link.listing.tools
     tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN

@@ -41,7 +41,7 @@ async def _servers(registry: Registry) -> list[dict[str, Any]]:
     found = []
     for name, report in registry.report()["servers"].items():
         server = {"name": name, **report}
-        if name in registry.downstreams and report["state"] != "ready":
+        if name in registry.downstreams and not registry.downstreams[name].primary.is_up:
             server["cure"] = registry.downstreams[name].primary.cure
         server["tools"] = [
             {key: tool[key] for key in ("name", "title", "description", "inputSchema") if key in tool}
@@ -57,8 +57,10 @@ def _lines(server: Mapping[str, Any]) -> Iterator[str]:
     from pygent_registry.trust.text import spelled_out
 
     match server:
-        case {"state": "ready", "tools": tools, "era": era, "kind": kind}:
+        case {"state": "ready" | "degraded", "tools": tools, "era": era, "kind": kind}:
             yield f"{server['name']}: up, {counted(len(tools), 'tool')} ({era} era, {kind})"
+            if "why" in server:
+                yield fitting(f"  but {server['why']}")
             yield from columns(
                 ((tool["name"], first_sentence(tool.get("description"))) for tool in tools), "  "
             )
