@@ -19,6 +19,8 @@ LONGEST_KEPT = 4096
 # A pause after each chunk of a flood: about ten megabytes a second are read.
 CHUNK_BYTES = 32 * 1024
 PAUSE_SECONDS = 0.005
+# Whoever left the child's group may hold its pipes open.
+DRAIN_SECONDS = 0.5
 
 NOISE_A_SECOND = 500
 NOISE_AT_ONCE = 5000
@@ -93,6 +95,13 @@ async def keep_tail(stream: ByteReceiveStream, kept: deque[str]) -> None:
                 await anyio.sleep(PAUSE_SECONDS)
     if rest.strip():
         kept.append(_text(rest))
+
+
+async def drain(stream: ByteReceiveStream) -> None:
+    """Read what is left of a dead child's pipe: asyncio closes one only at its end, and leaks it before."""
+    with suppress(*_GONE), anyio.move_on_after(DRAIN_SECONDS):
+        while True:
+            await stream.receive()
 
 
 def _text(line: bytes) -> str:

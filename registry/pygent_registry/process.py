@@ -26,7 +26,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
-from pygent_registry.pipes import MOST_BYTES, LineTooLong, keep_tail, lines
+from pygent_registry.pipes import MOST_BYTES, LineTooLong, drain, keep_tail, lines
 from pygent_registry.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -262,6 +262,7 @@ async def _end(process: Process) -> None:
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             with suppress(OSError):
+                await drain(stream)
                 await stream.aclose()
 
 
