@@ -36,6 +36,10 @@ FAMILY = "PYGENT_FAMILY"
 
 EOF_GRACE_SECONDS = 1.0
 TERM_GRACE_SECONDS = 1.0
+# What a dead child wrote last is still read.
+LAST_WORDS_SECONDS = 0.1
+# Where the system tells nobody of a death, it is looked for so often.
+LOOK_SECONDS = 0.25
 KEPT_STDERR_LINES = 200
 
 # Reads "+ GROUP" and "- GROUP"; at the end of input kills the groups that are left, then, where there is a
@@ -183,6 +187,7 @@ async def child(
             output.wire = wire = Wire(process.stdin.send, pumps)
             pumps.start_soon(_read_messages, process, to_session, output, wire)
             pumps.start_soon(_write_messages, process, from_session)
+            pumps.start_soon(_notice_end, process, output, wire)
             assert process.stderr is not None
             pumps.start_soon(keep_tail, process.stderr, output.stderr)
             yield from_child, to_child
@@ -264,6 +269,38 @@ async def _end(process: Process) -> None:
             with suppress(OSError):
                 await drain(stream)
                 await stream.aclose()
+
+
+async def _notice_end(process: Process, output: Output, wire: Wire) -> None:
+    """The end of the child is the end of the connection, though what it started may hold its pipes open."""
+    await _until_dead(process.pid)
+    with anyio.move_on_after(0.5):
+        await _exited(process)
+    output.status = process.returncode
+    await anyio.sleep(LAST_WORDS_SECONDS)
+    output.ended.set()
+    wire.close()
+
+
+async def _until_dead(pid: int) -> None:
+    """Return once a child of ours is dead; at once where it can be waited for, or else with a short delay."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # an old kernel, or it is dead already
+            handle = os.pidfd_open(pid)
+            try:
+                return await anyio.wait_readable(handle)
+            finally:
+                os.close(handle)
+    while _is_there(pid):
+        await anyio.sleep(LOOK_SECONDS)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 async def _exited(process: Process) -> None:

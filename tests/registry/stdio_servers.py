@@ -267,6 +267,13 @@ def stubborn(argument: str) -> None:
         time.sleep(1)
 
 
+def stubborn_start(argument: str) -> None:
+    """Never answers anything, and is as stubborn."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen([sys.executable, __file__, "deaf", argument], stdin=subprocess.DEVNULL)
+    deaf(argument)
+
+
 def deaf(argument: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open(argument, "a") as file:
@@ -288,6 +295,7 @@ BEHAVIOURS: dict[str, Callable[[str], None]] = {
         rubbish,
         chatty,
         stubborn,
+        stubborn_start,
         deaf,
     )
 }

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pygent_shared.stdio import LAST_ANSWERS_SECONDS
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -99,6 +102,76 @@ def test_no_child_outlives_the_registry(registry: tuple[Any, Path], ending: str)
         process.send_signal(signal.Signals[ending])
     assert until(lambda: process.poll() is not None, SECONDS_TO_DIE)
     assert until(lambda: not any(map(alive, pids_in(noted))), SECONDS_TO_DIE)
+
+
+@contextmanager
+def running(*words: str, config: Path, server: Any, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A `pygent` process over one server, killed at the end in any case."""
+    config.write_text(json.dumps({"mcpServers": {"a": server}}))
+    own = ["--config", str(config)]
+    environment = {**os.environ, "PYGENT_DATA_DIR": str(config.with_name("data"))}
+    with subprocess.Popen([sys.executable, *words, *own], env=environment, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@needs_proc
+@pytest.mark.parametrize("ending", ["SIGKILL", "SIGTERM", "end of stdin"])
+def test_no_child_that_is_still_starting_outlives_the_registry(
+    server: Any, tmp_path: Path, ending: str
+) -> None:
+    noted = tmp_path / "pids"
+    entry = server("stubborn_start", noted)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with running("-m", "pygent_registry", config=tmp_path / "c.json", server=entry, **pipes) as process:
+        assert process.stdin is not None
+        process.stdin.write(greeting())
+        process.stdin.flush()
+        assert until(lambda: len(pids_in(noted)) == 2, 15)
+        if ending == "end of stdin":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.Signals[ending])
+        # After the end of stdin it waits so long for the answer to the list it was asked for.
+        assert until(lambda: process.poll() is not None, LAST_ANSWERS_SECONDS + SECONDS_TO_DIE)
+        assert until(lambda: not any(map(alive, pids_in(noted))), SECONDS_TO_DIE)
+
+
+UP = ("-m", "pygent_registry.cli", "up", "--port", "0")
+
+
+@needs_proc
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("behaviour", ["stubborn", "stubborn_start"])
+def test_no_child_outlives_pygent_up(
+    server: Any, tmp_path: Path, behaviour: str, ending: signal.Signals
+) -> None:
+    noted = tmp_path / "pids"
+    entry = server(behaviour, noted)
+    with running(*UP, config=tmp_path / "c.json", server=entry, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while b"bearer token" not in process.stderr.readline():
+            assert process.poll() is None
+        assert until(lambda: len(pids_in(noted)) == 2, 15)
+        process.send_signal(ending)
+        assert until(lambda: process.poll() is not None, SECONDS_TO_DIE)
+        assert until(lambda: not any(map(alive, pids_in(noted))), SECONDS_TO_DIE)
+
+
+@needs_proc
+def test_a_child_that_is_started_again_leaves_nothing_of_its_earlier_life(
+    server: Any, tmp_path: Path
+) -> None:
+    noted = tmp_path / "pids"
+    entry = server("stubborn", noted)
+    with running(*UP, config=tmp_path / "c.json", server=entry, stderr=subprocess.DEVNULL):
+        assert until(lambda: len(pids_in(noted)) == 2, 15)
+        first = pids_in(noted)
+        os.kill(next(pid for pid in first if os.getpgid(pid) == pid), signal.SIGKILL)
+        assert until(lambda: len(pids_in(noted)) == 4, 15)
+        assert not any(map(alive, first))
 
 
 @needs_proc

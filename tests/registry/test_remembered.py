@@ -152,6 +152,19 @@ def test_a_broken_file_is_told_of_once_and_written_anew(
     assert Remembered(path).listings(entry)[True].tools == ({"name": "t"},)
 
 
+def test_what_a_server_says_of_itself_is_remembered_too_and_older_files_lack_it(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    entry = Entry(name="a", kind="stdio", command="x")
+    remembered = Remembered(path)
+    remembered.keep(entry, Listing(server="a", prefix="a", instructions="Be brief."), modern=True)
+    remembered.save()
+    assert Remembered(path).listings(entry)[True].instructions == "Be brief."
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    del kept["servers"][key(entry)]["2026"]["instructions"]
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    assert Remembered(path).listings(entry)[True].instructions == ""
+
+
 def test_an_entry_that_starts_something_else_has_no_memory_and_one_with_another_name_or_value_has() -> None:
     entry = Entry(name="a", kind="stdio", command="x", args=("1",), env={"K": "v"})
     same = Entry(name="b", kind="stdio", command="x", args=("1",), env={"K": "other"}, timeout=3.0)

@@ -11,7 +11,8 @@ import mcp.types as t
 import pytest
 from mcp import MCPError
 
-from pygent_registry.wire import Wire
+from pygent_registry.pipes import NOISE_A_SECOND, NOISE_AT_ONCE
+from pygent_registry.wire import MOST_REPORTS, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +86,48 @@ async def test_progress_is_reported_to_the_request_that_it_is_for(child: Child) 
         await reported.wait()
         assert child.says(id=number, result={})
     assert reports == [(1.0, 3.0, "step")]
+
+
+async def test_progress_that_comes_faster_than_it_is_passed_on_is_left_out(child: Child) -> None:
+    begun = 0
+    go_on = anyio.Event()
+
+    async def slow(*report: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await go_on.wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: outcome(child, [], progress=slow))
+        number = await child.asked()
+        for done in range(10 * MOST_REPORTS):
+            assert child.says(
+                method="notifications/progress", params={"progressToken": number, "progress": done}
+            )
+        await anyio.wait_all_tasks_blocked()
+        assert begun == MOST_REPORTS
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+        assert child.says(method="notifications/progress", params={"progressToken": number, "progress": 1000})
+        await anyio.wait_all_tasks_blocked()
+        assert begun == MOST_REPORTS + 1
+        assert child.says(id=number, result={})
+
+
+async def test_answers_are_read_without_a_pause_and_a_flood_of_anything_else_with_one(child: Child) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(2):
+            tasks.start_soon(outcome, child, [])
+            await anyio.wait_all_tasks_blocked()
+            assert child.says(id=child.said[number]["id"], result={})
+    began = anyio.current_time()
+    await child.wire.pause()
+    assert anyio.current_time() - began < 0.1
+    for _ in range(NOISE_AT_ONCE + NOISE_A_SECOND // 2):
+        child.says(method="notifications/message")
+    began = anyio.current_time()
+    await child.wire.pause()
+    assert anyio.current_time() - began > 0.1
 
 
 async def test_a_cancelled_request_is_cancelled_at_the_child_and_forgotten(child: Child) -> None:
