@@ -12,7 +12,7 @@ from anyio.abc import TaskStatus
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from pygent_registry.config import Config, Entry
@@ -69,9 +69,25 @@ def routes(registry: Registry) -> list[BaseRoute]:
         if (item := registry.downstreams.get(name)) is None or not item.started:
             return _missing(registry, name)
         link = item.primary
-        return JSONResponse({"name": name, "state": link.state, "kind": item.entry.kind, "lines": link.log})
+        told = {"name": name, "state": link.state, "why": link.why, "kind": item.entry.kind}
+        return JSONResponse({**told, "lines": link.log})
 
-    return [Route(ONE, endpoint=Added(registry)), Route(LOG, endpoint=log, methods=["GET"])]
+    return [Others(registry), Route(LOG, endpoint=log, methods=["GET"])]
+
+
+class Others(Route):
+    """The paths of servers that were added since, and of those that were removed, which are missing."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(ONE, endpoint=Added(registry))
+        self._registry, self._first = registry, frozenset(registry.downstreams)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        name = found.get("path_params", {}).get("name")
+        if name in self._first and name in self._registry.downstreams:
+            return Match.NONE, {}  # it has a route of its own
+        return match, found
 
 
 class Added:

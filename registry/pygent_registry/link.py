@@ -248,6 +248,13 @@ class Link:
         self._wake = anyio.Event()
         self._move("tripped" if life.refused or self.record.is_open else "ended")
         self._complain()
+        if not life.refused and self.record.breaks == 1:
+            log.warning(
+                'Server "%s" ended %d times within a minute: it is left alone for %.0f s, or until a call.',
+                self.entry.name,
+                health.MOST_ENDS,
+                wait,
+            )
         with anyio.move_on_after(wait):
             await self._wake.wait()
 

@@ -96,7 +96,9 @@ class Settings:
         (), "Tools that search mode shows all the same, comma-separated: names, or patterns like memory__*."
     )
     start_timeout: float = row(
-        30.0, "Seconds a server may take to start before it counts as failed.", least=0
+        30.0,
+        "Seconds that a server is waited for when it starts; after that it goes on in the background.",
+        least=0,
     )
     call_timeout: float = row(
         300.0, "Seconds a call to another server may go without an answer or progress.", least=0

@@ -116,6 +116,16 @@ async def test_a_server_that_is_added_while_up_has_a_path_and_a_log_and_a_remove
             while (await log_of("new"))["status"] != 404:
                 await anyio.sleep(0.1)
         assert (await http.post("/servers/new/mcp", json={})).status_code == 404
+        del listed["old"]  # which was there from the beginning
+        path.write_text(json.dumps({"mcpServers": listed}), encoding="utf-8")
+        with anyio.fail_after(20):
+            while (await log_of("old"))["status"] != 404:
+                await anyio.sleep(0.1)
+        missing = await http.post("/servers/old/mcp", json={})
+        assert (missing.status_code, missing.json()["error"]) == (
+            404,
+            'There is no server "old". There is: memory.',
+        )
 
 
 def test_logs_are_shown_of_what_runs_and_else_it_is_said_how_to_get_them(

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,19 @@ async def test_notices_that_come_with_no_change_are_not_passed_on_and_real_ones_
         await host.said("a__notices", number=20, more=False)
         assert await host.quiet() == []
         await host.said("a__notices", number=20, more=True)
+        assert await host.quiet() == ["tools"]
+
+
+@ERAS
+async def test_where_tools_are_searched_for_a_change_of_those_that_are_not_shown_is_no_news(
+    server: Any, settings: Settings, mode: str
+) -> None:
+    settings = replace(settings, tools="search", tools_pinned=("a__extra",))
+    async with over({"a": server("noticing"), "b": server("noticing")}, settings, mode) as host:
+        await host.said("b__notices", number=1, more=True)
+        assert await host.quiet() == []
+        await host.said("a__notices", number=1, more=True)  # this one is shown
+        await host.told.something()
         assert await host.quiet() == ["tools"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pygent_registry.cli.parser import add_json, add_settings
@@ -51,11 +52,18 @@ def run(chosen: Namespace) -> int:
     elif found["lines"]:
         print("\n".join(found["lines"]))
     elif found["kind"] == "stdio":
-        note(f'The server "{chosen.name}" has written nothing to stderr; it is {found["state"]}.')
+        note(f'The server "{chosen.name}" has written nothing to stderr; {_state(found)}.')
     else:
         why = "it runs inside pygent" if found["kind"] == "in-process" else "it runs elsewhere"
-        note(f'There is no log of "{chosen.name}": {why}. It is {found["state"]}.')
+        note(f'There is no log of "{chosen.name}": {why}; {_state(found)}.')
     return 0
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    """The server's state as a clause, with the reason where there is one."""
+    words = {"backoff": "down, and soon started again", "failed": "down, and left alone for a while"}
+    state = f"it is {words.get(found['state'], found['state'])}"
+    return f"{state}, as it {found['why']}" if found.get("why") else state
 
 
 def _asked(settings: Settings, name: str) -> dict[str, Any]:

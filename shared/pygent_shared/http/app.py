@@ -40,7 +40,7 @@ def build_app(
         token: the bearer token; "" lets everyone in.
         around: entered before the servers start and left after they ended.
         readiness: see `Readiness`.
-        more: further routes, behind the guard too, for what no server's path is.
+        more: further routes, behind the guard too. They come first.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
@@ -54,9 +54,10 @@ def build_app(
             yield
 
     routes: list[BaseRoute] = [
-        Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()
+        *more,
+        *(Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()),
     ]
-    routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness)), *more]
+    routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
     guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
     if not settings.allowed_origins:
         return guarded
