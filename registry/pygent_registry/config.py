@@ -14,7 +14,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-from pygent_shared.errors import did_you_mean
+from pygent_registry import roles
+from pygent_registry.roles import Role
+from pygent_shared.errors import ConfigInvalid, did_you_mean
 from pygent_shared.settings import read_config
 
 Kind = Literal["in-process", "stdio", "http", "sse"]
@@ -110,6 +112,7 @@ class Config:
     entries: tuple[Entry, ...] = ()
     bad: tuple[BadEntry, ...] = ()
     disabled: tuple[str, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
     path: Path | None = None
 
 
@@ -134,7 +137,16 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 def parse(
     loaded: Mapping[str, Any], *, path: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Config:
-    """A config file's JSON object, understood."""
+    """A config file's JSON object, understood.
+
+    Raises:
+        ConfigInvalid: its roles are not as they must be; without them, everybody would see everything.
+    """
+    try:
+        known_roles = roles.parse(loaded.get("roles"))
+    except ValueError as error:
+        cure = 'Write them so: "roles": {"reader": {"memory": ["memory_search"], "rag": ["*"]}}'
+        raise ConfigInvalid(path or "pygent.json", str(error), cure) from error
     entries: dict[str, Entry] = {}
     bad: list[BadEntry] = []
     disabled: list[str] = []
@@ -149,7 +161,13 @@ def parse(
             entries[entry.name] = entry
         except Unusable as error:
             bad.append(BadEntry(name=name, why=str(error)))
-    return Config(entries=tuple(entries.values()), bad=tuple(bad), disabled=tuple(disabled), path=path)
+    return Config(
+        entries=tuple(entries.values()),
+        bad=tuple(bad),
+        disabled=tuple(disabled),
+        roles=known_roles,
+        path=path,
+    )
 
 
 def fit_name(name: str) -> str:

@@ -24,6 +24,7 @@ from mcp.server.mcpserver import MCPServer
 from pygent_shared.errors import FileRefused, InvalidArgument, NotStarted, PortTaken, ours
 from pygent_shared.http.app import build_app
 from pygent_shared.http.guard import Guard
+from pygent_shared.http.identity import OwnToken
 from pygent_shared.http.run import GRACE_SECONDS, address, listen, running
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.serve import lowlevel
@@ -199,7 +200,7 @@ def test_no_header_whatever_gets_in_without_the_token(host: str, origin: str, au
         headers = {"host": host, "origin": origin, "authorization": authorization}
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {"type": "http", "path": "/mcp", "headers": raw}
-        await Guard(inside, Settings(), "sesame")(scope, send, send)
+        await Guard(inside, Settings(), [OwnToken("sesame")])(scope, send, send)
 
     anyio.run(ask)
 
