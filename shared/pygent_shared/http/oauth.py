@@ -60,7 +60,7 @@ class AccessTokens:
             return known[0]
         try:
             claims = await self._claims(token)
-        except problems.InvalidTokenError as error:
+        except problems.PyJWTError as error:
             return Refusal(status=401, sentence=self._why(error), error="invalid_token")
         except KeysUnavailable as error:
             if str(error) != self._complained:
@@ -84,7 +84,7 @@ class AccessTokens:
         """What the token says, once it is sure that the issuer says it, to us, and still.
 
         Raises:
-            jwt.InvalidTokenError: it is not so.
+            jwt.PyJWTError: it is not so.
             KeysUnavailable: nobody can tell.
         """
         header = jwt.get_unverified_header(token)
@@ -124,7 +124,7 @@ class AccessTokens:
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _why(self, error: problems.InvalidTokenError) -> str:
+    def _why(self, error: problems.PyJWTError) -> str:
         match error:
             case problems.ExpiredSignatureError():
                 why = "has expired"
