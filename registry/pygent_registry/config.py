@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-from pygent_registry import roles
+from pygent_registry import credentials, roles
+from pygent_registry.credentials import ClientCredentials
 from pygent_registry.roles import Role
 from pygent_shared.errors import ConfigInvalid, did_you_mean
 from pygent_shared.settings import read_config
@@ -23,7 +24,7 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
+    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache auth".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
@@ -47,6 +48,8 @@ class Entry:
     cwd: str | None = None
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: ClientCredentials | None = None
+    """How access tokens for its `url` are got."""
     server: str = ""
     """A server of the suite, by its name in the entry-point group `pygent.servers`."""
     prefix: str | None = None
@@ -219,11 +222,24 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        auth=_auth(raw, environ),
         written=raw,
     )
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
     return entry
+
+
+def _auth(raw: Mapping[str, Any], environ: Mapping[str, str]) -> ClientCredentials | None:
+    if raw.get("auth") and any(name.lower() == "authorization" for name in _mapping(raw, "headers")):
+        raise Unusable('it has both "auth" and a header Authorization; give one of them')
+    try:
+        url = _text(raw, "url", environ)
+        return credentials.parse(raw.get("auth"), url, lambda text, where: _fill(text, where, environ))
+    except Unusable:
+        raise
+    except ValueError as error:
+        raise Unusable(str(error)) from error
 
 
 def _kind(raw: Mapping[str, Any]) -> Kind:

@@ -40,6 +40,8 @@ SHORT_DELAY = 1.0
 WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
+LOCKED_OUT = -31002
+"""Another: no request will be let in until somebody mends the entry, so the connection is of no more use."""
 MOST_PAGES = 100
 # A server's notices of change within this time of each other have it listed again once.
 NOTICES_SECONDS = 0.1
@@ -170,7 +172,9 @@ class Link:
                 report = _extending(scope, limit, progress)
                 return await _send(client, method, params, report, capabilities, self.output.wire)
             except MCPError as error:
-                if error.error.code == UNREACHABLE:
+                if error.error.code in (UNREACHABLE, LOCKED_OUT):
+                    if error.error.code == LOCKED_OUT:
+                        self._give_up_on(client)
                     raise self._unavailable(error.error.message) from error
                 if not _is_over(error):
                     raise

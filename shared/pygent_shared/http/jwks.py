@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -21,6 +20,7 @@ from jwt.exceptions import PyJWTError
 from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 
 from pygent_shared.errors import InvalidArgument, PeerError
+from pygent_shared.urls import is_private
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class KeySet:
 
     def __init__(self, issuer: str, source: str) -> None:
         for name, url in (("oauth_issuer", issuer), ("oauth_jwks", source)):
-            if "://" in url and not is_safe(url):
+            if "://" in url and not is_private(url):
                 cure = "Use its https:// URL."
                 raise InvalidArgument(name, f"{url} could be read and changed on its way", cure)
         self._issuer = issuer
@@ -139,18 +139,10 @@ class KeySet:
             if metadata["issuer"] != self._issuer:
                 raise ValueError(f"the metadata at {url} is of another issuer, {metadata['issuer']}")
             found = str(metadata["jwks_uri"])
-            if not is_safe(found):
+            if not is_private(found):
                 raise ValueError(f"its jwks_uri {found} is not https")
             return found
         raise ValueError(why)
-
-
-def is_safe(url: str) -> bool:
-    """Whether nobody on the way can change what is fetched: https, or this machine itself."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (
-        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
-    )
 
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
