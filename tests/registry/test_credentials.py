@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import anyio
 import httpx2
 import pytest
+from mcp.server.mcpserver import MCPServer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -246,6 +247,32 @@ async def test_a_client_that_is_locked_out_while_it_runs_shows_in_the_servers_st
         with anyio.fail_after(20):
             while registry.report()["servers"]["g"]["state"] != "ready":
                 await anyio.sleep(0.05)
+
+
+async def test_a_server_over_sse_is_sent_the_token_too(
+    fronted: Any, guarded: Guarded, settings: Settings
+) -> None:
+    old = MCPServer("old")
+    old.tool(name="say")(lambda: "said")
+    inside = old.sse_app()
+    seen: list[str] = []
+
+    async def outside(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            given = Request(scope).headers.get("authorization", "")
+            seen.append(given)
+            if given.removeprefix("Bearer ") not in guarded.accepted:
+                await Response("who are you?", status_code=401)(scope, receive, send)
+                return
+        await inside(scope, receive, send)
+
+    listener = listen(settings)
+    async with running(outside, listener):
+        entry = {**guarded.entry(), "url": f"{address(listener)}/sse", "type": "sse"}
+        async with fronted({"g": entry}) as client:
+            assert not (await client.call_tool("g__say", {})).is_error
+
+    assert set(seen) == {"Bearer opaque-1"}
 
 
 async def test_a_token_goes_to_the_servers_own_origin_alone(guarded: Guarded) -> None:

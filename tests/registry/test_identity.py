@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import anyio
 import httpx2
+import jwt
 import mcp.types as t
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 from mcp import Client, MCPError
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthToken
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -87,8 +94,11 @@ Serving = Callable[..., AbstractAsyncContextManager[Up]]
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, servers: dict[str, Any], bound: dict[str, Any] | None = None
+    settings: Settings, servers: dict[str, Any], bound: dict[str, Any] | None = None, *, issuer: str = ""
 ) -> AsyncIterator[Up]:
+    listener = listen(settings)
+    audience = f"{address(listener)}/mcp"
+    settings = replace(settings, oauth_issuer=issuer, oauth_audience=audience)
     registry = Registry(parse({"mcpServers": servers, "roles": bound or {}}), settings)
 
     @asynccontextmanager
@@ -97,7 +107,6 @@ async def serving(
             registry.start()
             yield
 
-    listener = listen(settings)
     app = build_app(gateways(registry), settings, TOKEN, around=around, more=routes(registry))
     async with running(app, listener):
         yield Up(address(listener), registry, settings)
@@ -277,6 +286,90 @@ def test_a_pattern_of_one_server_reaches_no_other_whatever_they_are_called() -> 
 def test_roles_that_cannot_be_understood_refuse_the_whole_file(written: Any, why: str) -> None:
     with pytest.raises(ConfigInvalid, match=why):
         parse({"roles": written})
+
+
+# An issuer
+
+
+@asynccontextmanager
+async def issuing(settings: Settings) -> AsyncIterator[tuple[str, list[str]]]:
+    """The URL of an authorization server that gives out tokens, and the scopes it was asked for. The roles
+    of a token are its client's id.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    asked: list[str] = []
+
+    async def metadata(request: Request) -> JSONResponse:
+        endpoints = {"token_endpoint": f"{url}/token", "jwks_uri": f"{url}/keys"}
+        return JSONResponse({"issuer": url, "authorization_endpoint": f"{url}/authorize", **endpoints})
+
+    async def keys(request: Request) -> JSONResponse:
+        return JSONResponse({"keys": [{**json.loads(ECAlgorithm.to_jwk(key.public_key())), "kid": "1"}]})
+
+    async def token(request: Request) -> JSONResponse:
+        form = dict(parse_qsl((await request.body()).decode()))
+        asked.append(form.get("scope", ""))
+        claims = {
+            "iss": url,
+            "aud": form["resource"],
+            "sub": "ada",
+            "exp": int(time.time()) + 60,
+            "scope": form.get("scope", ""),
+            "roles": form["client_id"],
+        }
+        whole = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "1"})
+        return JSONResponse({"access_token": whole, "token_type": "Bearer", "expires_in": 60})
+
+    listener = listen(settings)
+    url = address(listener)
+    paths = [
+        Route("/.well-known/oauth-authorization-server", metadata),
+        Route("/keys", keys),
+        Route("/token", token, methods=["POST"]),
+    ]
+    async with running(Starlette(routes=paths), listener):
+        yield url, asked
+
+
+class Memory:
+    """Where the SDK's client keeps its tokens."""
+
+    tokens: OAuthToken | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> None:
+        return None
+
+    async def set_client_info(self, client_info: Any) -> None:
+        raise AssertionError("it is registered already")
+
+
+@MODES
+async def test_a_host_that_knows_only_the_address_finds_the_issuer_and_sees_what_its_roles_allow(
+    settings: Settings, servers: dict[str, Any], mode: Any
+) -> None:
+    asking = replace(settings, oauth_scopes=("tools",))
+    async with issuing(settings) as (issuer, asked):
+        async with serving(asking, {"a": servers["a"]}, {"reader": READER}, issuer=issuer) as up:
+            for roles_of, seen in (("reader", {"a__read", "a__echo"}), ("nobody", set())):
+                auth = ClientCredentialsOAuthProvider(
+                    server_url=f"{up.base}/mcp",
+                    storage=Memory(),
+                    client_id=roles_of,
+                    client_secret="not checked here",
+                    token_endpoint_auth_method="client_secret_post",
+                    issuer=issuer,
+                )
+                async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
+                    transport = streamable_http_client(f"{up.base}/mcp", http_client=http)
+                    async with Client(transport, mode=mode) as client:
+                        assert await names(client) == seen
+    assert asked == ["tools", "tools"]
 
 
 # Names and sessions

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from jwt import exceptions as problems
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
-from pydantic import AnyHttpUrl
+from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.routing import Route
 
 from pygent_shared.errors import InvalidArgument
@@ -33,6 +33,8 @@ REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 1024
 _ALGORITHMS = sorted({name for names in ALGORITHMS.values() for name in names})
 _LONGEST_NAME = 200
+# As written: clients compare issuers letter by letter, and pydantic would put a slash behind a bare host.
+_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 
 
 class AccessTokens:
@@ -164,14 +166,14 @@ def resource_url(settings: Settings) -> str:
 
 def metadata_url(settings: Settings) -> str:
     """Where clients learn how to get a token."""
-    return str(build_resource_metadata_url(AnyHttpUrl(resource_url(settings))))
+    return str(build_resource_metadata_url(_URL.validate_python(resource_url(settings))))
 
 
 def metadata_routes(settings: Settings) -> list[Route]:
     """The metadata of the resource `/mcp`, at its own address and at the root's."""
     (route,) = create_protected_resource_routes(
-        AnyHttpUrl(resource_url(settings)),
-        [AnyHttpUrl(settings.oauth_issuer)],
+        _URL.validate_python(resource_url(settings)),
+        [_URL.validate_python(settings.oauth_issuer)],
         scopes_supported=list(settings.oauth_scopes) or None,
         resource_name="PyGent Factory",
     )
