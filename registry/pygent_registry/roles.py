@@ -67,7 +67,7 @@ def role_of(principal: Principal | None, roles: Mapping[str, Role]) -> Role | No
     """
     if principal is None or not (principal.limited or (principal.kind == "jwt" and roles)):
         return None
-    held = [roles[name] for name in principal.roles if name in roles]
+    held = [roles[name] for name in sorted(principal.roles) if name in roles]
     return Role(grants=tuple(dict.fromkeys(grant for role in held for grant in role.grants)))
 
 
@@ -102,9 +102,12 @@ def _of(definitions: Mapping[str, T], kept: Mapping[str, Any]) -> dict[str, T]:
 
 
 class Views:
-    """`permitted`, made once for each role, so that what is derived from it can be kept as well."""
+    """`permitted`, made once for each role, so that what is derived from it can be kept as well. Roles change
+    with the config, so only so many are kept.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
         self._made: dict[tuple[bool, Role], tuple[Catalogue, Catalogue]] = {}
 
     def of(self, catalogue: Catalogue, role: Role | None, *, modern: bool) -> Catalogue:
@@ -113,6 +116,8 @@ class Views:
             return catalogue
         whole, view = self._made.get((modern, role), (None, catalogue))
         if whole is not catalogue:
+            if len(self._made) >= self._most:
+                self._made.clear()
             view = permitted(catalogue, role)
             self._made[modern, role] = (catalogue, view)
         return view

@@ -118,6 +118,24 @@ def test_doctor_names_exposed_keys_and_roles_of_servers_that_are_not_there(
     assert found()["keys"]["level"] == "fail"
 
 
+def test_doctor_asks_the_issuer_for_its_keys(
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def found(*flags: str) -> dict[str, Any]:
+        main(["doctor", "--json", "--port", "0", "--embedder", "none", *flags, *own])
+        return {check["subject"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+
+    file = tmp_path / "jwks.json"
+    file.write_text('{"keys": []}', encoding="utf-8")
+    trusting = ["--oauth-issuer", "https://id.example", "--oauth-jwks", str(file)]
+    assert "issuer" not in found()
+    assert "Name it: --oauth-audience" in found(*trusting)["issuer"]["cure"]
+    trusting += ["--oauth-audience", "https://box.example/mcp"]
+    assert "tokens must be for https://box.example/mcp" in found(*trusting)["issuer"]["finding"]
+    file.unlink()
+    assert "cannot be had" in found(*trusting)["issuer"]["cure"]
+
+
 @pytest.fixture
 def up(own: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The address of a running `pygent up`, and its process."""

@@ -74,7 +74,14 @@ class Issuer:
         self.status = 200
         self.asked: list[str] = []
 
-    def token(self, key: Any = RSA, algorithm: str = "RS256", kid: str | None = "rsa", **claims: Any) -> str:
+    def token(
+        self,
+        key: Any = RSA,
+        algorithm: str = "RS256",
+        kid: str | None = "rsa",
+        typ: str = "at+jwt",
+        **claims: Any,
+    ) -> str:
         """A good access token, or one that differs where told; a claim that is None is left out."""
         whole = {
             "iss": self.url,
@@ -85,7 +92,7 @@ class Issuer:
             "scope": "mcp:read mcp:write",
             **claims,
         }
-        headers = {"kid": kid} if kid else {}
+        headers = {"typ": typ, **({"kid": kid} if kid else {})}
         given = {name: value for name, value in whole.items() if value is not None}
         return jwt.encode(given, key, algorithm=algorithm, headers=headers)
 
@@ -158,7 +165,7 @@ async def test_an_access_token_tells_who_calls(trusting: Settings, issuer: Issue
             assert answer.json()["name"] == "oauth:ada"
             assert answer.json()["roles"] == ["reader"]
             assert answer.json()["scopes"] == ["mcp:read", "mcp:write"]
-        assert (await ask(issuer.token(ED, "EdDSA", "ed"))).status_code == 200
+        assert (await ask(issuer.token(ED, "EdDSA", "ed", typ="JWT"))).status_code == 200
         assert (await ask(TOKEN)).json()["name"] == "token"
 
 
@@ -221,6 +228,7 @@ BAD: dict[str, tuple[Callable[[Issuer], str], str]] = {
     "signed by an unknown key": (lambda i: i.token(kid="unknown"), "a key that is not the issuer's"),
     "signed by a key of another kind": (lambda i: i.token(kid="ec"), "a key that is not the issuer's"),
     "changed on its way": (lambda i: i.token()[:-4] + "AAAA", "has a signature that is not right"),
+    "of another kind": (lambda i: i.token(typ="logout+jwt"), "cannot be understood"),
     "no token at all": (lambda i: "a.b.c", "cannot be understood"),
 }
 

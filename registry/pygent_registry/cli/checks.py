@@ -37,6 +37,7 @@ from pygent_shared.errors import (
     InvalidArgument,
     MissingExtra,
     PortTaken,
+    PygentError,
     ServerUnavailable,
     did_you_mean,
 )
@@ -193,6 +194,22 @@ def keys(settings: Settings) -> Iterator[Check]:
         yield warn("keys", f"{active}; {wrong}", f'Make it yours: chmod 600 "{KeyFile(settings).path}"')
     else:
         yield ok("keys", active)
+
+
+def issuer(settings: Settings) -> Iterator[Check]:
+    """Whether access tokens can be checked: the issuer is asked for its keys."""
+    if not settings.oauth_issuer:
+        return
+    from pygent_shared.http.jwks import KeySet
+    from pygent_shared.http.oauth import resource_url
+
+    try:
+        audience = settings.oauth_audience or resource_url(settings)
+        anyio.run(KeySet(settings.oauth_issuer, settings.oauth_jwks).refresh)
+    except PygentError as error:
+        yield fail("issuer", "its access tokens cannot be accepted", str(error))
+    else:
+        yield ok("issuer", f"{settings.oauth_issuer}, whose keys are there; tokens must be for {audience}")
 
 
 def port(settings: Settings) -> Check:

@@ -72,6 +72,7 @@ def _checks(chosen: Namespace) -> Iterator[Check]:
     yield checks.embedder(settings)
     yield checks.token(settings)
     yield from checks.keys(settings)
+    yield from checks.issuer(settings)
     yield checks.port(settings)
     if config is not None:
         yield from _servers(config, settings, chosen.timeout)

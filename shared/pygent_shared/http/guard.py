@@ -10,6 +10,7 @@ nothing to be won by guessing, and a lock would only serve to keep others out.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -21,6 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pygent_shared.http.identity import ANYONE, IN_SCOPE, Authenticator, Principal, Refusal
 from pygent_shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN_PATHS = ("/health/live", "/health/ready")
@@ -79,6 +82,9 @@ class Guard:
             found = await self._caller(headers)
         match found:
             case Refusal():
+                log.info(
+                    "Refused %s %s with %d: %s", scope["method"], scope["path"], found.status, found.sentence
+                )
                 await self._refuse(send, found)
             case Principal():
                 scope[IN_SCOPE] = found

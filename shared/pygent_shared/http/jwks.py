@@ -43,7 +43,9 @@ class KeysUnavailable(PeerError):
     """The authorization server's public keys cannot be had."""
 
     def __init__(self, source: str, why: str) -> None:
-        super().__init__(f'The keys of "{source}" cannot be had: {why}. Check PYGENT_OAUTH_ISSUER and _JWKS.')
+        super().__init__(
+            f'The keys of "{source}" cannot be had: {why}. Check PYGENT_OAUTH_ISSUER and PYGENT_OAUTH_JWKS.'
+        )
 
 
 class KeySet:
@@ -72,10 +74,10 @@ class KeySet:
             KeysUnavailable: no keys were ever fetched, and now they cannot be.
         """
         if time.monotonic() - self._fetched > LIFETIME_SECONDS:
-            await self._refresh()
+            await self.refresh()
         found = self._found(kid, algorithm)
         if found is None and kid:
-            await self._refresh()
+            await self.refresh()
             found = self._found(kid, algorithm)
         return found
 
@@ -94,8 +96,12 @@ class KeySet:
             return made
         return None
 
-    async def _refresh(self) -> None:
-        """Fetch the set again, once for all who wait, unless that was tried a moment ago."""
+    async def refresh(self) -> None:
+        """Fetch the set again, once for all who wait, unless that was tried a moment ago.
+
+        Raises:
+            KeysUnavailable: there is none.
+        """
         async with self._fetching:
             if time.monotonic() - self._tried < PAUSE_SECONDS:
                 if not self._keys:

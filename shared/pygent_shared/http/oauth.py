@@ -32,6 +32,8 @@ LEEWAY_SECONDS = 30
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 1024
 _ALGORITHMS = sorted({name for names in ALGORITHMS.values() for name in names})
+# RFC 9068, section 4, and what issuers write who do not follow it; none of the other kinds there are.
+_TYPES = ("at+jwt", "jwt")
 _LONGEST_NAME = 200
 # As written: clients compare issuers letter by letter, and pydantic would put a slash behind a bare host.
 _URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
@@ -91,6 +93,8 @@ class AccessTokens:
         """
         header = jwt.get_unverified_header(token)
         algorithm, kid = header.get("alg"), header.get("kid", "")
+        if str(header.get("typ", "jwt")).lower().removeprefix("application/") not in _TYPES:
+            raise problems.InvalidTokenError
         if algorithm not in _ALGORITHMS:
             raise problems.InvalidAlgorithmError
         key = await self._keys.find(kid, algorithm)
