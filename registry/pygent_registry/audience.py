@@ -19,8 +19,6 @@ from mcp.server.subscriptions import (
 
 from pygent_registry.link import Link
 
-Context = ServerRequestContext[Any, Any]
-
 _CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | ResourcesListChanged]] = {
     "tools": ToolsListChanged,
     "prompts": PromptsListChanged,
@@ -29,29 +27,24 @@ _CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | Resourc
 
 
 class Audience:
-    """Hosts of the 2026 era listen on `bus`; those of the 2025 era `join` and are written to.
+    """Hosts of the 2026 era listen on `bus`; those of the 2025 era `join` and are written to."""
 
-    Args:
-        may_see: whether a host may know of a resource.
-    """
-
-    def __init__(self, may_see: Callable[[Context, str], bool]) -> None:
+    def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
-        self._may_see = may_see
-        self._hosts: dict[int, Context] = {}
+        self._sessions: dict[int, Any] = {}
 
-    def join(self, context: Context) -> None:
+    def join(self, context: ServerRequestContext[Any, Any]) -> None:
         """Take in a host of the 2025 era for as long as its connection lasts."""
         connection = context.session._connection
-        self._hosts[id(connection)] = context
-        connection.exit_stack.callback(self._hosts.pop, id(connection), None)
+        self._sessions[id(connection)] = context.session
+        connection.exit_stack.callback(self._sessions.pop, id(connection), None)
 
     async def tell_list_changed(self, kind: str, *, modern: bool) -> None:
         """To the hosts of one era: the list of this kind is another now."""
         if modern:
             await self.bus.publish(_CHANGES[kind]())
             return
-        for session in [host.session for host in self._hosts.values()]:
+        for session in list(self._sessions.values()):
             send = {
                 "tools": session.send_tool_list_changed,
                 "prompts": session.send_prompt_list_changed,
@@ -60,14 +53,11 @@ class Audience:
                 await send()
 
     async def tell(self, link: Link, message: Any) -> None:
-        """What a server said: a resource's update to all who see it, a log message to the host of its latest
-        call.
-        """
+        """What a server said: a resource's update to all, a log message to the host of its latest call."""
         if isinstance(message, t.ResourceUpdatedNotification):
-            uri = str(message.params.uri)
-            await self.bus.publish(ResourceUpdated(uri=uri))
-            for host in [host for host in self._hosts.values() if self._may_see(host, uri)]:
-                await host.session.send_resource_updated(uri)
+            await self.bus.publish(ResourceUpdated(uri=str(message.params.uri)))
+            for session in list(self._sessions.values()):
+                await session.send_resource_updated(str(message.params.uri))
         elif isinstance(message, t.LoggingMessageNotification) and link.calls:
             context = link.calls[-1].context
             await context.session.send_log_message(

@@ -63,8 +63,7 @@ class Gateway(Server[Any]):
         self._owner = owner
         self._bridge = Bridge(lambda: registry.tasks)
         self._owners = Owners(registry, only)
-        self._audience = Audience(self._owners.may_see)
-        self._streams = ListenHandler(self._audience.bus)
+        self._audience = Audience()
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
         self._handle = wrapped(self._relay, registry.policies)
@@ -84,7 +83,7 @@ class Gateway(Server[Any]):
             on_subscribe_resource=self._subscription,
             on_unsubscribe_resource=self._subscription,
             on_completion=self._complete,
-            on_subscriptions_listen=self._listen,
+            on_subscriptions_listen=ListenHandler(self._audience.bus),
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
         self.middleware += [self._first_message, self._straight]
@@ -208,18 +207,6 @@ class Gateway(Server[Any]):
         uri = str(params.uri)
         with _as_protocol_error({"uri": uri}):
             return await self._pass_on(context, await self._owners.resource(context, uri), uri)
-
-    async def _listen(
-        self, context: Context, params: t.SubscriptionsListenRequestParams
-    ) -> t.SubscriptionsListenResult:
-        """A stream of changes. Of resources that this caller may not see, it hears nothing."""
-        wanted = params.notifications.resource_subscriptions
-        if wanted and self._owners.role(context) is not None:
-            await self._owners.settled(context)
-            seen = [uri for uri in wanted if self._owners.may_see(context, uri)]
-            fewer = params.notifications.model_copy(update={"resource_subscriptions": seen})
-            params = params.model_copy(update={"notifications": fewer})
-        return await self._streams(context, params)
 
     async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
         with _as_protocol_error():

@@ -46,10 +46,6 @@ class Owners:
         await self._registry.settled()
         return self.catalogue(context)
 
-    def may_see(self, context: Context, uri: str) -> bool:
-        """Whether this caller may know of a resource."""
-        return self.role(context) is None or _owner_in(self.catalogue(context), uri) is not None
-
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """For the SDK's check of Mcp-Param-* headers, which exist in the 2026 era only."""
         tool = self._registry.catalogue(modern=True, only=self._only).tools.get(name)

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import anyio
 import httpx2
 import jwt
-import mcp.types as t
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
@@ -489,41 +487,3 @@ async def test_what_a_caller_sent_to_be_let_in_reaches_no_server(settings: Setti
         assert {request["x-own"] for request in seen} == {"for-the-server"}
         assert not any("authorization" in request for request in seen)
         assert key not in json.dumps(seen)
-
-
-# What is told unasked
-
-
-async def test_hosts_hear_of_no_resource_that_they_may_not_see(
-    settings: Settings, servers: dict[str, Any]
-) -> None:
-    heard: dict[str, list[str]] = {"owner": [], "ci": []}
-
-    def hearing(name: str) -> Any:
-        async def hear(message: Any) -> None:
-            if isinstance(message, t.ResourceUpdatedNotification):
-                heard[name].append(str(message.params.uri))
-
-        return hear
-
-    async with serving(settings, {"all": servers["all"]}, {"reader": READER}) as up:
-        key = up.key("ci", "reader")
-        async with (
-            up.host(TOKEN, "legacy", message_handler=hearing("owner")) as owner,
-            up.host(key, "legacy", message_handler=hearing("ci")) as ci,
-            up.host(key) as modern,
-            modern.listen(resource_subscriptions=["test://static-binary", "test://static-text"]) as stream,
-        ):
-            await owner.list_resources()
-            assert stream.honored.resource_subscriptions == ["test://static-text"]
-            await ci.list_resources()
-            link = up.registry.downstreams["all"].primary
-            for uri in ("test://static-binary", "test://static-text"):
-                params = t.ResourceUpdatedNotificationParams(uri=uri)
-                for tell in up.registry.notified:
-                    await tell(link, t.ResourceUpdatedNotification(params=params))
-            with anyio.fail_after(10):
-                while "test://static-text" not in heard["ci"] or len(heard["owner"]) < 2:
-                    await anyio.sleep(0.01)
-
-    assert heard == {"owner": ["test://static-binary", "test://static-text"], "ci": ["test://static-text"]}

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from pygent_shared.http.guard import OPEN_PATHS, Guard
 from pygent_shared.http.identity import Authenticator, OwnToken
 from pygent_shared.http.keys import ApiKeys
-from pygent_shared.http.sessions import Sessions
+from pygent_shared.http.session_cap import CappedSessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
@@ -46,7 +46,8 @@ def build_app(
         more: further routes, behind the guard too, for what no server's path is.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    managers = {path: Sessions(server, settings) for path, server in servers.items()}
+    most = settings.caller_sessions
+    managers = {path: CappedSessions(app=server, most_each=most) for path, server in servers.items()}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

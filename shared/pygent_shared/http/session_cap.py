@@ -13,20 +13,18 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from pygent_shared.settings import Settings
 
-
-class Sessions(StreamableHTTPSessionManager):
+class CappedSessions(StreamableHTTPSessionManager):
     """The SDK's, with a limit for each caller. It hangs on two private parts of the SDK, both named here."""
 
-    def __init__(self, server: Server[Any], settings: Settings) -> None:
-        super().__init__(app=server)
-        self._most = settings.caller_sessions
+    def __init__(self, app: Server[Any], *, most_each: int, **options: Any) -> None:
+        super().__init__(app=app, **options)
+        self._most_each = most_each
 
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
-        if requestor is not None and self._of(requestor) >= self._most:
+        if requestor is not None and self._open_by(requestor) >= self._most_each:
             return None
         return super()._admit_session(requestor)
 
-    def _of(self, requestor: AuthorizationContext) -> int:
+    def _open_by(self, requestor: AuthorizationContext) -> int:
         return sum(owner == requestor for owner in self._session_owners.values())
