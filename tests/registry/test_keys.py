@@ -12,6 +12,8 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -126,12 +128,15 @@ def test_doctor_asks_the_issuer_for_its_keys(
         return {check["subject"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
 
     file = tmp_path / "jwks.json"
-    file.write_text('{"keys": []}', encoding="utf-8")
+    key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
+    file.write_text(json.dumps({"keys": [key]}), encoding="utf-8")
     trusting = ["--oauth-issuer", "https://id.example", "--oauth-jwks", str(file)]
     assert "issuer" not in found()
     assert "Name it: --oauth-audience" in found(*trusting)["issuer"]["cure"]
     trusting += ["--oauth-audience", "https://box.example/mcp"]
     assert "tokens must be for https://box.example/mcp" in found(*trusting)["issuer"]["finding"]
+    file.write_text('{"keys": []}', encoding="utf-8")
+    assert "no public key for signatures" in found(*trusting)["issuer"]["cure"]
     file.unlink()
     assert "cannot be had" in found(*trusting)["issuer"]["cure"]
 
@@ -154,9 +159,12 @@ def up(own: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 @pytest.mark.anyio
 async def test_a_running_up_takes_keys_over_and_drops_them_without_a_restart(
-    keys: Keys, up: tuple[str, subprocess.Popen[str]]
+    keys: Keys, up: tuple[str, subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     base, process = up
+    token = (tmp_path / "data" / "token").read_text(encoding="ascii").strip()
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
+        assert (await http.get(f"{base}/nowhere")).status_code == 404
     key = (await anyio.to_thread.run_sync(keys, "add", "ci", "--role", "reader"))[1].strip()
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
         with anyio.fail_after(5):
@@ -174,4 +182,6 @@ async def test_a_running_up_takes_keys_over_and_drops_them_without_a_restart(
     process.terminate()
     assert process.stderr is not None
     said = await anyio.to_thread.run_sync(process.stderr.read)
+    assert "Refused GET /nowhere with 401" in said
     assert key not in said
+    assert token not in said

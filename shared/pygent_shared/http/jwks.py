@@ -131,7 +131,10 @@ class KeySet:
             ) as http:
                 with anyio.fail_after(FETCH_SECONDS):
                     whole = await _json(http, self._source or await self._named_by_issuer(http))
-        return [key for key in whole["keys"] if isinstance(key, dict)]
+        found = [key for key in whole["keys"] if isinstance(key, dict) and _kind(key) in ALGORITHMS]
+        if not found:
+            raise ValueError("there is no public key for signatures among them")
+        return found
 
     async def _named_by_issuer(self, http: httpx2.AsyncClient) -> str:
         """The `jwks_uri` of the issuer's metadata (RFC 8414, OpenID Connect Discovery)."""
@@ -153,8 +156,15 @@ class KeySet:
 
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
     """Whether the key is a public one that may check signatures of that algorithm."""
-    may = ALGORITHMS.get((str(key.get("kty")), str(key.get("crv", ""))), ())
-    return algorithm in may and key.get("alg", algorithm) == algorithm and key.get("use", "sig") == "sig"
+    return (
+        algorithm in ALGORITHMS[_kind(key)]
+        and key.get("alg", algorithm) == algorithm
+        and key.get("use", "sig") == "sig"
+    )
+
+
+def _kind(key: Mapping[str, Any]) -> tuple[str, str]:
+    return str(key.get("kty")), str(key.get("crv", ""))
 
 
 async def _json(http: httpx2.AsyncClient, url: str) -> Any:
