@@ -40,11 +40,14 @@ def test_the_settings_are_those_of_the_table(readme: ModuleType) -> None:
     assert readme.part(TEXT, "settings") == readme.settings_table()
 
 
-def test_the_example_config_is_understood_whole() -> None:
-    (example,) = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
-    config = parse(json.loads(example), environ={"GITHUB_TOKEN": "x"})
-    assert not config.bad
-    assert [entry.kind for entry in config.entries] == ["in-process", "stdio", "stdio", "http"]
+def test_the_example_configs_are_understood_whole() -> None:
+    examples = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    environ = {"GITHUB_TOKEN": "x", "CRM_SECRET": "x"}
+    servers, roles, auth = [parse(json.loads(example), environ=environ) for example in examples]
+    assert not [config.bad for config in (servers, roles, auth) if config.bad]
+    assert [entry.kind for entry in servers.entries] == ["in-process", "stdio", "stdio", "http"]
+    assert roles.roles["reader"].permits("memory", "memory_get")
+    assert auth.entries[0].auth is not None
 
 
 def test_every_command_and_file_it_names_exists() -> None:

@@ -14,14 +14,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-from pygent_shared.errors import did_you_mean
+from pygent_registry import credentials, roles
+from pygent_registry.credentials import ClientCredentials
+from pygent_registry.roles import Role
+from pygent_shared.errors import ConfigInvalid, did_you_mean
 from pygent_shared.settings import read_config
 
 Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
+    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache auth".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
@@ -45,6 +48,8 @@ class Entry:
     cwd: str | None = None
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: ClientCredentials | None = None
+    """How access tokens for its `url` are got."""
     server: str = ""
     """A server of the suite, by its name in the entry-point group `pygent.servers`."""
     prefix: str | None = None
@@ -110,6 +115,7 @@ class Config:
     entries: tuple[Entry, ...] = ()
     bad: tuple[BadEntry, ...] = ()
     disabled: tuple[str, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
     path: Path | None = None
 
 
@@ -134,7 +140,16 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 def parse(
     loaded: Mapping[str, Any], *, path: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Config:
-    """A config file's JSON object, understood."""
+    """A config file's JSON object, understood.
+
+    Raises:
+        ConfigInvalid: its roles are not as they must be; without them, everybody would see everything.
+    """
+    try:
+        known_roles = roles.parse(loaded.get("roles"))
+    except ValueError as error:
+        cure = 'Write them so: "roles": {"reader": {"memory": ["memory_search"], "rag": ["*"]}}'
+        raise ConfigInvalid(path or "pygent.json", str(error), cure) from error
     entries: dict[str, Entry] = {}
     bad: list[BadEntry] = []
     disabled: list[str] = []
@@ -149,7 +164,13 @@ def parse(
             entries[entry.name] = entry
         except Unusable as error:
             bad.append(BadEntry(name=name, why=str(error)))
-    return Config(entries=tuple(entries.values()), bad=tuple(bad), disabled=tuple(disabled), path=path)
+    return Config(
+        entries=tuple(entries.values()),
+        bad=tuple(bad),
+        disabled=tuple(disabled),
+        roles=known_roles,
+        path=path,
+    )
 
 
 def fit_name(name: str) -> str:
@@ -201,11 +222,24 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        auth=_auth(raw, environ),
         written=raw,
     )
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
     return entry
+
+
+def _auth(raw: Mapping[str, Any], environ: Mapping[str, str]) -> ClientCredentials | None:
+    if raw.get("auth") and any(name.lower() == "authorization" for name in _mapping(raw, "headers")):
+        raise Unusable('it has both "auth" and a header Authorization; give one of them')
+    try:
+        url = _text(raw, "url", environ)
+        return credentials.parse(raw.get("auth"), url, lambda text, where: _fill(text, where, environ))
+    except Unusable:
+        raise
+    except ValueError as error:
+        raise Unusable(str(error)) from error
 
 
 def _kind(raw: Mapping[str, Any]) -> Kind:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskStatus
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Route
@@ -18,9 +18,12 @@ from starlette.types import Receive, Scope, Send
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
+from pygent_registry.roles import role_of
 from pygent_registry.server import following, memory_of
-from pygent_shared.errors import UnknownName
+from pygent_shared.errors import NotAllowed, UnknownName
+from pygent_shared.http.identity import principal_of
 from pygent_shared.http.run import serve_http
+from pygent_shared.http.session_cap import CappedSessions
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
 from pygent_shared.settings import Settings
@@ -66,6 +69,9 @@ def routes(registry: Registry) -> list[BaseRoute]:
 
     async def log(request: Request) -> JSONResponse:
         name = request.path_params["name"]
+        if role_of(principal_of(request.scope), registry.config.roles) is not None:
+            why = NotAllowed("A server's log", "is not for callers bound to roles", "Ask its owner.")
+            return JSONResponse({"error": str(why)}, status_code=403)
         if (item := registry.downstreams.get(name)) is None or not item.started:
             return _missing(registry, name)
         link = item.primary
@@ -95,7 +101,7 @@ class Added:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._fronts: dict[str, StreamableHTTPSessionManager] = {}
+        self._fronts: dict[str, CappedSessions] = {}
         self._opening = anyio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,13 +112,13 @@ class Added:
         async with self._opening:
             if name not in self._fronts:
                 front = Gateway(self._registry, only=name, owner=False)
-                manager = StreamableHTTPSessionManager(app=front)
+                manager = CappedSessions(app=front, most_each=self._registry.settings.caller_sessions)
                 await self._registry.tasks.start(_kept_running, manager)
                 self._fronts[name] = manager
         await StreamableHTTPASGIApp(self._fronts[name])(scope, receive, send)
 
 
-async def _kept_running(manager: StreamableHTTPSessionManager, *, task_status: TaskStatus[None]) -> None:
+async def _kept_running(manager: CappedSessions, *, task_status: TaskStatus[None]) -> None:
     async with manager.run():
         task_status.started()
         await anyio.sleep_forever()

@@ -8,6 +8,7 @@ import mcp.types as t
 from mcp import MCPError
 
 from pygent_registry.config import Entry
+from pygent_registry.credentials import NO_TOKEN, REFUSES
 from pygent_registry.process import Output
 from pygent_shared.errors import NotApproved
 
@@ -25,7 +26,7 @@ def why(error: BaseException) -> str:
             return error.why
         case MCPError() if error.error.code == t.CONNECTION_CLOSED:
             return "ended before it answered initialize"
-        case MCPError() if error.error.message.startswith("cannot be reached"):
+        case MCPError() if error.error.message.startswith(("cannot be reached", NO_TOKEN, REFUSES)):
             return error.error.message
         case MCPError():
             return f"refused to start: {error.error.message}"
@@ -44,6 +45,11 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     """What a person can do about it, in one sentence."""
     if "otherwise than approved" in why:
         return f"See it: pygent approve {entry.name} --diff; if it is right: pygent approve {entry.name}"
+    if NO_TOKEN in why:
+        return 'Mend "auth" in its entry: token_url, client_id, client_secret and scope'
+    if REFUSES in why:
+        how = "Its token was not good enough: mend" if entry.auth else "It wants a token: give it"
+        return f'{how} "auth", or a header Authorization, in its entry'
     if entry.kind in ("http", "sse"):
         return f"See that it runs and can be reached: curl -i {entry.url}"
     if entry.kind == "in-process":

@@ -54,6 +54,9 @@ class Gateway(Server[Any]):
             and in memory, once an application over HTTP). False where something else runs the registry.
     """
 
+    knows_roles = True
+    """For the guard: who is bound to roles is shown, and may call, what they allow."""
+
     def __init__(self, registry: Registry, *, only: str | None = None, owner: bool = True) -> None:
         self._registry = registry
         self._only = only
@@ -199,7 +202,7 @@ class Gateway(Server[Any]):
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
         uri = str(params.uri)
         if uri == STATUS_URI and not self._only:
-            return self._status()
+            return self._status(context)
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
                 return cacheable(self._registry.results.read(caller_of(context), uri))
@@ -245,8 +248,11 @@ class Gateway(Server[Any]):
         link = await self._owners.link(request.context, request.server)
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
 
-    def _status(self) -> Any:
-        text = json.dumps(self._registry.report(), indent=2)
+    def _status(self, context: Context) -> Any:
+        report, role = self._registry.report(), self._owners.role(context)
+        if role is not None:
+            report["servers"] = {name: of for name, of in report["servers"].items() if role.sees(name)}
+        text = json.dumps(report, indent=2)
         contents = [{"uri": STATUS_URI, "mimeType": "application/json", "text": text}]
         return cacheable({"contents": contents})
 

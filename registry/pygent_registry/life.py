@@ -169,6 +169,9 @@ class Life:
                 pulse.heard()
                 return answer
             except MCPError as error:
+                if error.error.code == raw.LOCKED_OUT:
+                    self.output.ended.set()
+                    raise self._unavailable(error.error.message) from error
                 if error.error.code == raw.UNREACHABLE:
                     pulse.unreachable(error.error.message)
                     raise self._unavailable(error.error.message) from error

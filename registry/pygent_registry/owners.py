@@ -11,7 +11,9 @@ from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 from pygent_registry.bridge import is_modern
 from pygent_registry.catalogue import Catalogue, Definition, Target
 from pygent_registry.link import Link
+from pygent_registry.policies import principal_in
 from pygent_registry.registry import Registry
+from pygent_registry.roles import Role, Views, role_of
 from pygent_shared.errors import UnknownName
 
 Context = ServerRequestContext[Any, Any]
@@ -27,10 +29,17 @@ class Owners:
     def __init__(self, registry: Registry, only: str | None) -> None:
         self._registry = registry
         self._only = only
+        self._views = Views()
+
+    def role(self, context: Context) -> Role | None:
+        """What this caller is bound to; None where it may do everything."""
+        return role_of(principal_in(context), self._registry.config.roles)
 
     def catalogue(self, context: Context) -> Catalogue:
-        """What this host sees, as it is now."""
-        return self._registry.catalogue(modern=is_modern(context.protocol_version), only=self._only)
+        """What this caller sees, as it is now."""
+        modern = is_modern(context.protocol_version)
+        whole = self._registry.catalogue(modern=modern, only=self._only)
+        return self._views.of(whole, self.role(context), modern=modern)
 
     async def settled(self, context: Context) -> Catalogue:
         """What this host sees, once the servers are up or remembered or have had their time."""
@@ -77,7 +86,8 @@ class Owners:
         catalogue = self.catalogue(context)
         if owner := _owner_in(catalogue, uri):
             return owner
-        self._registry.refuse_withheld("resource", uri)
+        if self.role(context) is None:
+            self._registry.refuse_withheld("resource", uri)
         raise UnknownName("resource", uri, catalogue.resource_owners)
 
     async def template(self, context: Context, template: str) -> str:
@@ -97,17 +107,21 @@ class Owners:
         if name in _targets(catalogue, kind):
             return catalogue
         catalogue = await self.settled(context)
-        if name not in _targets(catalogue, kind) and (server := self._down(name)):
+        if name not in _targets(catalogue, kind) and (server := self._down(context, name)):
             await self.link(context, server)  # waits for it, or raises what is wrong with it
             catalogue = self.catalogue(context)
         if name not in _targets(catalogue, kind):
-            self._registry.refuse_withheld(kind, name, only=self._only)
+            if self.role(context) is None:
+                self._registry.refuse_withheld(kind, name, only=self._only)
             raise UnknownName(kind, name, _targets(catalogue, kind), "List what there is: pygent list")
         return catalogue
 
-    def _down(self, name: str) -> str | None:
-        """The server that is not up and whose prefix a name begins with."""
+    def _down(self, context: Context, name: str) -> str | None:
+        """The server that is not up, whose prefix a name begins with, and that this caller may know of."""
+        role = self.role(context)
         for server, item in self._registry.downstreams.items():
+            if (self._only or server) != server or not (role is None or role.sees(server)):
+                continue
             prefix = "" if self._only else item.entry.shown_prefix
             if not item.primary.is_up and name.startswith(f"{prefix}__" if prefix else ""):
                 return server

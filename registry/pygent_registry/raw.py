@@ -14,6 +14,8 @@ from pygent_registry.wire import Progress, Wire
 
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
+LOCKED_OUT = -31002
+"""Another: no request will be let in until somebody mends the entry, so the connection is of no more use."""
 
 
 async def send(

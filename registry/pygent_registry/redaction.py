@@ -50,7 +50,9 @@ _BINARY = ("data", "blob")
 
 
 def secrets_of(entry: Entry) -> frozenset[str]:
-    """The secrets in an entry: of `env` and `headers` what is named or looks like one, and its URL's."""
+    """The secrets in an entry: of `env` and `headers` what is named or looks like one, its URL's
+    and its client's.
+    """
     return frozenset(secret for secret in _secrets(entry) if len(secret) >= SHORTEST)
 
 
@@ -65,6 +67,8 @@ def _secrets(entry: Entry) -> Iterator[str]:
             yield unquote(password)
     if url.password:
         yield unquote(url.password)
+    if entry.auth is not None:
+        yield entry.auth.client_secret
 
 
 class Redactor:

@@ -12,8 +12,9 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from pygent_registry.config import Entry
+from pygent_registry.credentials import REFUSES
 from pygent_registry.process import Output, Reaper, child
-from pygent_registry.raw import UNREACHABLE
+from pygent_registry.tokens import Authorised, Tokens, unavailable
 from pygent_shared.errors import UnknownName
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
@@ -35,9 +36,7 @@ def transport(entry: Entry, settings: Settings, peers: Peers, output: Output, re
         case "http":
             return _http(entry)
         case "sse":
-            from mcp.client.sse import sse_client
-
-            return sse_client(entry.url, headers=dict(entry.headers))
+            return _sse(entry)
 
 
 def suite_servers() -> dict[str, EntryPoint]:
@@ -68,24 +67,59 @@ def _stdio(
 
 
 class OneRequestFails(httpx2.AsyncHTTPTransport):
-    """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client."""
+    """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client; so does
+    a server that does not let us in.
+    """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
         except httpx2.TransportError as error:
             why = f"cannot be reached at {request.url} ({str(error) or type(error).__name__})"
-            body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHABLE, "message": why}}
-            return httpx2.Response(502, request=request, json=body)
+            return unavailable(request, 502, why)
+        if response.status_code != 401:
+            return response
+        await response.aclose()
+        return unavailable(request, 401, f"{REFUSES}: it answered 401 Unauthorized")
 
 
 @asynccontextmanager
 async def _http(entry: Entry) -> AsyncIterator[Any]:
     limits = httpx2.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS)
-    async with httpx2.AsyncClient(
-        headers=dict(entry.headers),
-        timeout=httpx2.Timeout(30, read=ANSWER_SECONDS),
-        transport=OneRequestFails(limits=limits),
-    ) as http:
-        async with streamable_http_client(entry.url, http_client=http) as streams:
+    async with (
+        _authorised(OneRequestFails(limits=limits), entry) as sends,
+        httpx2.AsyncClient(
+            headers=dict(entry.headers), timeout=httpx2.Timeout(30, read=ANSWER_SECONDS), transport=sends
+        ) as http,
+        streamable_http_client(entry.url, http_client=http) as streams,
+    ):
+        yield streams
+
+
+@asynccontextmanager
+async def _sse(entry: Entry) -> AsyncIterator[Any]:
+    from mcp.client.sse import sse_client
+
+    async with _authorised(httpx2.AsyncHTTPTransport(), entry) as sends:
+
+        def client(
+            headers: dict[str, str] | None = None,
+            timeout: httpx2.Timeout | None = None,
+            auth: httpx2.Auth | None = None,
+        ) -> httpx2.AsyncClient:
+            return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=sends)
+
+        async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as streams:
             yield streams
+
+
+@asynccontextmanager
+async def _authorised(
+    sends: httpx2.AsyncBaseTransport, entry: Entry
+) -> AsyncIterator[httpx2.AsyncBaseTransport]:
+    """What sends the requests, with an access token on each where the entry has `auth`."""
+    if entry.auth is None:
+        yield sends
+        return
+    async with httpx2.AsyncClient() as http:
+        yield Authorised(sends, Tokens(entry.auth, http), entry.url)

@@ -43,7 +43,7 @@ class Settings:
     """The whole table. Build it with `load_settings`; tests may construct it with keyword arguments."""
 
     config: str = row("", "Config file of servers and settings; the user's own, else the shipped one.")
-    data_dir: Path = row(_user_data, "Folder of the databases and of the access token.")
+    data_dir: Path = row(_user_data, "Folder of the databases, of the access token and of the API keys.")
     log_level: Literal["debug", "info", "warning", "error"] = row(
         "warning", "The least severe message logged."
     )
@@ -53,9 +53,31 @@ class Settings:
     host: str = row("127.0.0.1", "Address the HTTP endpoint listens on.")
     port: int = row(8700, "Port the HTTP endpoint listens on; 0 takes a free one.", least=0, most=65535)
     auth: Literal["token", "none"] = row(
-        "token", "Who may call over HTTP: whoever sends the bearer token, or everyone (loopback only)."
+        "token",
+        "Who may call over HTTP: whoever sends the bearer token, an API key or a token of OAUTH_ISSUER; or "
+        "everyone (loopback only).",
     )
     token: str = row("", "The bearer token for HTTP; empty generates one into DATA_DIR/token.", secret=True)
+    oauth_issuer: str = row(
+        "", "URL of the OAuth 2.1 authorization server whose access tokens (JWT) are accepted over HTTP."
+    )
+    oauth_jwks: str = row(
+        "", "URL or file of that server's public keys; empty asks its metadata where they are."
+    )
+    oauth_audience: str = row(
+        "",
+        "Audience the access tokens must be for, and where it is a URL, the one hosts know /mcp by; "
+        "empty is http://HOST:PORT/mcp.",
+    )
+    oauth_scopes: tuple[str, ...] = row((), "Scopes, comma-separated, that every access token must have.")
+    oauth_roles_claim: str = row(
+        "roles", "Claim of the access token that names its roles; a path with dots where it lies deeper."
+    )
+    caller_sessions: int = row(
+        200,
+        "Sessions of the 2025 era one caller may have open at a path; idle ones end after 30 minutes.",
+        least=1,
+    )
     allowed_hosts: tuple[str, ...] = row(
         (), "Further Host names HTTP requests may carry, comma-separated; loopback names always may."
     )

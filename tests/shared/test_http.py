@@ -24,6 +24,7 @@ from mcp.server.mcpserver import MCPServer
 from pygent_shared.errors import FileRefused, InvalidArgument, NotStarted, PortTaken, ours
 from pygent_shared.http.app import build_app
 from pygent_shared.http.guard import Guard
+from pygent_shared.http.identity import OwnToken
 from pygent_shared.http.run import GRACE_SECONDS, address, listen, running
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.serve import lowlevel
@@ -198,8 +199,8 @@ def test_no_header_whatever_gets_in_without_the_token(host: str, origin: str, au
     async def ask() -> None:
         headers = {"host": host, "origin": origin, "authorization": authorization}
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        scope = {"type": "http", "path": "/mcp", "headers": raw}
-        await Guard(inside, Settings(), "sesame")(scope, send, send)
+        scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": raw}
+        await Guard(inside, Settings(), [OwnToken("sesame")])(scope, send, send)
 
     anyio.run(ask)
 
@@ -216,9 +217,10 @@ async def test_a_server_that_is_not_ready_says_so_with_503(settings: Settings) -
 # The socket
 
 
-def test_an_address_open_to_the_network_is_refused_without_a_token() -> None:
-    with pytest.raises(InvalidArgument, match=r"0\.0\.0\.0\. Use a token: --auth token"):
-        listen(Settings(auth="none", host="0.0.0.0", port=0))
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0", "192.168.1.2", "box.example"])
+def test_an_address_open_to_the_network_is_refused_without_authentication(host: str) -> None:
+    with pytest.raises(InvalidArgument, match=rf"network call {host}\. Use a token: --auth token"):
+        listen(Settings(auth="none", host=host, port=0))
 
 
 def test_an_address_that_is_not_this_machines_is_refused() -> None:

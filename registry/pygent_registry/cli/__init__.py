@@ -28,6 +28,7 @@ COMMANDS = {
     "call": ("Call a tool and print its result.", "call"),
     "logs": ("Show what a server wrote to stderr, while pygent up runs.", "logs"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
+    "keys": ("Make, show and revoke API keys for callers over HTTP.", "keys"),
     "audit": ("Show what was called, or verify that the record of it is whole.", "audit"),
     "add": ("Add a server to the config, and start it once to prove it.", "add"),
     "remove": ("Take a server out of the config.", "remove"),

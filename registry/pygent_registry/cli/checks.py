@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +31,17 @@ from pygent_registry.search.tools import tokens
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
-from pygent_shared.errors import HostError, InvalidArgument, MissingExtra, PortTaken, ServerUnavailable
+from pygent_shared.errors import (
+    FileRefused,
+    HostError,
+    InvalidArgument,
+    MissingExtra,
+    PortTaken,
+    PygentError,
+    ServerUnavailable,
+    did_you_mean,
+)
+from pygent_shared.http.keys import KeyFile, exposed
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
 from pygent_shared.settings import Settings
@@ -79,6 +91,11 @@ def config(config: Config, *, own: bool) -> Iterator[Check]:
     yield ok("config", finding, {"path": str(config.path)})
     for bad in config.bad:
         yield fail(f"entry {bad.name}", bad.why, f"Mend it in {config.path}")
+    names = [*(entry.name for entry in config.entries), *config.disabled]
+    for role, server in ((role, grant[0]) for role, of in config.roles.items() for grant in of.grants):
+        if not any(fnmatchcase(name, server) for name in names):
+            finding = f'allows something of the server "{server}", which is not in the config'
+            yield warn(f"role {role}", finding, did_you_mean(server, names).strip())
 
 
 def data_folder(settings: Settings) -> Check:
@@ -161,6 +178,38 @@ def token(settings: Settings) -> Check:
         finding = f"{path} may be read by others (mode {mode:04o})"
         return fail("token", finding, f'Make it yours: chmod 600 "{path}"')
     return ok("token", f"{path}, readable by you alone")
+
+
+def keys(settings: Settings) -> Iterator[Check]:
+    """Who can read the hashes of the API keys, and whether the keys count."""
+    try:
+        found = KeyFile(settings).read()
+    except FileRefused as error:
+        yield fail("keys", "none is accepted", str(error))
+        return
+    if not found:
+        return
+    active = counted(sum(key.state(datetime.now(UTC)) == "active" for key in found), "active key")
+    if wrong := exposed(settings):
+        yield warn("keys", f"{active}; {wrong}", f'Make it yours: chmod 600 "{KeyFile(settings).path}"')
+    else:
+        yield ok("keys", active)
+
+
+def issuer(settings: Settings) -> Iterator[Check]:
+    """Whether access tokens can be checked: the issuer is asked for its keys."""
+    if not settings.oauth_issuer:
+        return
+    from pygent_shared.http.jwks import KeySet
+    from pygent_shared.http.oauth import resource_url
+
+    try:
+        audience = settings.oauth_audience or resource_url(settings)
+        anyio.run(KeySet(settings.oauth_issuer, settings.oauth_jwks).refresh)
+    except PygentError as error:
+        yield fail("issuer", "its access tokens cannot be accepted", str(error))
+    else:
+        yield ok("issuer", f"{settings.oauth_issuer}, whose keys are there; tokens must be for {audience}")
 
 
 def port(settings: Settings) -> Check:

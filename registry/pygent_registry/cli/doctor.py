@@ -71,6 +71,8 @@ def _checks(chosen: Namespace) -> Iterator[Check]:
     yield from checks.databases(settings)
     yield checks.embedder(settings)
     yield checks.token(settings)
+    yield from checks.keys(settings)
+    yield from checks.issuer(settings)
     yield checks.port(settings)
     if config is not None:
         yield from _servers(config, settings, chosen.timeout)

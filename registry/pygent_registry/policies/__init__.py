@@ -13,6 +13,7 @@ from typing import Any
 from mcp.server.context import ServerRequestContext
 
 from pygent_registry.config import Entry
+from pygent_shared.http.identity import Principal, principal_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,17 @@ class Request:
         return replace(self, params=params)
 
 
+def principal_in(context: ServerRequestContext[Any, Any]) -> Principal | None:
+    """Whom the guard let in with this request; None over stdio and in memory."""
+    return None if context.request is None else principal_of(context.request.scope)
+
+
 def caller_of(context: ServerRequestContext[Any, Any]) -> str:
-    """Whoever is at the other end: `stdio` is the one host that started us; over HTTP it is the name that the
-    guard put into the request's scope, and `token` where one token serves all.
+    """Whoever is at the other end: `stdio` is the one host that started us; over HTTP it is the principal's
+    name.
     """
-    if context.request is None:
-        return "stdio"
-    return str(context.request.scope.get("pygent.caller", "token"))
+    principal = principal_in(context)
+    return "stdio" if principal is None else principal.name
 
 
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]

@@ -33,8 +33,8 @@ Catalogued = Callable[[], Awaitable[Catalogue]]
 Relay = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """Calls the tool of a shown name with arguments, by the way of every call."""
 
-# A catalogue for hosts of each era, and one more that is just being replaced.
-_MOST_REMEMBERED = 3
+# A catalogue for hosts of each era and role, and what is just being replaced.
+_MOST_REMEMBERED = 12
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,8 +93,13 @@ def launch(entry: Entry) -> Facts:
         "url": written.get("url"),
         "env": sorted(written.get("env") or ()),
         "headers": sorted(written.get("headers") or ()),
+        "auth": _without_secret(entry.written.get("auth")),
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _without_secret(auth: object) -> Facts:
+    return {key: auth[key] for key in auth if key != "client_secret"} if isinstance(auth, dict) else {}
 
 
 def differences(pin: Pin, offered: Mapping[Key, Facts]) -> Differences:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from mcp.server.lowlevel import Server
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -16,7 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from pygent_shared.http.guard import Guard
+from pygent_shared.http.guard import OPEN_PATHS, Guard
+from pygent_shared.http.identity import Authenticator, OwnToken
+from pygent_shared.http.keys import ApiKeys
+from pygent_shared.http.session_cap import CappedSessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
@@ -37,13 +40,14 @@ def build_app(
     Args:
         servers: path (such as "/mcp") -> low-level server; each serves both protocol eras on its path.
         settings: for the guard.
-        token: the bearer token; "" lets everyone in.
+        token: the bearer token, besides which keys and access tokens are accepted; "" lets everyone in.
         around: entered before the servers start and left after they ended.
         readiness: see `Readiness`.
         more: further routes, behind the guard too. They come first.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
+    most = settings.caller_sessions
+    managers = {path: CappedSessions(app=server, most_each=most) for path, server in servers.items()}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -58,7 +62,25 @@ def build_app(
         *(Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()),
     ]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
-    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
+    authenticators: list[Authenticator] = [OwnToken(token), ApiKeys(settings)] if token else []
+    open_paths, metadata = list(OPEN_PATHS), ""
+    if token and settings.oauth_issuer:
+        # Not at import: it brings cryptography, and most endpoints have no issuer.
+        from pygent_shared.http.oauth import AccessTokens, metadata_routes, metadata_url
+
+        authenticators.append(AccessTokens(settings))
+        metadata, about = metadata_url(settings), metadata_routes(settings)
+        open_paths += [route.path for route in about]
+        routes += about
+    knows_roles = all(getattr(server, "knows_roles", False) for server in servers.values())
+    guarded = Guard(
+        Starlette(routes=routes, lifespan=lifespan),
+        settings,
+        authenticators,
+        open_paths,
+        metadata=metadata,
+        knows_roles=knows_roles,
+    )
     if not settings.allowed_origins:
         return guarded
     # Outside the guard: a browser asks first whether it may call, and that question carries no token.
