@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
+from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_shared.errors import did_you_mean
 from pygent_shared.settings import read_config
 
@@ -26,16 +27,15 @@ KEYS = frozenset(
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
-_VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
-_HOST_VARIABLE = re.compile(r"\$\{(?:input|command|workspaceFolder|userHome)[^}]*\}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 # Hosts count their timeouts in milliseconds as well as in seconds; nobody means a quarter of an hour.
 _SURELY_MILLISECONDS = 1000
+_SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One server of the config file, ready to start: every variable is filled in."""
+    """One server of the config file, ready to start: every reference is followed."""
 
     name: str
     kind: Kind
@@ -88,7 +88,9 @@ class Entry:
         return self.timeout
 
     written: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """As it stands in the file, no variable filled in: what is pinned of how it starts (`trust/`)."""
+    """As it stands in the file, no reference followed: what is pinned of how it starts (`trust/`)."""
+    references: tuple[Reference, ...] = field(default=(), repr=False)
+    """What was filled in, and where it came from."""
 
     @property
     def shown_prefix(self) -> str:
@@ -122,19 +124,30 @@ def fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path) -> Config:
     """The config file at `path`.
 
     Raises:
         FileRefused, ConfigInvalid: the file as a whole cannot be read; a bad entry does not raise.
     """
-    return parse(read_config(path), path=path, environ=environ)
+    return parse(read_config(path), path=path)
 
 
 def parse(
-    loaded: Mapping[str, Any], *, path: Path | None = None, environ: Mapping[str, str] = os.environ
+    loaded: Mapping[str, Any],
+    *,
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    sources: Sources | None = None,
 ) -> Config:
-    """A config file's JSON object, understood."""
+    """A config file's JSON object, understood.
+
+    Args:
+        path: the file; what `${file:…}` names is looked for in its folder.
+        environ: where `${VAR}` is looked up.
+        sources: where references lead, instead of both.
+    """
+    sources = sources or Sources(environ=environ, folder=path.absolute().parent if path else Path())
     entries: dict[str, Entry] = {}
     bad: list[BadEntry] = []
     disabled: list[str] = []
@@ -143,11 +156,11 @@ def parse(
             if isinstance(raw, Mapping) and raw.get("disabled") is True:
                 disabled.append(name)
                 continue
-            entry = _entry(name, raw, environ)
+            entry = _entry(name, raw, sources)
             if entry.name in entries:
                 raise Unusable(f'another entry is already called "{entry.name}"; rename one of them')
             entries[entry.name] = entry
-        except Unusable as error:
+        except (Unusable, Unresolved) as error:
             bad.append(BadEntry(name=name, why=str(error)))
     return Config(entries=tuple(entries.values()), bad=tuple(bad), disabled=tuple(disabled), path=path)
 
@@ -157,12 +170,6 @@ def fit_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("-", name).strip("-") or "server"
 
 
-def variables(text: str) -> list[str]:
-    """The environment variables that a text needs: those without a default."""
-    needed = (match["name"] for match in _VARIABLE.finditer(text) if match["default"] is None)
-    return list(dict.fromkeys(needed))
-
-
 def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section in ("mcpServers", "servers"):
         listed = loaded.get(section)
@@ -170,25 +177,30 @@ def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from listed.items()
 
 
-def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
+def _entry(name: str, raw: Any, sources: Sources) -> Entry:
     if not isinstance(raw, Mapping):
         raise Unusable('it is no object; write {"command": "…", "args": […]} or {"url": "…"}')
     for key in raw:
         if key not in KEYS and key not in IGNORED:
             raise Unusable(f'it has an unknown key "{key}".{did_you_mean(key, KEYS)}')
     kind = _kind(raw)
-    cwd = _text(raw, "cwd", environ)
+    followed: list[Reference] = []
+
+    def fill(text: str, where: str) -> str:
+        return filled(text, where, sources, followed)
+
+    cwd = fill(_text(raw, "cwd"), "cwd")
     entry = Entry(
         name=fit_name(name),
         kind=kind,
-        command=str(Path(_text(raw, "command", environ)).expanduser()) if raw.get("command") else "",
-        args=tuple(_fill(item, "args", environ) for item in _strings(raw, "args")),
-        env={key: _fill(value, f"env.{key}", environ) for key, value in _mapping(raw, "env").items()},
+        command=str(Path(fill(_text(raw, "command"), "command")).expanduser()) if raw.get("command") else "",
+        args=tuple(fill(item, "args") for item in _strings(raw, "args")),
+        env={key: fill(value, f"env.{key}") for key, value in _mapping(raw, "env").items()},
         cwd=str(Path(cwd).expanduser()) if cwd else None,
-        url=_text(raw, "url", environ),
-        headers={key: _fill(value, "headers", environ) for key, value in _mapping(raw, "headers").items()},
-        server=_text(raw, "server", environ),
-        prefix=_text(raw, "prefix", environ) if raw.get("prefix") is not None else None,
+        url=fill(_text(raw, "url"), "url"),
+        headers={key: fill(value, f"headers.{key}") for key, value in _mapping(raw, "headers").items()},
+        server=fill(_text(raw, "server"), "server"),
+        prefix=fill(_text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
         allow=_patterns(raw, "allow", ("*",)),
@@ -203,6 +215,9 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
         written=raw,
     )
+    entry = replace(entry, references=tuple(followed))
+    if entry.url and not entry.url.startswith(_SCHEMES):
+        raise Unusable("its url, filled in, is not one; it must begin with http:// or https://")
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
     return entry
@@ -219,16 +234,16 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
         return "stdio" if raw.get("isolated") else "in-process"
     if given == ["command"]:
         return "stdio"
-    if not str(raw["url"]).startswith(("http://", "https://", "$")):
+    if not str(raw["url"]).startswith((*_SCHEMES, "$")):
         raise Unusable(f'its url "{raw["url"]}" is not one; it must begin with http:// or https://')
     return "sse" if "sse" in (raw.get("type"), raw.get("transport")) else "http"
 
 
-def _text(raw: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> str:
+def _text(raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key) or ""
     if not isinstance(value, str):
         raise Unusable(f'its "{key}" is {value!r}, but it must be text')
-    return _fill(value, key, environ)
+    return value
 
 
 def _strings(raw: Mapping[str, Any], key: str) -> list[str]:
@@ -242,7 +257,7 @@ def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, str]:
     value = raw.get(key) or {}
     if isinstance(value, Mapping) and all(isinstance(item, str | int | float) for item in value.values()):
         return {name: str(item) for name, item in value.items()}
-    raise Unusable(f'its "{key}" is {value!r}, but it must be an object of texts')
+    raise Unusable(f'its "{key}" must be an object of texts')  # what it is may hold a secret
 
 
 def _seconds(raw: Mapping[str, Any], key: str) -> float | None:
@@ -294,24 +309,6 @@ def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _fill(text: str, where: str, environ: Mapping[str, str]) -> str:
-    """`${VAR}`, `${VAR:-default}` and VS Code's `${env:VAR}` filled in."""
-    if found := _HOST_VARIABLE.search(text):
-        raise Unusable(f'its "{where}" uses {found[0]}, which only VS Code can fill in; write the value')
-
-    def value(match: re.Match[str]) -> str:
-        filled = environ.get(match["name"]) or match["default"]
-        if filled is None:
-            variable = match["name"]
-            raise Unusable(
-                f'its "{where}" needs the environment variable {variable}, which is not set; '
-                f"set it (export {variable}=…) or give a default: ${{{variable}:-…}}"
-            )
-        return filled
-
-    return _VARIABLE.sub(value, text)
 
 
 def _is_this_registry(entry: Entry) -> bool:

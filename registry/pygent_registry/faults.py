@@ -45,14 +45,14 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     if "otherwise than approved" in why:
         return f"See it: pygent approve {entry.name} --diff; if it is right: pygent approve {entry.name}"
     if entry.kind in ("http", "sse"):
-        return f"See that it runs and can be reached: curl -i {entry.url}"
+        return output.hide(f"See that it runs and can be reached: curl -i {entry.url}")
     if entry.kind == "in-process":
         known = "There is no" not in why
         return f"Run it alone to see more: pygent serve {entry.server}" if known else "Mend it in its entry"
     if "no program" in why:
         return f'Install "{entry.command}", or mend "command" in its entry'
     started_by = shlex.join((entry.command, *entry.args)) if entry.command else f"pygent serve {entry.server}"
-    by_hand = f"Run it by hand to see more: {started_by}"
+    by_hand = output.hide(f"Run it by hand to see more: {started_by}")
     if output.rubbish:
         return f"A server may print only MCP to stdout; make it log to stderr. {by_hand}"
     if timed_out:

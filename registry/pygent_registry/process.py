@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +103,8 @@ class Reaper:
 class Output:
     """What a child said besides the protocol, and how it ended."""
 
+    hide: Callable[[str], str] = str
+    """Takes secrets out of what it said."""
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     rubbish: int = 0
     """Lines on stdout that were no JSON-RPC message."""
@@ -203,7 +205,7 @@ async def _read_messages(
                 message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:
                 output.rubbish += 1
-                output.last_rubbish = line[:80].decode("utf-8", "replace").strip()
+                output.last_rubbish = output.hide(line.decode("utf-8", "replace"))[:80].strip()
                 continue
             try:
                 await to_session.send(SessionMessage(message))
@@ -231,7 +233,7 @@ async def _write_messages(process: Process, from_session: MemoryObjectReceiveStr
 async def _keep_stderr(process: Process, output: Output) -> None:
     assert process.stderr is not None
     async for line in _lines(process.stderr):
-        output.stderr.append(line.decode("utf-8", "replace"))
+        output.stderr.append(output.hide(line.decode("utf-8", "replace")))
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:

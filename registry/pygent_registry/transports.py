@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pygent_registry.config import Entry
 from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
+from pygent_registry.redaction import Redactor
 from pygent_shared.errors import UnknownName
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
@@ -25,19 +26,25 @@ KEEP_ALIVE_SECONDS = 2.0
 ANSWER_SECONDS = 300.0
 
 
-def transport(entry: Entry, settings: Settings, peers: Peers, output: Output, reaper: Reaper) -> Any:
+def transport(
+    entry: Entry,
+    settings: Settings,
+    peers: Peers,
+    output: Output,
+    reaper: Reaper,
+    redactor: Callable[[], Redactor],
+) -> Any:
     """The server object itself (in-process), or a transport to it."""
+    output.hide = lambda text: redactor().text(text)
     match entry.kind:
         case "in-process":
             return lowlevel(suite_server(entry.server).load()(settings, peers))
         case "stdio":
             return _stdio(entry, settings, output, reaper)
         case "http":
-            return _http(entry)
+            return _http(entry, output)
         case "sse":
-            from mcp.client.sse import sse_client
-
-            return sse_client(entry.url, headers=dict(entry.headers))
+            return _sse(entry, output)
 
 
 def suite_servers() -> dict[str, EntryPoint]:
@@ -70,22 +77,38 @@ def _stdio(
 class OneRequestFails(httpx2.AsyncHTTPTransport):
     """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client."""
 
+    def __init__(self, output: Output, **options: Any) -> None:
+        super().__init__(**options)
+        self._output = output
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             return await super().handle_async_request(request)
         except httpx2.TransportError as error:
-            why = f"cannot be reached at {request.url} ({str(error) or type(error).__name__})"
+            where = self._output.hide(str(request.url))
+            why = f"cannot be reached at {where} ({str(error) or type(error).__name__})"
             body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHABLE, "message": why}}
             return httpx2.Response(502, request=request, json=body)
 
 
 @asynccontextmanager
-async def _http(entry: Entry) -> AsyncIterator[Any]:
+async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
     limits = httpx2.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS)
     async with httpx2.AsyncClient(
         headers=dict(entry.headers),
         timeout=httpx2.Timeout(30, read=ANSWER_SECONDS),
-        transport=OneRequestFails(limits=limits),
+        transport=OneRequestFails(output, limits=limits),
     ) as http:
         async with streamable_http_client(entry.url, http_client=http) as streams:
             yield streams
+
+
+@asynccontextmanager
+async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
+    from mcp.client.sse import sse_client
+
+    try:
+        async with sse_client(entry.url, headers=dict(entry.headers)) as streams:
+            yield streams
+    except* httpx2.HTTPError as errors:  # its text holds the URL, and that may hold a key
+        raise ConnectionError(output.hide(str(errors.exceptions[0]))) from None

@@ -54,7 +54,8 @@ class ConfigFile:
         """Look every second, and hand on each config that says something else. Ends by being cancelled."""
         while True:
             await anyio.sleep(self.poll)
-            if (config := self.changed()) is not None:
+            # In a thread: a reference may lead to a keyring that asks its user first.
+            if (config := await anyio.to_thread.run_sync(self.changed)) is not None:
                 log.info('The config file "%s" changed: it is in force.', config.path)
                 apply(config)
 

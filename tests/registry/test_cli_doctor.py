@@ -297,3 +297,29 @@ def test_every_setting_is_shown_with_where_it_comes_from_and_secrets_are_masked(
     assert "hush" not in out
     assert "token = ••••  (config file)" in out
     assert "PYGENT_PORT, default 8700. Port the HTTP endpoint listens on" in out
+
+
+# Secrets.
+
+
+def test_secrets_that_others_can_see_are_named_by_their_place(
+    doctor: Doctor, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "correct-horse")
+    (tmp_path / "key").write_text("correct-horse")
+    (tmp_path / "key").chmod(0o644)
+    code, checks = doctor(
+        {
+            "literal": server("well_behaved", env={"API_KEY": "correct-horse"}),
+            "shown": server("well_behaved", "${API_KEY}"),
+            "open": server("well_behaved", env={"API_KEY": "${file:key}"}),
+            "well": server("well_behaved", env={"API_KEY": "${API_KEY}"}),
+        }
+    )
+    assert code == 0
+    assert checks["secrets literal"]["finding"].endswith("holds what looks like one: env.API_KEY")
+    assert "${keyring:SERVICE/NAME}" in checks["secrets literal"]["cure"]
+    assert 'API_KEY is filled into its "args"' in checks["secrets shown"]["finding"]
+    assert f'chmod 600 "{tmp_path / "key"}"' in checks["secrets open"]["cure"]
+    assert "secrets well" not in checks
+    assert "correct-horse" not in json.dumps(checks)

@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 import anyio
 
+from pygent_registry import exposure
 from pygent_registry.cli.terminal import counted
-from pygent_registry.config import Config
+from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Link
 from pygent_registry.registry import Registry
@@ -79,6 +80,22 @@ def config(config: Config, *, own: bool) -> Iterator[Check]:
     yield ok("config", finding, {"path": str(config.path)})
     for bad in config.bad:
         yield fail(f"entry {bad.name}", bad.why, f"Mend it in {config.path}")
+    for entry in config.entries:
+        yield from _secrets(entry)
+
+
+def _secrets(entry: Entry) -> Iterator[Check]:
+    """What of an entry's secrets others can come to see."""
+    subject = f"secrets {entry.name}"
+    if places := list(exposure.in_the_file(entry)):
+        finding = f"the config file itself holds what looks like one: {', '.join(places)}"
+        yield warn(subject, finding, exposure.ELSEWHERE)
+    for exposed in exposure.in_arguments(entry):
+        yield warn(subject, exposed, exposure.IN_ENV)
+    for reference in entry.references:
+        if reference.source == "file" and os.name == "posix" and os.stat(reference.name).st_mode & 0o004:
+            cure = f'Make it yours: chmod 600 "{reference.name}"'
+            yield warn(subject, f"{reference.name} may be read by everyone", cure)
 
 
 def data_folder(settings: Settings) -> Check:
