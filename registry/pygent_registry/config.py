@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
+from pygent_registry.catalogue import shown_name
 from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_shared.errors import did_you_mean
 from pygent_shared.settings import read_config
@@ -22,11 +23,12 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
+    "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 # Hosts count their timeouts in milliseconds as well as in seconds; nobody means a quarter of an hour.
 _SURELY_MILLISECONDS = 1000
@@ -49,6 +51,8 @@ class Entry:
     """A server of the suite, by its name in the entry-point group `pygent.servers`."""
     prefix: str | None = None
     """What stands before its tools' names; None means the entry's name, "" means nothing."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """What a tool, by the server's own name, is shown as instead: the whole name, without the prefix."""
     timeout: float | None = None
     """Seconds a call may go without an answer or progress; None means the setting's."""
     start_timeout: float | None = None
@@ -74,6 +78,15 @@ class Entry:
     def is_believed(self) -> bool:
         """Whether its tools' annotations may be relied on."""
         return self.trusted or bool(self.server)
+
+    def shown_as(self, tool: str, *, prefix: str) -> str:
+        """What a tool of the server is called in a catalogue where no other has that name."""
+        return self.aliases.get(tool) or shown_name(prefix, tool)
+
+    def may_own(self, shown: str) -> bool:
+        """Whether a tool of this name may be the server's, by the name alone."""
+        prefix = self.shown_prefix
+        return not prefix or shown.startswith(shown_name(prefix, "")) or shown in self.aliases.values()
 
     def permits(self, tool: str) -> bool:
         """Whether hosts may see and call the tool, by the server's own name."""
@@ -201,6 +214,7 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         headers={key: fill(value, f"headers.{key}") for key, value in _mapping(raw, "headers").items()},
         server=fill(_text(raw, "server"), "server"),
         prefix=fill(_text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
+        aliases=_aliases(raw),
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
         allow=_patterns(raw, "allow", ("*",)),
@@ -298,6 +312,17 @@ def _patterns(raw: Mapping[str, Any], key: str, default: tuple[str, ...] = ()) -
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
     raise Unusable(f'its "{key}" is {value!r}, but it must be a list of tools\' names, with * for any part')
+
+
+def _aliases(raw: Mapping[str, Any]) -> dict[str, str]:
+    aliases = _mapping(raw, "aliases")
+    for tool, alias in aliases.items():
+        if not _ALIAS.fullmatch(alias):
+            why = "but a tool's name is 1 to 64 of A-Z, a-z, 0-9, _ and -"
+            raise Unusable(f'its "aliases" calls "{tool}" "{alias}", {why}')
+        if list(aliases.values()).count(alias) > 1:
+            raise Unusable(f'its "aliases" calls two tools "{alias}"; name one of them otherwise')
+    return aliases
 
 
 def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

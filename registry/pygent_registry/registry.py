@@ -188,7 +188,9 @@ class Registry:
         ]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
-        composed = self._catalogues[modern, only] = compose(listings, self._reserved(only))
+        composed = self._catalogues[modern, only] = compose(
+            listings, self._reserved(only), {item.entry.name: item.entry.aliases for item in chosen}
+        )
         return composed
 
     def _reserved(self, only: str | None) -> frozenset[str]:

@@ -84,7 +84,13 @@ class Trust:
         """
         for verdict in self._verdicts.get(entry.name, ()):
             for (of_kind, name), why in verdict.withheld.items():
-                known_as = shown_name(prefix, name) if kind in ("tool", "prompt") else name
+                match kind:
+                    case "tool":
+                        known_as = entry.shown_as(name, prefix=prefix)
+                    case "prompt":
+                        known_as = shown_name(prefix, name)
+                    case _:
+                        known_as = name
                 if of_kind == kind and known_as == shown:
                     raise NotApproved(entry.name, f'The {kind} "{shown}"', why)
 
