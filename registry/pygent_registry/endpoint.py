@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from pygent_registry import subregistry
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
@@ -62,7 +63,9 @@ def gateways(registry: Registry) -> Mapping[str, Gateway]:
 
 
 def routes(registry: Registry) -> list[BaseRoute]:
-    """What is served besides: servers that were added to the config since, and every server's log."""
+    """What is served besides: servers that were added to the config since, every server's log, and the list
+    of servers as registries publish it.
+    """
 
     async def log(request: Request) -> JSONResponse:
         name = request.path_params["name"]
@@ -71,7 +74,11 @@ def routes(registry: Registry) -> list[BaseRoute]:
         link = item.primary
         return JSONResponse({"name": name, "state": link.state, "kind": item.entry.kind, "lines": link.log})
 
-    return [Route(ONE, endpoint=Added(registry)), Route(LOG, endpoint=log, methods=["GET"])]
+    return [
+        Route(ONE, endpoint=Added(registry)),
+        Route(LOG, endpoint=log, methods=["GET"]),
+        *subregistry.routes(registry, ONE),
+    ]
 
 
 class Added:
