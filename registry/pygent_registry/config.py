@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 from pygent_registry.catalogue import shown_name
+from pygent_registry.files import refuse_foreign
 from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_shared.errors import did_you_mean
 from pygent_shared.settings import read_config
+from pygent_shared.shipped import shipped
 
 Kind = Literal["in-process", "stdio", "http", "sse"]
 
@@ -141,9 +143,21 @@ def load(path: Path) -> Config:
     """The config file at `path`.
 
     Raises:
-        FileRefused, ConfigInvalid: the file as a whole cannot be read; a bad entry does not raise.
+        FileRefused, ConfigInvalid: the file as a whole cannot be used; a bad entry does not raise.
     """
-    return parse(read_config(path), path=path)
+    return parse(read_own(path), path=path)
+
+
+def read_own(path: Path) -> dict[str, Any]:
+    """A config file's JSON object, as only its owner can have written it: it starts programs.
+
+    Raises:
+        FileRefused: others may write it, or it cannot be read.
+        ConfigInvalid: it is not a JSON object in UTF-8.
+    """
+    if path != shipped("pygent.json"):  # a part of this program, whoever installed that
+        refuse_foreign(path)
+    return read_config(path)
 
 
 def parse(
@@ -206,7 +220,8 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
     entry = Entry(
         name=fit_name(name),
         kind=kind,
-        command=str(Path(fill(_text(raw, "command"), "command")).expanduser()) if raw.get("command") else "",
+        # Not by way of Path, which makes "./server" a program that is looked for in PATH.
+        command=os.path.expanduser(fill(_text(raw, "command"), "command")),
         args=tuple(fill(item, "args") for item in _strings(raw, "args")),
         env={key: fill(value, f"env.{key}") for key, value in _mapping(raw, "env").items()},
         cwd=str(Path(cwd).expanduser()) if cwd else None,

@@ -9,7 +9,7 @@ from mcp import MCPError
 
 from pygent_registry.config import Entry
 from pygent_registry.process import Output
-from pygent_shared.errors import NotApproved
+from pygent_shared.errors import LaunchRefused, NotApproved
 
 
 def why(error: BaseException) -> str:
@@ -21,7 +21,7 @@ def why(error: BaseException) -> str:
             return f'cannot be started: there is no program "{program}" here'
         case PermissionError(filename=str(program)):
             return f'cannot be started: "{program}" may not be executed'
-        case NotApproved():
+        case NotApproved() | LaunchRefused():
             return error.why
         case MCPError() if error.error.code == t.CONNECTION_CLOSED:
             return "ended before it answered initialize"
@@ -42,6 +42,8 @@ def is_only_modern(error: BaseException) -> bool:
 
 def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     """What a person can do about it, in one sentence."""
+    if output.cure:
+        return output.cure
     if "otherwise than approved" in why:
         return f"See it: pygent approve {entry.name} --diff; if it is right: pygent approve {entry.name}"
     if entry.kind in ("http", "sse"):

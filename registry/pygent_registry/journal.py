@@ -7,7 +7,6 @@ unfinished one is closed by the next writer and stays in the file as what it is.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import anyio
 
 from pygent_registry import chain
+from pygent_registry.locks import try_lock, unlock
 
 NAME = "audit.jsonl"
 LOCK_SECONDS = 5.0
@@ -41,12 +41,12 @@ class Journal:
         if self._file < 0 or not os.fstat(self._file).st_nlink:  # deleted: begin a new one
             self.close()
             self._open()
-        if not _try_lock(self._file):
+        if not try_lock(self._file):
             await self._wait_for_lock()
         try:
             self._write(self._file, record)
         finally:
-            _unlock(self._file)
+            unlock(self._file)
 
     def close(self) -> None:
         """Close the file; the next record opens it again."""
@@ -60,7 +60,7 @@ class Journal:
 
     async def _wait_for_lock(self) -> None:
         with anyio.fail_after(LOCK_SECONDS):
-            while not _try_lock(self._file):
+            while not try_lock(self._file):
                 await anyio.sleep(0.002)
 
     def _write(self, file: int, record: Mapping[str, Any]) -> None:
@@ -89,32 +89,3 @@ def _last_of(file: int, end: int) -> tuple[str, bytes]:
         if reach == end:
             return chain.START, b"" if tail.endswith(b"\n") or not tail else b"\n"
         reach = min(reach * 4, end)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: int) -> bool:
-        os.lseek(file, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: int) -> None:
-        os.lseek(file, 0, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(file: int) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

@@ -27,6 +27,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from pygent_registry.wire import Wire
+from pygent_shared.errors import LaunchRefused
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,15 @@ class Output:
     status: int | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     """Set when the connection is of no more use."""
+    cure: str = ""
+    """What to type where it was not started at all."""
     wire: Wire | None = None
     """For requests past the SDK, while the child runs."""
+
+    def refused(self, why: str, cure: str) -> LaunchRefused:
+        """The error to raise where it is not started; what to type about it is kept for whoever asks."""
+        self.cure = cure
+        return LaunchRefused(why, cure)
 
     def last_words(self) -> str:
         """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
@@ -155,7 +163,11 @@ async def child(
 
     Raises:
         OSError: the command cannot be run.
+        LaunchRefused: its folder is not there.
     """
+    if cwd is not None and not Path(cwd).is_dir():
+        why = f'is not started: its "cwd", "{cwd}", is no folder'
+        raise output.refused(why, f'Make it (mkdir -p "{cwd}"), or mend "cwd" in its entry.')
     reaper.start()
     name, _, word = reaper.family.partition("=")
     process = await anyio.open_process(

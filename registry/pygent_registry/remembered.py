@@ -16,6 +16,7 @@ from typing import Any
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
 from pygent_registry.files import write_whole
+from pygent_registry.locks import held_beside
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +67,14 @@ class Remembered:
         if not self._unsaved:
             return
         ours, self._unsaved = self._unsaved, set()
-        servers = _read(self._path) or {}
-        for name in ours:
-            servers.pop(name, None)  # what changed last stands last, and is forgotten last
-            servers[name] = self._known()[name]
-        kept = dict(list(servers.items())[-MOST_SERVERS:])
         try:
-            write_whole(self._path, json.dumps({"format": FORMAT, "servers": kept}).encode("utf-8"))
+            with held_beside(self._path):
+                servers = _read(self._path) or {}
+                for name in ours:
+                    servers.pop(name, None)  # what changed last stands last, and is forgotten last
+                    servers[name] = self._known()[name]
+                kept = dict(list(servers.items())[-MOST_SERVERS:])
+                write_whole(self._path, json.dumps({"format": FORMAT, "servers": kept}).encode("utf-8"))
         except OSError as error:
             log.warning('What the servers list cannot be kept in "%s": %s.', self._path, error.strerror)
 

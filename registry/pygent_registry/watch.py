@@ -15,9 +15,8 @@ from typing import Any
 
 import anyio
 
-from pygent_registry.config import BadEntry, Config, parse
+from pygent_registry.config import BadEntry, Config, parse, read_own
 from pygent_shared.errors import PygentError
-from pygent_shared.settings import read_config
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class ConfigFile:
         """
         path = self.locate()
         self._stamp = _stamp(path)
-        self._loaded = read_config(path)
+        self._loaded = read_own(path)
         config = parse(self._loaded, path=path)
         self._bad = config.bad
         return config

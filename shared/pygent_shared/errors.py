@@ -11,6 +11,7 @@
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
+    │   ├── LaunchRefused      a server that cannot be started, or reached, as its entry asks
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
     └── HostError              this machine stands in the way: exit code 1
@@ -126,6 +127,14 @@ class NotApproved(PeerError):
         super().__init__(
             f"{what} {why}. See it: pygent approve {server} --diff; if it is right: pygent approve {server}"
         )
+
+
+class LaunchRefused(PeerError):
+    """A server that cannot be started, or reached, as its entry asks; `why` is a clause about it."""
+
+    def __init__(self, why: str, cure: str) -> None:
+        self.why, self.cure = why, cure
+        super().__init__(f"The server {why}. {cure}")
 
 
 class ConnectionLost(ServerUnavailable):

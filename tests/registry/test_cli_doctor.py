@@ -323,3 +323,11 @@ def test_secrets_that_others_can_see_are_named_by_their_place(
     assert f'chmod 600 "{tmp_path / "key"}"' in checks["secrets open"]["cure"]
     assert "secrets well" not in checks
     assert "correct-horse" not in json.dumps(checks)
+
+
+def test_what_is_started_without_a_version_is_named(doctor: Doctor, server: Any) -> None:
+    code, checks = doctor({"a": {"command": "npx", "args": ["-y", "./nothing-here", "x"], "disabled": True}})
+    assert (code, "version a" in checks) == (0, False)
+    _, checks = doctor({"a": {"command": "no/such/npx", "args": ["-y", "@scope/server"]}})
+    assert "whatever version of @scope/server is the newest" in checks["version a"]["finding"]
+    assert "name@1.2.3" in checks["version a"]["cure"]

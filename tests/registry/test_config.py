@@ -29,6 +29,10 @@ def test_claude_desktop_and_cursor_entries_are_read() -> None:
     assert entry.env == {"KEY": "1"}
 
 
+def test_a_program_in_this_folder_is_not_looked_for_elsewhere() -> None:
+    assert only({"command": "./server"}).command == "./server"
+
+
 def test_vs_code_entries_are_read() -> None:
     config = parse(
         {"servers": {"a": {"type": "http", "url": "https://x.example/mcp", "headers": {"K": "v"}}}}

@@ -51,6 +51,7 @@ EXAMPLES = [
     errors.TooMany('Server "rag"', "4 requests at once", 12.4),
     errors.ServerUnavailable("rag", "did not answer"),
     errors.ConnectionLost("rag", "went away"),
+    errors.LaunchRefused('is not started: its "cwd" is no folder', "Make it."),
     errors.NotApproved("github", 'The tool "github__add"', "was changed"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),

@@ -27,6 +27,7 @@ from pygent_registry.link import Link
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_registry.search.tools import tokens
+from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
@@ -82,6 +83,10 @@ def config(config: Config, *, own: bool) -> Iterator[Check]:
         yield fail(f"entry {bad.name}", bad.why, f"Mend it in {config.path}")
     for entry in config.entries:
         yield from _secrets(entry)
+        if package := unpinned(entry):
+            finding = f"starts whatever version of {package} is the newest by then"
+            cure = "Name one in its args, such as name@1.2.3, name==1.2.3 or image:1.2.3."
+            yield warn(f"version {entry.name}", finding, cure)
 
 
 def _secrets(entry: Entry) -> Iterator[Check]:

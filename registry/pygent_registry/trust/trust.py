@@ -14,7 +14,7 @@ from typing import Any
 
 from pygent_registry.catalogue import Definition, Listing, shown_name
 from pygent_registry.config import Entry
-from pygent_registry.trust import pins, scan
+from pygent_registry.trust import pins, programs, scan
 from pygent_registry.trust.pins import Differences, Facts, Key, Pin
 from pygent_registry.trust.scan import Finding
 from pygent_registry.trust.store import PinFile, Pins
@@ -49,6 +49,7 @@ class Trust:
         self._settings = settings
         self._file = PinFile(settings.data_dir / PIN_FILE)
         self._verdicts: dict[str, list[Verdict]] = {}
+        self._hashes = programs.Hashes()
         self._said: set[tuple[str, Key, str]] = set()
         self.only_looks = False
         """Whether nothing is pinned: for commands that change nothing."""
@@ -60,10 +61,15 @@ class Trust:
             NotApproved: it was approved with another launch.
             FileRefused: the pins cannot be read.
         """
-        pin = self.pin(entry)
-        if pin and (parts := _changed_parts(pin.launch, pins.launch(entry))):
-            why = f"is to be started otherwise than approved (its {parts} changed), so it is not started"
+        if (pin := self.pin(entry)) is None:
+            return
+        now = self.launch(entry)
+        if parts := pins.changed_parts(pin.launch, now):
+            changed = ", ".join(parts)
+            why = f"is to be started otherwise than approved (its {changed} changed), so it is not started"
             raise NotApproved(entry.name, f'Server "{entry.name}"', why)
+        if pins.PROGRAM in now and pins.PROGRAM not in pin.launch:  # pinned when programs were not hashed yet
+            self._keep(entry.name, replace(pin, launch=now))
 
     def cleared(self, entry: Entry, listing: Listing) -> Listing:
         """What of a listing may be shown. The first one of a server is trusted and pinned."""
@@ -113,7 +119,7 @@ class Trust:
         Raises:
             FileRefused: the pins cannot be read or written.
         """
-        pin = pins.approved(pins.launch(entry), *map(pins.definitions, listings))
+        pin = pins.approved(self.launch(entry), *map(pins.definitions, listings))
         self._file.change(partial(_put, entry.name, pin))
         self._verdicts.pop(entry.name, None)
 
@@ -124,7 +130,15 @@ class Trust:
             FileRefused: the pins cannot be read or written.
         """
         if pin := self.pin(entry):
-            self._file.change(partial(_put, entry.name, replace(pin, launch=pins.launch(entry))))
+            self._file.change(partial(_put, entry.name, replace(pin, launch=self.launch(entry))))
+
+    def launch(self, entry: Entry) -> Facts:
+        """How an entry is started, as it is pinned."""
+        program = programs.executable(entry)
+        try:
+            return pins.launch(entry, self._hashes.sha256(program) if program else "")
+        except OSError:  # it may be executed but not read, or has just gone
+            return pins.launch(entry)
 
     def forget(self, server: str) -> None:
         """Meet a server as a new one, the next time.
@@ -218,7 +232,7 @@ class Trust:
         """The pin as it is from now on, and what stays withheld."""
         pin = self._file.read().get(entry.name)
         if pin is None:
-            pin = pins.first(pins.launch(entry), offered)
+            pin = pins.first(self.launch(entry), offered)
             self._keep(entry.name, pin)
             return pin, Differences()
         differing = pins.differences(pin, offered)
@@ -256,10 +270,6 @@ def _put(server: str, pin: Pin, whole: Pins) -> None:
 
 def _forget(server: str, whole: Pins) -> None:
     whole.pop(server, None)
-
-
-def _changed_parts(before: Facts, after: Facts) -> str:
-    return ", ".join(sorted(key for key in {*before, *after} if before.get(key) != after.get(key)))
 
 
 def _misnamed(listing: Listing) -> Iterator[tuple[Key, str]]:
