@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
@@ -18,6 +18,7 @@ from pygent_registry.catalogue import shown_name
 from pygent_registry.files import refuse_foreign
 from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_shared.errors import did_you_mean
+from pygent_shared.sandbox import Sandbox
 from pygent_shared.settings import read_config
 from pygent_shared.shipped import shipped
 
@@ -25,7 +26,8 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
+    "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache "
+    "sandbox".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
@@ -75,6 +77,9 @@ class Entry:
     """Largest result of a tool that is passed on whole; None means the setting's."""
     cache: float | None = None
     """Seconds for which what its reading tools answered is answered again."""
+
+    sandbox: Sandbox | None = None
+    """What its program may do; None means all that its user may."""
 
     @property
     def is_believed(self) -> bool:
@@ -242,6 +247,7 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        sandbox=_sandbox(raw, kind),
         written=raw,
     )
     entry = replace(entry, references=tuple(followed))
@@ -312,8 +318,8 @@ def _count(raw: Mapping[str, Any], key: str) -> int | None:
     raise Unusable(f'its "{key}" is {value!r}, but it must be a whole number above 0')
 
 
-def _truth(raw: Mapping[str, Any], key: str) -> bool:
-    value = raw.get(key, False)
+def _truth(raw: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
+    value = raw.get(key, default)
     if isinstance(value, bool):
         return value
     raise Unusable(f'its "{key}" is {value!r}, but it must be true or false')
@@ -338,6 +344,29 @@ def _aliases(raw: Mapping[str, Any]) -> dict[str, str]:
         if list(aliases.values()).count(alias) > 1:
             raise Unusable(f'its "aliases" calls two tools "{alias}"; name one of them otherwise')
     return aliases
+
+
+def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
+    if raw.get("sandbox") is None:
+        return None
+    if kind != "stdio":
+        cure = 'add "isolated": true' if raw.get("server") else "take it out"
+        raise Unusable(f'it has a "sandbox" but starts no program of its own; {cure}')
+    asked = _object(raw, "sandbox")
+    known = {row.name for row in fields(Sandbox)}
+    for key in asked:
+        if key not in known:
+            raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
+    limits = {key: _count(asked, key) for key in known - {"network", "write"}}
+    write = tuple(_folder(place) for place in _strings(asked, "write")) if "write" in asked else None
+    return Sandbox(network=_truth(asked, "network", default=True), write=write, **limits)
+
+
+def _folder(place: str) -> Path:
+    folder = Path(place).expanduser()
+    if not folder.is_absolute():
+        raise Unusable(f'its "sandbox" may write to "{place}"; write the whole path, or begin it with ~/')
+    return folder
 
 
 def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

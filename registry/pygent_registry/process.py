@@ -27,7 +27,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 from pygent_registry.wire import Wire
-from pygent_shared.errors import LaunchRefused
+from pygent_shared.errors import LaunchRefused, SandboxMissing
+from pygent_shared.sandbox import Sandbox, confined
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ async def child(
     cwd: str | None,
     output: Output,
     reaper: Reaper,
+    sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Streams]:
     """Run a stdio server and yield the message streams of an MCP transport.
 
@@ -163,16 +165,23 @@ async def child(
 
     Raises:
         OSError: the command cannot be run.
-        LaunchRefused: its folder is not there.
+        LaunchRefused: its folder is not there, or its sandbox cannot be made.
     """
     if cwd is not None and not Path(cwd).is_dir():
         why = f'is not started: its "cwd", "{cwd}", is no folder'
         raise output.refused(why, f'Make it (mkdir -p "{cwd}"), or mend "cwd" in its entry.')
-    reaper.start()
     name, _, word = reaper.family.partition("=")
+    environ = {**get_default_environment(), **env, name: word}
+    argv = [command, *args]
+    if sandbox is not None:
+        try:
+            argv = confined(argv, sandbox, cwd=cwd, environ=environ)
+        except SandboxMissing as error:
+            raise output.refused(f"is not started: {error.why}", error.cure) from error
+    reaper.start()
     process = await anyio.open_process(
-        [command, *args],
-        env={**get_default_environment(), **env, name: word},
+        argv,
+        env=environ,
         cwd=cwd,
         stderr=subprocess.PIPE,
         start_new_session=True,

@@ -71,7 +71,7 @@ def _stdio(
     if entry.server:
         package = suite_server(entry.server).module.partition(".")[0]
         command, args, env = sys.executable, ("-m", package), settings.environ() | env
-    return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper)
+    return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper, sandbox=entry.sandbox)
 
 
 class OneRequestFails(httpx2.AsyncHTTPTransport):

@@ -17,6 +17,7 @@
     └── HostError              this machine stands in the way: exit code 1
         ├── DatabaseUnusable   a database that cannot be opened, read or written
         ├── MissingExtra       an optional part that is not installed
+        ├── SandboxMissing     a confinement of a program that this machine cannot give
         ├── WeightsChanged     a built-in model whose weights are not the ones they must be
         ├── PortTaken          an address another process holds
         └── NotStarted         an HTTP endpoint whose servers failed to start
@@ -156,6 +157,14 @@ class MissingExtra(HostError):
         super().__init__(
             f"{purpose} needs an optional part. Install it: pip install 'pygent-factory[{extra}]'"
         )
+
+
+class SandboxMissing(HostError):
+    """A confinement of a program that this machine cannot give; `why` is a clause. The program is not run."""
+
+    def __init__(self, why: str, cure: str) -> None:
+        self.why, self.cure = why, cure
+        super().__init__(f"{why[0].upper()}{why[1:]}. {cure}")
 
 
 class WeightsChanged(HostError):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -311,3 +312,88 @@ def test_no_pin_is_lost_where_processes_write_at_once(tmp_path: Path) -> None:
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert len(PinFile(path).read()) == 75
+
+
+# Sandboxes.
+
+no_bwrap = pytest.mark.skipif(
+    shutil.which("bwrap") is None
+    or subprocess.run(
+        ["bwrap", "--ro-bind", "/", "/", "--unshare-net", "true"], capture_output=True
+    ).returncode,
+    reason="needs bubblewrap, and namespaces",
+)
+
+
+@no_bwrap
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_server_works_in_its_sandbox(fronted: Any, server: Any, tmp_path: Path, mode: str) -> None:
+    limits = {"network": False, "write": [str(tmp_path)], "memory_mb": 512, "cpu_seconds": 60, "file_mb": 10}
+    here = str(Path(__file__).parent)
+    async with fronted({"a": server("well_behaved", cwd=here, sandbox=limits)}, mode=mode) as client:
+        inside = await client.call_tool("a__pid", {})
+        assert int(inside.content[0].text) < 10  # of a namespace of its own
+        await client.call_tool("a__die", {})
+        with anyio.fail_after(10):
+            while (await client.call_tool("a__pid", {})).is_error:
+                await anyio.sleep(0.05)
+
+
+@pytest.mark.anyio
+async def test_without_what_its_sandbox_needs_a_server_is_not_started(
+    fronted: Any, server: Any, tmp_path: Path, opened: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **more: None)
+    async with fronted({"a": server("well_behaved", sandbox={"network": False})}) as client:
+        await client.list_tools()
+        refused = str((await client.call_tool("a__echo", {})).content)
+    assert "its sandbox needs bubblewrap, which is not installed" in refused
+    assert "apt install bubblewrap" in refused
+    assert not opened
+
+
+@no_bwrap
+@pytest.mark.anyio
+async def test_nothing_in_a_sandbox_outlives_the_registry(server: Any, tmp_path: Path) -> None:
+    word = f"pygent-test-{os.getpid()}-{tmp_path.name}"
+    config = tmp_path / "pygent.json"
+    stubborn = server("stubborn", tmp_path / word, sandbox={"network": False})
+    config.write_text(json.dumps({"mcpServers": {"a": stubborn}}))
+    with subprocess.Popen(
+        [sys.executable, "-m", "pygent_registry", "--config", str(config)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYGENT_DATA_DIR": str(tmp_path / "data")},
+    ) as process:
+        assert process.stdin is not None
+        hello = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "0"},
+        }
+        for number, (method, params) in enumerate((("initialize", hello), ("tools/list", {}))):
+            message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.flush()
+        with anyio.fail_after(20):
+            while len((tmp_path / word).read_text().split() if (tmp_path / word).exists() else ()) < 2:
+                await anyio.sleep(0.02)
+        assert carrying(word)
+        process.kill()
+    with anyio.fail_after(10):
+        while carrying(word):
+            await anyio.sleep(0.05)
+
+
+def carrying(word: str) -> list[str]:
+    """The processes with a word on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:  # it ended meanwhile
+            continue
+    return found

@@ -55,6 +55,7 @@ EXAMPLES = [
     errors.NotApproved("github", 'The tool "github__add"', "was changed"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),
+    errors.SandboxMissing("its sandbox needs bubblewrap", "Install it."),
     errors.WeightsChanged(Path("/a/model.safetensors"), "00", "ff", "the-package"),
     errors.PortTaken("127.0.0.1", 8700, "another program", "Choose a free port."),
     errors.NotStarted("http://127.0.0.1:8700"),

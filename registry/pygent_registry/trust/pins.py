@@ -100,6 +100,7 @@ def launch(entry: Entry, program: str = "") -> Facts:
         "url": written.get("url"),
         "env": sorted(written.get("env") or ()),
         "headers": sorted(written.get("headers") or ()),
+        "sandbox": written.get("sandbox"),
         PROGRAM: program,
     }
     return {name: fact for name, fact in facts.items() if fact}
