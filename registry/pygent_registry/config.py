@@ -27,7 +27,7 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
     "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache "
-    "sandbox".split()
+    "sandbox allow_private".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
@@ -78,6 +78,8 @@ class Entry:
     cache: float | None = None
     """Seconds for which what its reading tools answered is answered again."""
 
+    allow_private: bool = False
+    """Whether its `url` may lead to link-local addresses, where clouds keep a machine's credentials."""
     sandbox: Sandbox | None = None
     """What its program may do; None means all that its user may."""
 
@@ -247,6 +249,7 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        allow_private=_truth(raw, "allow_private"),
         sandbox=_sandbox(raw, kind),
         written=raw,
     )

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from pygent_registry import chain
-from pygent_registry.locks import try_lock, unlock
+from pygent_shared.locks import try_lock, unlock
 
 NAME = "audit.jsonl"
 LOCK_SECONDS = 5.0

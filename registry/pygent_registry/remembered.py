@@ -16,7 +16,7 @@ from typing import Any
 from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.config import Entry
 from pygent_registry.files import write_whole
-from pygent_registry.locks import held_beside
+from pygent_shared.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Remembered:
             return
         ours, self._unsaved = self._unsaved, set()
         try:
-            with held_beside(self._path):
+            with locked(self._path.with_name(f".{self._path.name}.lock")):
                 servers = _read(self._path) or {}
                 for name in ours:
                     servers.pop(name, None)  # what changed last stands last, and is forgotten last
@@ -76,7 +76,9 @@ class Remembered:
                 kept = dict(list(servers.items())[-MOST_SERVERS:])
                 write_whole(self._path, json.dumps({"format": FORMAT, "servers": kept}).encode("utf-8"))
         except OSError as error:
-            log.warning('What the servers list cannot be kept in "%s": %s.', self._path, error.strerror)
+            log.warning(
+                'What the servers list cannot be kept in "%s": %s.', self._path, error.strerror or error
+            )
 
     def _known(self) -> dict[str, dict[str, Lists]]:
         if self._servers is None:

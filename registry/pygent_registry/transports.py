@@ -16,6 +16,7 @@ from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
 from pygent_registry.redaction import Redactor
 from pygent_shared.errors import UnknownName
+from pygent_shared.http.outbound import Outbound
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
 from pygent_shared.server import ENTRY_POINTS
@@ -41,10 +42,13 @@ def transport(
             return lowlevel(suite_server(entry.server).load()(settings, peers))
         case "stdio":
             return _stdio(entry, settings, output, reaper)
-        case "http":
-            return _http(entry, output)
-        case "sse":
-            return _sse(entry, output)
+        case "http" | "sse":
+            try:
+                httpx2.URL(entry.url)
+            except httpx2.InvalidURL as error:
+                why = output.hide(f"is not reached: its url is not one ({error})")
+                raise output.refused(why, 'Mend "url" in its entry of the config file.') from error
+            return _http(entry, output) if entry.kind == "http" else _sse(entry, output)
 
 
 def suite_servers() -> dict[str, EntryPoint]:
@@ -74,7 +78,7 @@ def _stdio(
     return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper, sandbox=entry.sandbox)
 
 
-class OneRequestFails(httpx2.AsyncHTTPTransport):
+class OneRequestFails(Outbound):
     """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client."""
 
     def __init__(self, output: Output, **options: Any) -> None:
@@ -97,7 +101,7 @@ async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
     async with httpx2.AsyncClient(
         headers=dict(entry.headers),
         timeout=httpx2.Timeout(30, read=ANSWER_SECONDS),
-        transport=OneRequestFails(output, limits=limits),
+        transport=OneRequestFails(output, anywhere=entry.allow_private, limits=limits),
     ) as http:
         async with streamable_http_client(entry.url, http_client=http) as streams:
             yield streams
@@ -107,8 +111,12 @@ async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
 async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
     from mcp.client.sse import sse_client
 
+    def client(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
+        sends = Outbound(anywhere=entry.allow_private)
+        return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=sends)
+
     try:
-        async with sse_client(entry.url, headers=dict(entry.headers)) as streams:
+        async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as streams:
             yield streams
     except* httpx2.HTTPError as errors:  # its text holds the URL, and that may hold a key
         raise ConnectionError(output.hide(str(errors.exceptions[0]))) from None

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pygent_registry.locks import held_beside
 from pygent_registry.trust import pins
 from pygent_registry.trust.pins import Pin
 from pygent_shared.errors import FileRefused
+from pygent_shared.locks import locked
 
 Pins = dict[str, Pin]
 VERSION = 1
@@ -51,14 +51,14 @@ class PinFile:
             FileRefused: the file is damaged, or cannot be written.
         """
         try:
-            with held_beside(self.path):
+            with locked(self.path.with_name(f".{self.path.name}.lock")):
                 whole = dict(self.read())
                 by(whole)
                 servers = {name: pins.to_json(pin) for name, pin in whole.items()}
                 self._write(json.dumps({"version": VERSION, "servers": servers}, indent=1))
         except OSError as error:
             cure = "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
-            raise FileRefused(self.path, f"cannot hold the pins: {error.strerror}", cure) from error
+            raise FileRefused(self.path, f"cannot hold the pins: {error.strerror or error}", cure) from error
         self._pins, self._stamp = whole, self._stamp_now()
         self._looked = self._stamp
 
