@@ -211,6 +211,29 @@ def leaking(argument: str) -> None:
     Leaking().serve()
 
 
+class Abusive(Legacy):
+    """Answers `echo` with JSON, or what looks like it, of the kind that is asked for."""
+
+    def call(self, number: Any, params: dict[str, Any]) -> None:
+        if params["name"] != "echo":
+            return super().call(number, params)
+        kind = params["arguments"]["kind"]
+        bodies = {
+            "deep": b'{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "numbers": b'{"content":[],"x":1e999999,"y":' + b"9" * 10_000 + b"}",
+            "no UTF-8": b'{"content":[{"type":"text","text":"\xff\xfe"}]}',
+            "half a character": b'{"content":[{"type":"text","text":"\\ud800"}]}',
+            "keys": b'{"content":[],"content":[],"x":' + b'{"a":' * 90 + b"1" + b"}" * 90 + b"}",
+        }
+        head = b'{"jsonrpc":"2.0","id":%d,"result":' % number
+        sys.stdout.buffer.write(head + bodies[kind] + b"}\n")
+        sys.stdout.buffer.flush()
+
+
+def abusive(argument: str) -> None:
+    Abusive().serve()
+
+
 def leaking_at_its_end(argument: str) -> None:
     """Prints its key to both outputs, and dies."""
     print(f"not JSON: {os.environ['API_KEY']}")
@@ -316,6 +339,7 @@ BEHAVIOURS: dict[str, Callable[[str], None]] = {
         noticing,
         leaking,
         leaking_at_its_end,
+        abusive,
         offering,
         slow,
         hangs,

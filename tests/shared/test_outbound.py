@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
 from typing import Any
@@ -12,17 +13,29 @@ import anyio
 import httpx2
 import pytest
 
+from pygent_shared.http import outbound
 from pygent_shared.http.outbound import Outbound, why_blocked
 
 pytestmark = pytest.mark.anyio
 
 
 class _Here(BaseHTTPRequestHandler):
+    """Answers "here"; at a path such as /text/plain/9/3, three times nine bytes of that type."""
+
     def do_GET(self) -> None:
+        asked = self.path.strip("/").split("/")
+        body = [b"here"]
+        if len(asked) == 4:
+            body = [b"x" * (int(asked[2]) - 2) + b"\n\n"] * int(asked[3])
         self.send_response(200)
-        self.send_header("Content-Length", "4")
+        self.send_header("Content-Length", str(sum(map(len, body))))
+        self.send_header("Content-Type", "/".join(asked[:2]))
+        if self.path == "/compressed":
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
-        self.wfile.write(b"here")
+        with suppress(ConnectionError):
+            for part in body:
+                self.wfile.write(part)
 
     def log_message(self, *words: Any) -> None:
         pass
@@ -155,3 +168,25 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(
 async def test_a_name_that_nobody_knows_is_told_as_one() -> None:
     with pytest.raises(httpx2.ConnectError, match=r'the name "no-such-host\.invalid" cannot be resolved'):
         await get("http://no-such-host.invalid/")
+
+
+# What comes back.
+
+
+async def test_an_answer_is_taken_up_to_a_size(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "MOST_BYTES", 1 << 20)
+    assert len(await get(f"http://127.0.0.1:{port}/application/json/1000000/1")) == 1_000_000
+    with pytest.raises(httpx2.RemoteProtocolError, match="more than 1 MiB"):
+        await get(f"http://127.0.0.1:{port}/application/json/100000/11")
+
+
+async def test_of_an_event_stream_each_event_counts_alone(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "MOST_BYTES", 1 << 20)
+    assert len(await get(f"http://127.0.0.1:{port}/text/event-stream/100000/30")) == 3_000_000
+    with pytest.raises(httpx2.RemoteProtocolError, match="more than 1 MiB"):
+        await get(f"http://127.0.0.1:{port}/text/event-stream/2000000/1")
+
+
+async def test_what_is_compressed_unasked_is_not_unpacked(port: int) -> None:
+    with pytest.raises(httpx2.RemoteProtocolError, match="compressed"):
+        await get(f"http://127.0.0.1:{port}/compressed")

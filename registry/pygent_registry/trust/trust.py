@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pygent_registry.abridge import size_of
 from pygent_registry.catalogue import Definition, Listing, shown_name
 from pygent_registry.config import Entry
 from pygent_registry.trust import pins, programs, scan
@@ -25,6 +26,8 @@ from pygent_shared.settings import Settings
 log = logging.getLogger(__name__)
 
 PIN_FILE = "pins.json"
+MOST_BYTES = 256 * 1024
+"""Of one definition. The largest in the wild take a tenth of that."""
 # What names a thing or is compared, and so must reach the host as it is.
 IDENTIFIERS = frozenset({"name", "uri", "uriTemplate", "mimeType", "icons", "_meta", "required"})
 
@@ -199,9 +202,10 @@ class Trust:
         return self._settings.pins == "on" and not entry.server
 
     def _judge(self, entry: Entry, listing: Listing) -> Verdict:
-        withheld = {} if entry.server else dict(_misnamed(listing))
+        too_large = {} if entry.server else dict(_oversized(listing))
+        withheld = too_large if entry.server else too_large | dict(_misnamed(listing))
         findings: dict[Key, list[Finding]] = {}
-        offered = pins.definitions(listing)
+        offered = {key: facts for key, facts in pins.definitions(listing).items() if key not in too_large}
         pin = None
         if self._is_pinned(entry):
             try:
@@ -270,6 +274,15 @@ def _put(server: str, pin: Pin, whole: Pins) -> None:
 
 def _forget(server: str, whole: Pins) -> None:
     whole.pop(server, None)
+
+
+def _oversized(listing: Listing) -> Iterator[tuple[Key, str]]:
+    """What is so large that it would cost every host its context, and is neither kept nor scanned."""
+    for kind, name_key, items in pins.offers(listing):
+        for item in items:
+            if (size := size_of(item)) > MOST_BYTES:
+                why = f"is defined by {size:,} bytes, but at most {MOST_BYTES:,} are shown"
+                yield (kind, str(item[name_key])), why
 
 
 def _misnamed(listing: Listing) -> Iterator[tuple[Key, str]]:

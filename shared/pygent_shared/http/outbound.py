@@ -8,13 +8,15 @@ to what is blocked.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import anyio
 import httpcore2
 import httpx2
+
+MOST_BYTES = 64 * 2**20
 
 Address = IPv4Address | IPv6Address
 
@@ -46,7 +48,7 @@ def _carried(address: Address) -> Address:
 
 
 class Outbound(httpx2.AsyncHTTPTransport):
-    """Sends requests, but none to a blocked address.
+    """Sends requests, but none to a blocked address; takes answers, but none that are too large to be kept.
 
     Args:
         anywhere: block nothing.
@@ -58,6 +60,42 @@ class Outbound(httpx2.AsyncHTTPTransport):
         if not anywhere:
             # httpx2 has no option for it; httpcore2's pool has.
             self._pool._network_backend = _Checked()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        # What is compressed may be a thousand times as large as what is counted here.
+        request.headers["Accept-Encoding"] = "identity"
+        response = await super().handle_async_request(request)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx2.RemoteProtocolError("it sent a compressed answer, which was not asked for")
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        events = response.headers.get("Content-Type", "").startswith("text/event-stream")
+        response.stream = _Bounded(response.stream, events=events)
+        return response
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """The body of an answer, in which no message has more than MOST_BYTES.
+
+    Args:
+        inner: the body as it comes.
+        events: whether it is a stream of events, each a message, and not one message.
+    """
+
+    def __init__(self, inner: httpx2.AsyncByteStream, *, events: bool) -> None:
+        self._inner, self._events = inner, events
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._inner:
+            end = max(chunk.rfind(b"\n\n"), chunk.rfind(b"\r\n\r\n")) if self._events else -1
+            size = len(chunk) - end if end >= 0 else size + len(chunk)
+            if size > MOST_BYTES:
+                raise httpx2.RemoteProtocolError(f"it sent a message of more than {MOST_BYTES >> 20} MiB")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class _Checked(httpcore2.AsyncNetworkBackend):
