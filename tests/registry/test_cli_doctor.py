@@ -331,3 +331,29 @@ def test_what_is_started_without_a_version_is_named(doctor: Doctor, server: Any)
     _, checks = doctor({"a": {"command": "no/such/npx", "args": ["-y", "@scope/server"]}})
     assert "whatever version of @scope/server is the newest" in checks["version a"]["finding"]
     assert "name@1.2.3" in checks["version a"]["cure"]
+
+
+# Variables.
+
+
+def test_a_variable_that_is_misspelled_is_named_with_the_nearest_there_is() -> None:
+    environ = {
+        "PYGENT_PROT": "9000",
+        "PYGENT_DATADIR": "/x",
+        "PYGENT_PORT": "9000",
+        "PYGENT_FAMILY": "x",
+        "PYGENTS": "x",
+        "OTHER": "x",
+    }
+    found = {check.subject: check for check in checks.variables(environ)}
+    assert list(found) == ["variable PYGENT_DATADIR", "variable PYGENT_PROT"]
+    assert {check.level for check in found.values()} == {"warn"}
+    assert 'Did you mean "PYGENT_DATA_DIR"?' in found["variable PYGENT_DATADIR"].cure
+    assert 'Did you mean "PYGENT_PORT"?' in found["variable PYGENT_PROT"].cure
+
+
+def test_the_command_looks_at_this_environment(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYGENT_EMBEDER", "none")
+    code, found = doctor({})
+    assert code == 0
+    assert 'Did you mean "PYGENT_EMBEDDER"?' in found["variable PYGENT_EMBEDER"]["cure"]

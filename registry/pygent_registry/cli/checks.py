@@ -24,6 +24,7 @@ from pygent_registry.cli.terminal import counted
 from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Link
+from pygent_registry.process import FAMILY
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_registry.search.tools import tokens
@@ -31,10 +32,17 @@ from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
-from pygent_shared.errors import HostError, InvalidArgument, MissingExtra, PortTaken, ServerUnavailable
+from pygent_shared.errors import (
+    HostError,
+    InvalidArgument,
+    MissingExtra,
+    PortTaken,
+    ServerUnavailable,
+    did_you_mean,
+)
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
-from pygent_shared.settings import Settings
+from pygent_shared.settings import PREFIX, Settings, rows
 
 Level = Literal["ok", "warn", "fail"]
 Facts = Mapping[str, Any]
@@ -101,6 +109,15 @@ def _secrets(entry: Entry) -> Iterator[Check]:
         if reference.source == "file" and os.name == "posix" and os.stat(reference.name).st_mode & 0o004:
             cure = f'Make it yours: chmod 600 "{reference.name}"'
             yield warn(subject, f"{reference.name} may be read by everyone", cure)
+
+
+def variables(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Each variable that looks like a setting and is none."""
+    known = [row.variable for row in rows()]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in (*known, FAMILY):
+            cure = f"{did_you_mean(name, known).strip()} Or take it away: unset {name}"
+            yield warn(f"variable {name}", "is no setting, and changes nothing", cure)
 
 
 def data_folder(settings: Settings) -> Check:
