@@ -138,7 +138,8 @@ def secret_of_keyring(service: str, name: str) -> str:
     try:
         kept: str | None = keyring.get_password(service, name)
     except KeyringError as error:
-        why = f"the keyring does not give ({error}); unlock or set up the system's keyring"
+        said = str(error).partition(". ")[0] or type(error).__name__
+        why = f"the keyring does not give ({said}); unlock the system's keyring, or set one up"
         raise Unresolved(why) from error
     if not kept:
         raise Unresolved(f"the keyring does not hold; store it: keyring set {service} {name}")

@@ -16,7 +16,7 @@ from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
 from pygent_registry.redaction import Redactor
 from pygent_shared.errors import UnknownName
-from pygent_shared.http.outbound import Outbound
+from pygent_shared.http.outbound import Blocked, Outbound
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
 from pygent_shared.server import ENTRY_POINTS
@@ -89,6 +89,7 @@ class OneRequestFails(Outbound):
         try:
             return await super().handle_async_request(request)
         except httpx2.TransportError as error:
+            _note_cure(error, self._output)
             where = self._output.hide(str(request.url))
             why = f"cannot be reached at {where} ({str(error) or type(error).__name__})"
             body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHABLE, "message": why}}
@@ -119,4 +120,10 @@ async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
         async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as streams:
             yield streams
     except* httpx2.HTTPError as errors:  # its text holds the URL, and that may hold a key
+        _note_cure(errors.exceptions[0], output)
         raise ConnectionError(output.hide(str(errors.exceptions[0]))) from None
+
+
+def _note_cure(error: BaseException, output: Output) -> None:
+    if isinstance(error.__cause__, Blocked):
+        output.cure = 'If it is meant, allow it: "allow_private": true in its entry'

@@ -132,6 +132,20 @@ def test_what_the_keyring_does_not_hold_is_named_with_the_command_that_stores_it
     assert "keyring set github token" in why
 
 
+def test_a_keyring_that_is_locked_or_missing_is_told_in_a_clause(
+    keyring: dict[tuple[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keyring as library
+    from keyring.errors import KeyringLocked
+
+    def locked(service: str, name: str) -> str:
+        raise KeyringLocked("Failed to unlock the collection! And more. Much more.")
+
+    monkeypatch.setattr(library.get_keyring(), "get_password", locked)
+    why = refused({"command": "x", "env": {"K": "${keyring:github/token}"}})
+    assert "does not give (Failed to unlock the collection! And more); unlock the system's keyring" in why
+
+
 def test_a_reference_to_the_keyring_without_a_name_is_refused() -> None:
     for place in ("github", "github/", "/token", ""):
         why = refused({"command": "x", "env": {"K": f"${{keyring:{place}}}"}})

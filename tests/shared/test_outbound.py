@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from pygent_shared.http import outbound
-from pygent_shared.http.outbound import Outbound, why_blocked
+from pygent_shared.http.outbound import Blocked, Outbound, why_blocked
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_every_spelling_is_blocked_before_a_connection_is_tried(
     monkeypatch.setattr(anyio, "connect_tcp", connect_tcp)
     with pytest.raises(httpx2.ConnectError, match="link-local") as refused:
         await get(f"http://{host}/latest/meta-data/")
-    assert '"allow_private": true' in str(refused.value)
+    assert isinstance(refused.value.__cause__, Blocked)
     assert not tried
     with pytest.raises(httpx2.ConnectError, match="tried"):
         await get(f"http://{host}/latest/meta-data/", anywhere=True)

@@ -47,6 +47,10 @@ def _carried(address: Address) -> Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
+class Blocked(httpcore2.ConnectError):
+    """A connection to a blocked address was asked for: the cause of httpx2's own error."""
+
+
 class Outbound(httpx2.AsyncHTTPTransport):
     """Sends requests, but none to a blocked address; takes answers, but none that are too large to be kept.
 
@@ -121,8 +125,7 @@ class _Checked(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectError(f'the name "{host}" cannot be resolved: {error.strerror}') from error
         for address in addresses:
             if why := why_blocked(address):
-                cure = 'if it is meant, allow it: "allow_private": true in its entry'
-                raise httpcore2.ConnectError(f"its address {address} {why}; {cure}")
+                raise Blocked(f"its address {address} {why}")
         failed: Exception = httpcore2.ConnectError(f'the name "{host}" has no address')
         for address in addresses:
             try:
