@@ -231,7 +231,7 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         command=os.path.expanduser(fill(_text(raw, "command"), "command")),
         args=tuple(fill(item, "args") for item in _strings(raw, "args")),
         env={key: fill(value, f"env.{key}") for key, value in _mapping(raw, "env").items()},
-        cwd=str(Path(cwd).expanduser()) if cwd else None,
+        cwd=os.path.expanduser(cwd) or None,
         url=fill(_text(raw, "url"), "url"),
         headers={key: fill(value, f"headers.{key}") for key, value in _mapping(raw, "headers").items()},
         server=fill(_text(raw, "server"), "server"),
@@ -366,7 +366,7 @@ def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
 
 
 def _folder(place: str) -> Path:
-    folder = Path(place).expanduser()
+    folder = Path(os.path.expanduser(place))
     if not folder.is_absolute():
         raise Unusable(f'its "sandbox" may write to "{place}"; write the whole path, or begin it with ~/')
     return folder

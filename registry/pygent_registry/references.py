@@ -75,14 +75,16 @@ def _followed(match: re.Match[str], where: str, sources: Sources) -> Reference:
     try:
         match match["source"]:
             case "file":
-                path = sources.folder / Path(place).expanduser()
+                if not place or "\0" in place:
+                    raise Unresolved("must name a file, as in ${file:PATH}")
+                path = sources.folder / os.path.expanduser(place)
                 return Reference(where=where, source="file", name=str(path), value=sources.read(path))
             case "keyring":
                 service, slash, name = place.rpartition("/")
                 if not (service and slash and name):
                     raise Unresolved("must name both, as in ${keyring:SERVICE/NAME}")
                 return Reference(where=where, source="keyring", name=place, value=sources.ask(service, name))
-    except (Unresolved, RuntimeError) as error:  # RuntimeError: there is no home for "~"
+    except Unresolved as error:
         raise Unresolved(f'its "{where}" needs {match[0]}, which {error}') from error
     variable = match["name"]
     found = sources.environ.get(variable) or match["default"]

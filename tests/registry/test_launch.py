@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from pygent_registry.catalogue import Listing
 from pygent_registry.cli import main
 from pygent_registry.config import Entry, load, parse
 from pygent_registry.endpoint import gateways, routes
 from pygent_registry.registry import Registry
 from pygent_registry.trust.programs import executable, unpinned
 from pygent_registry.trust.store import PinFile
+from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import FileRefused
 from pygent_shared.http.app import build_app
@@ -295,6 +298,7 @@ import sys
 from pathlib import Path
 from pygent_registry.trust.pins import Pin
 from pygent_registry.trust.store import PinFile
+from pygent_registry.trust.trust import Trust
 file = PinFile(Path(sys.argv[1]))
 for number in range(25):
     file.change(lambda pins: pins.update({f"{sys.argv[2]}-{number}": Pin()}))
@@ -312,6 +316,25 @@ def test_no_pin_is_lost_where_processes_write_at_once(tmp_path: Path) -> None:
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert len(PinFile(path).read()) == 75
+
+
+def test_what_another_process_approves_meanwhile_holds(settings: Settings) -> None:
+    other, known = Trust(settings), entry("npx", "server")
+    approved = Listing(server="a", prefix="a", tools=({"name": "t", "description": "as approved"},))
+
+    class Interrupted(Trust):
+        """Another process approves the server between the look at its pin and the change of it."""
+
+        def launch(self, entry: Entry) -> dict[str, Any]:
+            other.approve(entry, [approved])
+            return super().launch(entry)
+
+    met = replace(approved, tools=({"name": "t", "description": "otherwise"}, {"name": "u"}))
+    cleared = Interrupted(settings).cleared(known, met)
+    assert [tool["name"] for tool in cleared.tools] == ["u"]
+    pin = PinFile(settings.data_dir / "pins.json").read()["a"]
+    assert {name for _, name in pin.definitions} == {"t", "u"}
+    assert len(pin.approved) == 1
 
 
 # Sandboxes.

@@ -107,6 +107,12 @@ def test_a_file_without_a_value_costs_its_own_server_only(
     assert words in why
 
 
+@pytest.mark.parametrize("place", ["", "\0", "a\0b"])
+def test_what_is_no_path_is_told_as_that(place: str) -> None:
+    why = refused({"command": "x", "env": {"K": f"${{file:{place}}}"}})
+    assert "must name a file, as in ${file:PATH}" in why
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_or_a_folder_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -241,7 +241,8 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    each = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    hide = registry.redactor().text
+    each = [_server(item, seconds.get(name, whole), hide) for name, item in registry.downstreams.items()]
     tools = _tools(registry)  # lists, and so judges what is listed
     return [*each, tools, *_trust(registry)]
 
@@ -281,10 +282,10 @@ def _tools(registry: Registry) -> Check:
     return ok("tools", finding, facts)
 
 
-def _server(item: Downstream, seconds: float) -> Check:
+def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Check:
     link, subject = item.primary, f"server {item.entry.name}"
     if link.state != "ready" or link.listing is None:
-        return fail(subject, link.why or "is still starting", link.cure)
+        return fail(subject, hide(link.why) or "is still starting", hide(link.cure))
     listed = link.listing.tools
     tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
     facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": tokens}
