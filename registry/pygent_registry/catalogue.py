@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 SEPARATOR = "__"
@@ -54,13 +55,27 @@ class Catalogue:
     template_owners: Mapping[str, str] = field(default_factory=dict)
 
 
-def compose(listings: Iterable[Listing], reserved: Container[str] = ()) -> Catalogue:
+Aliases = Mapping[str, str]
+"""A tool's own name -> the name it is shown under."""
+
+
+def compose(
+    listings: Iterable[Listing], reserved: Collection[str] = (), aliases: Mapping[str, Aliases] | None = None
+) -> Catalogue:
     """One catalogue of several listings.
 
     Tools and prompts are renamed `prefix__name`; where two would be shown alike, the later keeps a hash, and
-    so does a tool of a `reserved` name. URIs are not rewritten (links inside results would break): of two
-    equal ones the earlier server's is shown.
+    so does a tool of a `reserved` name. A tool with an alias is shown under that, unless another is called so
+    without one: nobody's alias takes the name of another server's tool, whichever comes first. URIs are not
+    rewritten (links inside results would break): of two equal ones the earlier server's is shown.
     """
+    listings, aliases = list(listings), aliases or {}
+    called_so = {
+        shown_name(listing.prefix, str(tool["name"]))
+        for listing in listings
+        for tool in listing.tools
+        if str(tool["name"]) not in aliases.get(listing.server, {})
+    }
     tools: dict[str, Definition] = {}
     prompts: dict[str, Definition] = {}
     resources: dict[str, Definition] = {}
@@ -70,8 +85,9 @@ def compose(listings: Iterable[Listing], reserved: Container[str] = ()) -> Catal
     resource_owners: dict[str, str] = {}
     template_owners: dict[str, str] = {}
     for listing in listings:
-        _name_all(listing, listing.tools, tools, tool_targets, reserved)
-        _name_all(listing, listing.prompts, prompts, prompt_targets, ())
+        chosen = aliases.get(listing.server, {})
+        _name_all(listing, listing.tools, tools, tool_targets, reserved, chosen, called_so)
+        _name_all(listing, listing.prompts, prompts, prompt_targets)
         _own_all(listing, "uri", listing.resources, resources, resource_owners)
         _own_all(listing, "uriTemplate", listing.templates, templates, template_owners)
     return Catalogue(
@@ -139,13 +155,16 @@ def _name_all(
     definitions: Iterable[Definition],
     shown: dict[str, Definition],
     targets: dict[str, Target],
-    reserved: Container[str],
+    reserved: Collection[str] = (),
+    aliases: Aliases = MappingProxyType({}),
+    called_so: Collection[str] = (),
 ) -> None:
     for definition in definitions:
         original = str(definition["name"])
-        name = shown_name(listing.prefix, original)
-        if name in shown or name in reserved:
-            name = _with_hash(name, f"{listing.server}\0{original}")
+        alias = aliases.get(original)
+        name, mark = alias or shown_name(listing.prefix, original), f"{listing.server}\0{original}"
+        while name in shown or name in reserved or (alias == name and name in called_so):
+            name, mark = _with_hash(name, mark), f"{mark}\0"
         shown[name] = {**definition, "name": name}
         targets[name] = Target(server=listing.server, name=original)
 

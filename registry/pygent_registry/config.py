@@ -9,36 +9,42 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 from pygent_registry import credentials, roles
+from pygent_registry.catalogue import shown_name
 from pygent_registry.credentials import ClientCredentials
+from pygent_registry.files import refuse_foreign
+from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_registry.roles import Role
 from pygent_shared.errors import ConfigInvalid, did_you_mean
+from pygent_shared.sandbox import Sandbox
 from pygent_shared.settings import read_config
+from pygent_shared.shipped import shipped
 
 Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache auth".split()
+    "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache "
+    "sandbox allow_private auth".split()
 )
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
-_VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
-_HOST_VARIABLE = re.compile(r"\$\{(?:input|command|workspaceFolder|userHome)[^}]*\}")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 # Hosts count their timeouts in milliseconds as well as in seconds; nobody means a quarter of an hour.
 _SURELY_MILLISECONDS = 1000
+_SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One server of the config file, ready to start: every variable is filled in."""
+    """One server of the config file, ready to start: every reference is followed."""
 
     name: str
     kind: Kind
@@ -54,6 +60,8 @@ class Entry:
     """A server of the suite, by its name in the entry-point group `pygent.servers`."""
     prefix: str | None = None
     """What stands before its tools' names; None means the entry's name, "" means nothing."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """What a tool, by the server's own name, is shown as instead: the whole name, without the prefix."""
     timeout: float | None = None
     """Seconds a call may go without an answer or progress; None means the setting's."""
     start_timeout: float | None = None
@@ -75,10 +83,24 @@ class Entry:
     cache: float | None = None
     """Seconds for which what its reading tools answered is answered again."""
 
+    allow_private: bool = False
+    """Whether its `url` may lead to link-local addresses, where clouds keep a machine's credentials."""
+    sandbox: Sandbox | None = None
+    """What its program may do; None means all that its user may."""
+
     @property
     def is_believed(self) -> bool:
         """Whether its tools' annotations may be relied on."""
         return self.trusted or bool(self.server)
+
+    def shown_as(self, tool: str, *, prefix: str) -> str:
+        """What a tool of the server is called in a catalogue where no other has that name."""
+        return self.aliases.get(tool) or shown_name(prefix, tool)
+
+    def may_own(self, shown: str) -> bool:
+        """Whether a tool of this name may be the server's, by the name alone."""
+        prefix = self.shown_prefix
+        return not prefix or shown.startswith(shown_name(prefix, "")) or shown in self.aliases.values()
 
     def permits(self, tool: str) -> bool:
         """Whether hosts may see and call the tool, by the server's own name."""
@@ -93,7 +115,9 @@ class Entry:
         return self.timeout
 
     written: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """As it stands in the file, no variable filled in: what is pinned of how it starts (`trust/`)."""
+    """As it stands in the file, no reference followed: what is pinned of how it starts (`trust/`)."""
+    references: tuple[Reference, ...] = field(default=(), repr=False)
+    """What was filled in, and where it came from."""
 
     @property
     def shown_prefix(self) -> str:
@@ -128,23 +152,45 @@ def fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path) -> Config:
     """The config file at `path`.
 
     Raises:
-        FileRefused, ConfigInvalid: the file as a whole cannot be read; a bad entry does not raise.
+        FileRefused, ConfigInvalid: the file as a whole cannot be used; a bad entry does not raise.
     """
-    return parse(read_config(path), path=path, environ=environ)
+    return parse(read_own(path), path=path)
+
+
+def read_own(path: Path) -> dict[str, Any]:
+    """A config file's JSON object, as only its owner can have written it: it starts programs.
+
+    Raises:
+        FileRefused: others may write it, or it cannot be read.
+        ConfigInvalid: it is not a JSON object in UTF-8.
+    """
+    if path != shipped("pygent.json"):  # a part of this program, whoever installed that
+        refuse_foreign(path)
+    return read_config(path)
 
 
 def parse(
-    loaded: Mapping[str, Any], *, path: Path | None = None, environ: Mapping[str, str] = os.environ
+    loaded: Mapping[str, Any],
+    *,
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    sources: Sources | None = None,
 ) -> Config:
     """A config file's JSON object, understood.
+
+    Args:
+        path: the file; what `${file:…}` names is looked for in its folder.
+        environ: where `${VAR}` is looked up.
+        sources: where references lead, instead of both.
 
     Raises:
         ConfigInvalid: its roles are not as they must be; without them, everybody would see everything.
     """
+    sources = sources or Sources(environ=environ, folder=path.absolute().parent if path else Path())
     try:
         known_roles = roles.parse(loaded.get("roles"))
     except ValueError as error:
@@ -158,11 +204,11 @@ def parse(
             if isinstance(raw, Mapping) and raw.get("disabled") is True:
                 disabled.append(name)
                 continue
-            entry = _entry(name, raw, environ)
+            entry = _entry(name, raw, sources)
             if entry.name in entries:
                 raise Unusable(f'another entry is already called "{entry.name}"; rename one of them')
             entries[entry.name] = entry
-        except Unusable as error:
+        except (Unusable, Unresolved) as error:
             bad.append(BadEntry(name=name, why=str(error)))
     return Config(
         entries=tuple(entries.values()),
@@ -178,12 +224,6 @@ def fit_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("-", name).strip("-") or "server"
 
 
-def variables(text: str) -> list[str]:
-    """The environment variables that a text needs: those without a default."""
-    needed = (match["name"] for match in _VARIABLE.finditer(text) if match["default"] is None)
-    return list(dict.fromkeys(needed))
-
-
 def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for section in ("mcpServers", "servers"):
         listed = loaded.get(section)
@@ -191,25 +231,32 @@ def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from listed.items()
 
 
-def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
+def _entry(name: str, raw: Any, sources: Sources) -> Entry:
     if not isinstance(raw, Mapping):
         raise Unusable('it is no object; write {"command": "…", "args": […]} or {"url": "…"}')
     for key in raw:
         if key not in KEYS and key not in IGNORED:
             raise Unusable(f'it has an unknown key "{key}".{did_you_mean(key, KEYS)}')
     kind = _kind(raw)
-    cwd = _text(raw, "cwd", environ)
+    followed: list[Reference] = []
+
+    def fill(text: str, where: str) -> str:
+        return filled(text, where, sources, followed)
+
+    cwd = fill(_text(raw, "cwd"), "cwd")
     entry = Entry(
         name=fit_name(name),
         kind=kind,
-        command=str(Path(_text(raw, "command", environ)).expanduser()) if raw.get("command") else "",
-        args=tuple(_fill(item, "args", environ) for item in _strings(raw, "args")),
-        env={key: _fill(value, f"env.{key}", environ) for key, value in _mapping(raw, "env").items()},
-        cwd=str(Path(cwd).expanduser()) if cwd else None,
-        url=_text(raw, "url", environ),
-        headers={key: _fill(value, "headers", environ) for key, value in _mapping(raw, "headers").items()},
-        server=_text(raw, "server", environ),
-        prefix=_text(raw, "prefix", environ) if raw.get("prefix") is not None else None,
+        # Not by way of Path, which makes "./server" a program that is looked for in PATH.
+        command=os.path.expanduser(fill(_text(raw, "command"), "command")),
+        args=tuple(fill(item, "args") for item in _strings(raw, "args")),
+        env={key: fill(value, f"env.{key}") for key, value in _mapping(raw, "env").items()},
+        cwd=os.path.expanduser(cwd) or None,
+        url=fill(_text(raw, "url"), "url"),
+        headers={key: fill(value, f"headers.{key}") for key, value in _mapping(raw, "headers").items()},
+        server=fill(_text(raw, "server"), "server"),
+        prefix=fill(_text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
+        aliases=_aliases(raw),
         timeout=_seconds(raw, "timeout"),
         start_timeout=_seconds(raw, "startTimeout"),
         allow=_patterns(raw, "allow", ("*",)),
@@ -222,21 +269,25 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         },
         max_result_bytes=_count(raw, "maxResultBytes"),
         cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
-        auth=_auth(raw, environ),
+        allow_private=_truth(raw, "allow_private"),
+        sandbox=_sandbox(raw, kind),
+        auth=_auth(raw, fill),
         written=raw,
     )
+    entry = replace(entry, references=tuple(followed))
+    if entry.url and not entry.url.startswith(_SCHEMES):
+        raise Unusable("its url, filled in, is not one; it must begin with http:// or https://")
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
     return entry
 
 
-def _auth(raw: Mapping[str, Any], environ: Mapping[str, str]) -> ClientCredentials | None:
+def _auth(raw: Mapping[str, Any], fill: Callable[[str, str], str]) -> ClientCredentials | None:
     if raw.get("auth") and any(name.lower() == "authorization" for name in _mapping(raw, "headers")):
         raise Unusable('it has both "auth" and a header Authorization; give one of them')
     try:
-        url = _text(raw, "url", environ)
-        return credentials.parse(raw.get("auth"), url, lambda text, where: _fill(text, where, environ))
-    except Unusable:
+        return credentials.parse(raw.get("auth"), fill(_text(raw, "url"), "url"), fill)
+    except (Unusable, Unresolved):
         raise
     except ValueError as error:
         raise Unusable(str(error)) from error
@@ -253,16 +304,16 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
         return "stdio" if raw.get("isolated") else "in-process"
     if given == ["command"]:
         return "stdio"
-    if not str(raw["url"]).startswith(("http://", "https://", "$")):
+    if not str(raw["url"]).startswith((*_SCHEMES, "$")):
         raise Unusable(f'its url "{raw["url"]}" is not one; it must begin with http:// or https://')
     return "sse" if "sse" in (raw.get("type"), raw.get("transport")) else "http"
 
 
-def _text(raw: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> str:
+def _text(raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key) or ""
     if not isinstance(value, str):
         raise Unusable(f'its "{key}" is {value!r}, but it must be text')
-    return _fill(value, key, environ)
+    return value
 
 
 def _strings(raw: Mapping[str, Any], key: str) -> list[str]:
@@ -276,7 +327,7 @@ def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, str]:
     value = raw.get(key) or {}
     if isinstance(value, Mapping) and all(isinstance(item, str | int | float) for item in value.values()):
         return {name: str(item) for name, item in value.items()}
-    raise Unusable(f'its "{key}" is {value!r}, but it must be an object of texts')
+    raise Unusable(f'its "{key}" must be an object of texts')  # what it is may hold a secret
 
 
 def _seconds(raw: Mapping[str, Any], key: str) -> float | None:
@@ -302,8 +353,8 @@ def _count(raw: Mapping[str, Any], key: str) -> int | None:
     raise Unusable(f'its "{key}" is {value!r}, but it must be a whole number above 0')
 
 
-def _truth(raw: Mapping[str, Any], key: str) -> bool:
-    value = raw.get(key, False)
+def _truth(raw: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
+    value = raw.get(key, default)
     if isinstance(value, bool):
         return value
     raise Unusable(f'its "{key}" is {value!r}, but it must be true or false')
@@ -319,6 +370,40 @@ def _patterns(raw: Mapping[str, Any], key: str, default: tuple[str, ...] = ()) -
     raise Unusable(f'its "{key}" is {value!r}, but it must be a list of tools\' names, with * for any part')
 
 
+def _aliases(raw: Mapping[str, Any]) -> dict[str, str]:
+    aliases = _mapping(raw, "aliases")
+    for tool, alias in aliases.items():
+        if not _ALIAS.fullmatch(alias):
+            why = "but a tool's name is 1 to 64 of A-Z, a-z, 0-9, _ and -"
+            raise Unusable(f'its "aliases" calls "{tool}" "{alias}", {why}')
+        if list(aliases.values()).count(alias) > 1:
+            raise Unusable(f'its "aliases" calls two tools "{alias}"; name one of them otherwise')
+    return aliases
+
+
+def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
+    if raw.get("sandbox") is None:
+        return None
+    if kind != "stdio":
+        cure = 'add "isolated": true' if raw.get("server") else "take it out"
+        raise Unusable(f'it has a "sandbox" but starts no program of its own; {cure}')
+    asked = _object(raw, "sandbox")
+    known = {row.name for row in fields(Sandbox)}
+    for key in asked:
+        if key not in known:
+            raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
+    limits = {key: _count(asked, key) for key in known - {"network", "write"}}
+    write = tuple(_folder(place) for place in _strings(asked, "write")) if "write" in asked else None
+    return Sandbox(network=_truth(asked, "network", default=True), write=write, **limits)
+
+
+def _folder(place: str) -> Path:
+    folder = Path(os.path.expanduser(place))
+    if not folder.is_absolute():
+        raise Unusable(f'its "sandbox" may write to "{place}"; write the whole path, or begin it with ~/')
+    return folder
+
+
 def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = raw.get(key) or {}
     if isinstance(value, Mapping):
@@ -328,24 +413,6 @@ def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _fill(text: str, where: str, environ: Mapping[str, str]) -> str:
-    """`${VAR}`, `${VAR:-default}` and VS Code's `${env:VAR}` filled in."""
-    if found := _HOST_VARIABLE.search(text):
-        raise Unusable(f'its "{where}" uses {found[0]}, which only VS Code can fill in; write the value')
-
-    def value(match: re.Match[str]) -> str:
-        filled = environ.get(match["name"]) or match["default"]
-        if filled is None:
-            variable = match["name"]
-            raise Unusable(
-                f'its "{where}" needs the environment variable {variable}, which is not set; '
-                f"set it (export {variable}=…) or give a default: ${{{variable}:-…}}"
-            )
-        return filled
-
-    return _VARIABLE.sub(value, text)
 
 
 def _is_this_registry(entry: Entry) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from pygent_registry.config import BadEntry, parse
 from pygent_registry.files import diff, read_text, replace_text
 from pygent_registry.hosts import edit
+from pygent_registry.references import Sources
 from pygent_shared.errors import ConfigInvalid, InvalidArgument, UnknownName
 from pygent_shared.settings import find_config, own_config
 from pygent_shared.shipped import shipped
@@ -188,13 +189,22 @@ def _check(draft: Draft) -> None:
             raise ConfigInvalid(draft.path, f'holds a "{section}" that is not an object', cure)
 
 
+_SOMETHING = "http://x"  # a value of any key, a URL too
+
+
 class _AnyVariable(dict[str, str]):
-    """An environment in which every variable is set: an entry's shape is looked at, not this machine."""
+    """An environment in which every variable is set."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        return "x"
+        return _SOMETHING
+
+
+# An entry's shape is looked at, not this machine.
+_ANYWHERE = Sources(
+    environ=_AnyVariable(), read=lambda path: _SOMETHING, ask=lambda service, name: _SOMETHING
+)
 
 
 def faults(servers: Mapping[str, Any]) -> Iterator[BadEntry]:
     """The entries that could not be used on any machine."""
-    yield from parse({"mcpServers": servers}, environ=_AnyVariable()).bad
+    yield from parse({"mcpServers": servers}, sources=_ANYWHERE).bad

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from pygent_registry import subregistry
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
@@ -65,7 +66,9 @@ def gateways(registry: Registry) -> Mapping[str, Gateway]:
 
 
 def routes(registry: Registry) -> list[BaseRoute]:
-    """What is served besides: servers that were added to the config since, and every server's log."""
+    """What is served besides: servers that were added to the config since, every server's log, and the list
+    of servers as registries publish it.
+    """
 
     async def log(request: Request) -> JSONResponse:
         name = request.path_params["name"]
@@ -78,7 +81,11 @@ def routes(registry: Registry) -> list[BaseRoute]:
         told = {"name": name, "state": link.state, "why": link.why, "kind": item.entry.kind}
         return JSONResponse({**told, "lines": link.log})
 
-    return [Others(registry), Route(LOG, endpoint=log, methods=["GET"])]
+    return [
+        Others(registry),
+        Route(LOG, endpoint=log, methods=["GET"]),
+        *subregistry.routes(registry, ONE),
+    ]
 
 
 class Others(Route):

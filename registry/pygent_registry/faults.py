@@ -10,7 +10,7 @@ from mcp import MCPError
 from pygent_registry.config import Entry
 from pygent_registry.credentials import NO_TOKEN, REFUSES
 from pygent_registry.process import Output
-from pygent_shared.errors import NotApproved
+from pygent_shared.errors import LaunchRefused, NotApproved
 
 
 def why(error: BaseException) -> str:
@@ -22,7 +22,7 @@ def why(error: BaseException) -> str:
             return f'cannot be started: there is no program "{program}" here'
         case PermissionError(filename=str(program)):
             return f'cannot be started: "{program}" may not be executed'
-        case NotApproved():
+        case NotApproved() | LaunchRefused():
             return error.why
         case MCPError() if error.error.code == t.CONNECTION_CLOSED:
             return "ended before it answered initialize"
@@ -43,6 +43,8 @@ def is_only_modern(error: BaseException) -> bool:
 
 def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     """What a person can do about it, in one sentence."""
+    if output.cure:
+        return output.cure
     if "otherwise than approved" in why:
         return f"See it: pygent approve {entry.name} --diff; if it is right: pygent approve {entry.name}"
     if NO_TOKEN in why:
@@ -51,14 +53,14 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
         how = "Its token was not good enough: mend" if entry.auth else "It wants a token: give it"
         return f'{how} "auth", or a header Authorization, in its entry'
     if entry.kind in ("http", "sse"):
-        return f"See that it runs and can be reached: curl -i {entry.url}"
+        return output.hide(f"See that it runs and can be reached: curl -i {entry.url}")
     if entry.kind == "in-process":
         known = "There is no" not in why
         return f"Run it alone to see more: pygent serve {entry.server}" if known else "Mend it in its entry"
     if "no program" in why:
         return f'Install "{entry.command}", or mend "command" in its entry'
     started_by = shlex.join((entry.command, *entry.args)) if entry.command else f"pygent serve {entry.server}"
-    by_hand = f"Run it by hand to see more: {started_by}"
+    by_hand = output.hide(f"Run it by hand to see more: {started_by}")
     if output.rubbish:
         return f"A server may print only MCP to stdout; make it log to stderr. {by_hand}"
     if timed_out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+import stat
 import tempfile
 from datetime import datetime
 from itertools import count
@@ -30,6 +31,57 @@ def read_text(path: Path) -> str | None:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigInvalid(path, "is not UTF-8 text", "Save it as UTF-8, then run this again.") from error
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse a file that somebody else may write: what it says is done with this user's rights.
+
+    A group that is the owner's alone, as many systems give every user, counts as the owner. Root may use the
+    files of others: a container often does.
+
+    Raises:
+        FileRefused: another user may write it, or put another in its place.
+    """
+    if os.name != "posix":
+        return
+    try:
+        file = path.resolve()
+        places = ((path, file.stat()), (path.parent, file.parent.stat()))
+    except OSError:
+        return  # whoever reads it says what is wrong
+    for place, found in places:
+        if found.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+            why = "belongs to another user, who could have it start programs as you"
+            raise FileRefused(place, why, f'Use a file of your own: cp "{path}" ~/.config/pygent/')
+        if who := _writers(found):
+            mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
+            why = f"may be written by {who} ({mode}), who could have it start programs as you"
+            raise FileRefused(place, why, f'Make it yours: chmod go-w "{place}"')
+
+
+def _writers(found: os.stat_result) -> str:
+    """Who else may write a file, or a folder; empty for nobody."""
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:  # in it, only owners replace files
+        return ""
+    if found.st_mode & stat.S_IWOTH:
+        return "everyone"
+    if found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid, found.st_uid):
+        return "its group"
+    return ""
+
+
+def _is_private(group: int, user: int) -> bool:
+    """Whether nobody but the user is in the group."""
+    import grp
+    import pwd
+
+    try:
+        owner = pwd.getpwuid(user)
+        members = set(grp.getgrgid(group).gr_mem) - {owner.pw_name}
+    except KeyError:
+        return False
+    others = (entry for entry in pwd.getpwall() if entry.pw_gid == group and entry.pw_uid != user)
+    return owner.pw_gid == group and not members and next(others, None) is None
 
 
 def replace_text(path: Path, before: str | None, after: str, *, now: datetime | None = None) -> Path | None:

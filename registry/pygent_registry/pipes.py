@@ -7,7 +7,7 @@ anybody can use is read with pauses: the pipe fills up, and the child waits.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -80,8 +80,8 @@ async def lines(stream: ByteReceiveStream, most: int) -> AsyncIterator[bytes]:
                 raise LineTooLong(most)
 
 
-async def keep_tail(stream: ByteReceiveStream, kept: deque[str]) -> None:
-    """Keep the last lines of a pipe, each up to a length, until it closes."""
+async def keep_tail(stream: ByteReceiveStream, kept: deque[str], hide: Callable[[str], str] = str) -> None:
+    """Keep the last lines of a pipe, each up to a length and after `hide`, until it closes."""
     assert kept.maxlen is not None
     rest = b""
     with suppress(*_GONE):
@@ -90,11 +90,11 @@ async def keep_tail(stream: ByteReceiveStream, kept: deque[str]) -> None:
             # What is before the last lines of a chunk is not even taken apart.
             ended = (rest + chunk).rsplit(b"\n", kept.maxlen + 1)
             rest = ended.pop()[:LONGEST_KEPT]
-            kept.extend(_text(line) for line in ended[-kept.maxlen :] if line.strip())
+            kept.extend(hide(_text(line)) for line in ended[-kept.maxlen :] if line.strip())
             if len(chunk) >= CHUNK_BYTES:
                 await anyio.sleep(PAUSE_SECONDS)
     if rest.strip():
-        kept.append(_text(rest))
+        kept.append(hide(_text(rest)))
 
 
 async def drain(stream: ByteReceiveStream) -> None:

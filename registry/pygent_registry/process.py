@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,10 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
-from pygent_registry.pipes import MOST_BYTES, LineTooLong, drain, keep_tail, lines
+from pygent_registry.pipes import LONGEST_KEPT, MOST_BYTES, LineTooLong, drain, keep_tail, lines
 from pygent_registry.wire import Wire
+from pygent_shared.errors import LaunchRefused, SandboxMissing
+from pygent_shared.sandbox import Sandbox, confined
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,8 @@ class Reaper:
 class Output:
     """What a child said besides the protocol, and how it ended."""
 
+    hide: Callable[[str], str] = str
+    """Takes secrets out of what it said."""
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
     rubbish: int = 0
     """Lines on stdout that were no JSON-RPC message."""
@@ -118,6 +122,8 @@ class Output:
     """Set when the connection is of no more use."""
     fault: str = ""
     """Why it is of no more use, in a clause, where the connection did not simply end."""
+    cure: str = ""
+    """What to type where it was not started at all."""
     wire: Wire | None = None
     """For requests past the SDK, while the child runs."""
     most_bytes: int = MOST_BYTES
@@ -127,6 +133,11 @@ class Output:
         """The connection is of no more use."""
         self.fault = self.fault or why
         self.ended.set()
+
+    def refused(self, why: str, cure: str) -> LaunchRefused:
+        """The error to raise where it is not started; what to type about it is kept for whoever asks."""
+        self.cure = cure
+        return LaunchRefused(why, cure)
 
     def last_words(self) -> str:
         """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
@@ -160,6 +171,7 @@ async def child(
     cwd: str | None,
     output: Output,
     reaper: Reaper,
+    sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Streams]:
     """Run a stdio server and yield the message streams of an MCP transport.
 
@@ -167,12 +179,23 @@ async def child(
 
     Raises:
         OSError: the command cannot be run.
+        LaunchRefused: its folder is not there, or its sandbox cannot be made.
     """
-    reaper.start()
+    if cwd is not None and not Path(cwd).is_dir():
+        why = f'is not started: its "cwd", "{cwd}", is no folder'
+        raise output.refused(why, f'Make it (mkdir -p "{cwd}"), or mend "cwd" in its entry.')
     name, _, word = reaper.family.partition("=")
+    environ = {**get_default_environment(), **env, name: word}
+    argv = [command, *args]
+    if sandbox is not None:
+        try:
+            argv = confined(argv, sandbox, cwd=cwd, environ=environ)
+        except SandboxMissing as error:
+            raise output.refused(f"is not started: {error.why}", error.cure) from error
+    reaper.start()
     process = await anyio.open_process(
-        [command, *args],
-        env={**get_default_environment(), **env, name: word},
+        argv,
+        env=environ,
         cwd=cwd,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -189,7 +212,7 @@ async def child(
             pumps.start_soon(_write_messages, process, from_session)
             pumps.start_soon(_notice_end, process, output, wire)
             assert process.stderr is not None
-            pumps.start_soon(keep_tail, process.stderr, output.stderr)
+            pumps.start_soon(keep_tail, process.stderr, output.stderr, output.hide)
             yield from_child, to_child
             pumps.cancel_scope.cancel()
     finally:
@@ -236,7 +259,7 @@ async def _pass_on(
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValueError:
         output.rubbish += 1
-        output.last_rubbish = line[:80].decode("utf-8", "replace").strip()
+        output.last_rubbish = output.hide(line[:LONGEST_KEPT].decode("utf-8", "replace"))[:80].strip()
         return
     await to_session.send(SessionMessage(message))
 

@@ -1,6 +1,6 @@
 """Secrets, and what of a text or a JSON value is left without them.
 
-Pure. Two kinds are known: the values that the config gives to servers, wherever they stand, and tokens whose
+Two kinds are known: the values that the config gives to servers, wherever they stand, and tokens whose
 shape tells what they are. The one rule: a quick look decides whether there is anything to do, as there
 hardly ever is, and that look is at plain substrings.
 """
@@ -8,16 +8,21 @@ hardly ever is, and that look is at plain substrings.
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pygent_registry.config import Entry
+from pygent_registry.references import Reference
 
 HIDDEN = "[secret]"
 SHORTEST = 8
 """Characters of a value that is told apart from ordinary words by its being a secret."""
+SHORTEST_KEPT = 4
+"""The same of a value that was kept in a file or a keyring, and so surely is one."""
 
 # A substring that every token of the shape holds -> the shape. What is kept is the group "keep".
 SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
@@ -45,20 +50,42 @@ SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 _MARKERS = tuple(marker for markers, _ in SHAPES for marker in markers)
 _NAMED_SO = re.compile(r"token|secret|passw|pwd|key|credential|auth|cookie|session|dsn", re.IGNORECASE)
 _LOOKS_SO = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+=-]{20,}")
-# Keys of MCP's binary content: base64, which holds no secret in the clear and breaks when it is touched.
-_BINARY = ("data", "blob")
 
 
 def secrets_of(entry: Entry) -> frozenset[str]:
-    """The secrets in an entry: of `env` and `headers` what is named or looks like one, its URL's
-    and its client's.
+    """The secrets in an entry: what came from a file or the keyring; of variables, `env` and `headers` what
+    is named or looks like one; its URL's and its client's.
     """
-    return frozenset(secret for secret in _secrets(entry) if len(secret) >= SHORTEST)
+    return frozenset(
+        {secret for secret in _secrets(entry) if len(secret) >= SHORTEST}
+        | {reference.value for reference in entry.references if _was_kept(reference)}
+    )
+
+
+def is_secret(reference: Reference) -> bool:
+    """Whether what a reference stands for is a secret."""
+    return reference.source != "variable" or may_be_secret(reference.name, reference.value)
+
+
+def may_be_secret(name: str, value: str) -> bool:
+    """Whether a value is a secret by its name or by its looks."""
+    return len(value) >= SHORTEST and bool(_NAMED_SO.search(name) or _LOOKS_SO.fullmatch(value))
+
+
+def is_token(text: str) -> bool:
+    """Whether some part of a text has the shape of a known kind of token."""
+    return any(shape.search(text) for _, shape in SHAPES)
+
+
+def _was_kept(reference: Reference) -> bool:
+    """Whether a value stood where secrets are kept: then it is one though it is short."""
+    return reference.source != "variable" and len(reference.value) >= SHORTEST_KEPT
 
 
 def _secrets(entry: Entry) -> Iterator[str]:
     url = urlsplit(entry.url)
-    given = [*entry.env.items(), *entry.headers.items(), *parse_qsl(url.query)]
+    followed = [(reference.name, reference.value) for reference in entry.references]
+    given = [*entry.env.items(), *entry.headers.items(), *parse_qsl(url.query), *followed]
     for name, value in given:
         if _NAMED_SO.search(name) or _LOOKS_SO.fullmatch(value):
             yield value
@@ -75,11 +102,11 @@ class Redactor:
     """Takes these secrets, and tokens of known shapes, out of texts and JSON values."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        # Also as they stand within a JSON text.
+        forms = {form for secret in secrets for form in (_escaped(secret), secret)}
         # The longest first: one may be the beginning of another.
-        self._secrets = sorted(secrets, key=len, reverse=True)
-        # As they stand within a JSON text.
-        escaped = {form for secret in self._secrets for form in (_escaped(secret), secret)}
-        self._signs = (*escaped, *_MARKERS)
+        self._secrets = sorted(forms, key=len, reverse=True)
+        self._signs = (*forms, *_MARKERS)
 
     def text(self, text: str) -> str:
         """The text with every secret replaced by `[secret]`."""
@@ -100,11 +127,43 @@ class Redactor:
             case str():
                 return self.text(value)
             case dict():
-                return {key: item if key in _BINARY else self._walked(item) for key, item in value.items()}
+                binary = _binary_key(value)
+                return {key: item if key == binary else self._walked(item) for key, item in value.items()}
             case list():
                 return [self._walked(item) for item in value]
             case _:
                 return value
+
+
+class _Hiding(logging.Formatter):
+    """Another formatter's lines without secrets, tracebacks included."""
+
+    def __init__(self, inner: logging.Formatter, redactor: Callable[[], Redactor]) -> None:
+        super().__init__()
+        self._inner, self._redactor = inner, redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor().text(self._inner.format(record))
+
+
+@contextmanager
+def hidden_in_logs(redactor: Callable[[], Redactor]) -> Iterator[None]:
+    """Keep secrets out of what this process logs meanwhile, the libraries it uses included."""
+    before = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    for handler, formatter in before:
+        handler.setFormatter(_Hiding(formatter or logging.Formatter(), redactor))
+    try:
+        yield
+    finally:
+        for handler, formatter in before:
+            handler.setFormatter(formatter)
+
+
+def _binary_key(content: dict[str, Any]) -> str | None:
+    """The key of MCP's binary content: base64, which holds no secret in the clear and breaks when touched."""
+    if content.get("type") in ("image", "audio"):
+        return "data"
+    return "blob" if "uri" in content else None
 
 
 def _escaped(secret: str) -> str:

@@ -13,8 +13,10 @@ from typing import Any
 import anyio
 import mcp.types as t
 from anyio.abc import TaskGroup
+from pydantic import BaseModel
 
-from pygent_registry.catalogue import Catalogue, Shown, changes, compose, shown_by_server
+from pygent_registry import exposure
+from pygent_registry.catalogue import Catalogue, Listing, Shown, changes, compose, shown_by_server
 from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.journal import NAME, Journal
@@ -22,6 +24,7 @@ from pygent_registry.life import Events, Mode
 from pygent_registry.link import Link
 from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
+from pygent_registry.redaction import Redactor, hidden_in_logs, secrets_of
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
@@ -87,24 +90,33 @@ class Registry:
         self._announced: dict[bool, Shown] = {}
         self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
+        self._redactor: tuple[Config, Redactor] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Registry]:
         """Start nothing yet (see `start`), and end everything on the way out."""
         try:
-            async with anyio.create_task_group() as tasks:
-                self.tasks = tasks
-                if self.file is not None:
-                    tasks.start_soon(self.file.follow, self.apply)
-                yield self
-                for downstream in self.downstreams.values():
-                    downstream.stop()
-                tasks.cancel_scope.cancel()
+            with hidden_in_logs(self.redactor):
+                async with anyio.create_task_group() as tasks:
+                    self.tasks = tasks
+                    if self.file is not None:
+                        tasks.start_soon(self.file.follow, self.apply)
+                    yield self
+                    for downstream in self.downstreams.values():
+                        downstream.stop()
+                    tasks.cancel_scope.cancel()
         finally:
             self._keep()
             self.tasks, self._started = None, False
             self._reaper.close()
             self.journal.close()
+
+    def redactor(self) -> Redactor:
+        """Knows the secrets of the config in force, and follows it when it changes."""
+        if self._redactor is None or self._redactor[0] is not self.config:
+            secrets = {secret for item in self.downstreams.values() for secret in secrets_of(item.entry)}
+            self._redactor = self.config, Redactor(secrets)
+        return self._redactor[1]
 
     def start(self, mode: Mode = "auto") -> None:
         """Start all servers at once, unless that was done. `legacy` where only such hosts will come."""
@@ -171,13 +183,15 @@ class Registry:
             return known
         chosen = [item for item in self.downstreams.values() if only in (None, item.entry.name)]
         listings = [
-            self.trust.cleared(item.entry, found)
+            self.trust.cleared(item.entry, self._without_secrets(found))
             for item in chosen
             if self._started and (found := item.listing(modern=modern))
         ]
         if only:
             listings = [replace(listing, prefix="") for listing in listings]
-        composed = self._catalogues[modern, only] = compose(listings, self._reserved(only))
+        composed = self._catalogues[modern, only] = compose(
+            listings, self._reserved(only), {item.entry.name: item.entry.aliases for item in chosen}
+        )
         return composed
 
     def _reserved(self, only: str | None) -> frozenset[str]:
@@ -216,7 +230,7 @@ class Registry:
         for bad in self.config.bad:
             servers[bad.name] = {"state": "unusable", "why": bad.why}
         settled = self._started and all(item.primary.settled for item in self.downstreams.values())
-        return {"ready": settled, "servers": servers}
+        return {"ready": settled, "servers": self.redactor().value(servers)}
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
@@ -231,10 +245,13 @@ class Registry:
         return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
 
     def _downstream(self, entry: Entry) -> Downstream:
+        for exposed in exposure.in_arguments(entry):
+            log.warning('The entry "%s": %s. %s', entry.name, exposed, exposure.IN_ENV)
+
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
                 self.trust.allow_start(entry)
-                return transport(entry, self.settings, self, output, self._reaper)
+                return transport(entry, self.settings, self, output, self._reaper, self.redactor)
 
             events = Events(
                 changed=self._changed,
@@ -282,14 +299,30 @@ class Registry:
         for item in self.downstreams.values():
             for link in item.links:
                 if link.listing is not None:
-                    self.remembered.keep(item.entry, link.listing, modern=link.modern)
+                    self.remembered.keep(item.entry, self._without_secrets(link.listing), modern=link.modern)
         self.remembered.save()
 
     def _shown(self) -> dict[bool, Shown]:
         """What hosts see, by whether they are of the 2026 era."""
         return {modern: shown_by_server(self.catalogue(modern=modern)) for modern in (False, True)}
 
+    def _without_secrets(self, listing: Listing) -> Listing:
+        """What a server lists, without what it should have kept to itself."""
+        hide = self.redactor().value
+        return replace(
+            listing,
+            tools=tuple(map(hide, listing.tools)),
+            prompts=tuple(map(hide, listing.prompts)),
+            resources=tuple(map(hide, listing.resources)),
+            templates=tuple(map(hide, listing.templates)),
+            instructions=hide(listing.instructions),
+        )
+
     async def _notify(self, link: Link, message: Any) -> None:
+        if isinstance(message, BaseModel):
+            said = message.model_dump(by_alias=True, mode="json", exclude_unset=True)
+            if (hidden := self.redactor().value(said)) is not said:
+                message = type(message).model_validate(hidden)
         for tell in self.notified:
             await tell(link, message)
 

@@ -16,6 +16,7 @@ from typing import Any
 from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
 from pygent_registry.files import write_whole
+from pygent_shared.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +70,18 @@ class Remembered:
         if not self._unsaved:
             return
         ours, self._unsaved = self._unsaved, set()
-        servers = _read(self._path) or {}
-        for name in ours:
-            servers.pop(name, None)  # what changed last stands last, and is forgotten last
-            servers[name] = self._known()[name]
-        kept = dict(list(servers.items())[-MOST_SERVERS:])
         try:
-            write_whole(self._path, json.dumps({"format": FORMAT, "servers": kept}).encode("utf-8"))
+            with locked(self._path.with_name(f".{self._path.name}.lock")):
+                servers = _read(self._path) or {}
+                for name in ours:
+                    servers.pop(name, None)  # what changed last stands last, and is forgotten last
+                    servers[name] = self._known()[name]
+                kept = dict(list(servers.items())[-MOST_SERVERS:])
+                write_whole(self._path, json.dumps({"format": FORMAT, "servers": kept}).encode("utf-8"))
         except OSError as error:
-            log.warning('What the servers list cannot be kept in "%s": %s.', self._path, error.strerror)
+            log.warning(
+                'What the servers list cannot be kept in "%s": %s.', self._path, error.strerror or error
+            )
 
     def _known(self) -> dict[str, dict[str, Lists]]:
         if self._servers is None:

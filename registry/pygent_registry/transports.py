@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,8 +14,10 @@ from mcp.client.streamable_http import streamable_http_client
 from pygent_registry.config import Entry
 from pygent_registry.credentials import REFUSES
 from pygent_registry.process import Output, Reaper, child
+from pygent_registry.redaction import Redactor
 from pygent_registry.tokens import Authorised, Tokens, unavailable
 from pygent_shared.errors import UnknownName
+from pygent_shared.http.outbound import Blocked, Outbound
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
 from pygent_shared.server import ENTRY_POINTS
@@ -26,17 +28,28 @@ KEEP_ALIVE_SECONDS = 2.0
 ANSWER_SECONDS = 300.0
 
 
-def transport(entry: Entry, settings: Settings, peers: Peers, output: Output, reaper: Reaper) -> Any:
+def transport(
+    entry: Entry,
+    settings: Settings,
+    peers: Peers,
+    output: Output,
+    reaper: Reaper,
+    redactor: Callable[[], Redactor],
+) -> Any:
     """The server object itself (in-process), or a transport to it."""
+    output.hide = lambda text: redactor().text(text)
     match entry.kind:
         case "in-process":
             return lowlevel(suite_server(entry.server).load()(settings, peers))
         case "stdio":
             return _stdio(entry, settings, output, reaper)
-        case "http":
-            return _http(entry)
-        case "sse":
-            return _sse(entry)
+        case "http" | "sse":
+            try:
+                httpx2.URL(entry.url)
+            except httpx2.InvalidURL as error:
+                why = output.hide(f"is not reached: its url is not one ({error})")
+                raise output.refused(why, 'Mend "url" in its entry of the config file.') from error
+            return _http(entry, output) if entry.kind == "http" else _sse(entry, output)
 
 
 def suite_servers() -> dict[str, EntryPoint]:
@@ -63,19 +76,25 @@ def _stdio(
     if entry.server:
         package = suite_server(entry.server).module.partition(".")[0]
         command, args, env = sys.executable, ("-m", package), settings.environ() | env
-    return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper)
+    return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper, sandbox=entry.sandbox)
 
 
-class OneRequestFails(httpx2.AsyncHTTPTransport):
+class OneRequestFails(Outbound):
     """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client; so does
     a server that does not let us in.
     """
+
+    def __init__(self, output: Output, **options: Any) -> None:
+        super().__init__(**options)
+        self._output = output
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = await super().handle_async_request(request)
         except httpx2.TransportError as error:
-            why = f"cannot be reached at {request.url} ({str(error) or type(error).__name__})"
+            _note_cure(error, self._output)
+            where = self._output.hide(str(request.url))
+            why = f"cannot be reached at {where} ({str(error) or type(error).__name__})"
             return unavailable(request, 502, why)
         if response.status_code != 401:
             return response
@@ -84,12 +103,15 @@ class OneRequestFails(httpx2.AsyncHTTPTransport):
 
 
 @asynccontextmanager
-async def _http(entry: Entry) -> AsyncIterator[Any]:
+async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
     limits = httpx2.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS)
+    sends = OneRequestFails(output, anywhere=entry.allow_private, limits=limits)
     async with (
-        _authorised(OneRequestFails(limits=limits), entry) as sends,
+        _authorised(sends, entry) as authorised,
         httpx2.AsyncClient(
-            headers=dict(entry.headers), timeout=httpx2.Timeout(30, read=ANSWER_SECONDS), transport=sends
+            headers=dict(entry.headers),
+            timeout=httpx2.Timeout(30, read=ANSWER_SECONDS),
+            transport=authorised,
         ) as http,
         streamable_http_client(entry.url, http_client=http) as streams,
     ):
@@ -97,20 +119,22 @@ async def _http(entry: Entry) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def _sse(entry: Entry) -> AsyncIterator[Any]:
+async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
     from mcp.client.sse import sse_client
 
-    async with _authorised(httpx2.AsyncHTTPTransport(), entry) as sends:
+    async with _authorised(Outbound(anywhere=entry.allow_private), entry) as sends:
 
-        def client(
-            headers: dict[str, str] | None = None,
-            timeout: httpx2.Timeout | None = None,
-            auth: httpx2.Auth | None = None,
-        ) -> httpx2.AsyncClient:
+        def client(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
             return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=sends)
 
-        async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as streams:
-            yield streams
+        try:
+            async with sse_client(
+                entry.url, headers=dict(entry.headers), httpx_client_factory=client
+            ) as streams:
+                yield streams
+        except* httpx2.HTTPError as errors:  # its text holds the URL, and that may hold a key
+            _note_cure(errors.exceptions[0], output)
+            raise ConnectionError(output.hide(str(errors.exceptions[0]))) from None
 
 
 @asynccontextmanager
@@ -121,5 +145,10 @@ async def _authorised(
     if entry.auth is None:
         yield sends
         return
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(transport=Outbound(anywhere=entry.allow_private)) as http:
         yield Authorised(sends, Tokens(entry.auth, http), entry.url)
+
+
+def _note_cure(error: BaseException, output: Output) -> None:
+    if isinstance(error.__cause__, Blocked):
+        output.cure = 'If it is meant, allow it: "allow_private": true in its entry'

@@ -15,9 +15,8 @@ from typing import Any
 
 import anyio
 
-from pygent_registry.config import BadEntry, Config, parse
+from pygent_registry.config import BadEntry, Config, parse, read_own
 from pygent_shared.errors import PygentError
-from pygent_shared.settings import read_config
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class ConfigFile:
         """
         path = self.locate()
         self._stamp = _stamp(path)
-        self._loaded = read_config(path)
+        self._loaded = read_own(path)
         config = parse(self._loaded, path=path)
         self._bad = config.bad
         return config
@@ -54,7 +53,8 @@ class ConfigFile:
         """Look every second, and hand on each config that says something else. Ends by being cancelled."""
         while True:
             await anyio.sleep(self.poll)
-            if (config := self.changed()) is not None:
+            # In a thread: a reference may lead to a keyring that asks its user first.
+            if (config := await anyio.to_thread.run_sync(self.changed)) is not None:
                 log.info('The config file "%s" changed: it is in force.', config.path)
                 apply(config)
 

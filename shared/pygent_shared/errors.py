@@ -11,11 +11,13 @@
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
+    │   ├── LaunchRefused      a server that cannot be started, or reached, as its entry asks
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
     └── HostError              this machine stands in the way: exit code 1
         ├── DatabaseUnusable   a database that cannot be opened, read or written
         ├── MissingExtra       an optional part that is not installed
+        ├── SandboxMissing     a confinement of a program that this machine cannot give
         ├── WeightsChanged     a built-in model whose weights are not the ones they must be
         ├── PortTaken          an address another process holds
         └── NotStarted         an HTTP endpoint whose servers failed to start
@@ -128,6 +130,14 @@ class NotApproved(PeerError):
         )
 
 
+class LaunchRefused(PeerError):
+    """A server that cannot be started, or reached, as its entry asks; `why` is a clause about it."""
+
+    def __init__(self, why: str, cure: str) -> None:
+        self.why, self.cure = why, cure
+        super().__init__(f"The server {why}. {cure}")
+
+
 class ConnectionLost(ServerUnavailable):
     """A server that went away in the middle of a request: nobody knows whether it was carried out."""
 
@@ -147,6 +157,14 @@ class MissingExtra(HostError):
         super().__init__(
             f"{purpose} needs an optional part. Install it: pip install 'pygent-factory[{extra}]'"
         )
+
+
+class SandboxMissing(HostError):
+    """A confinement of a program that this machine cannot give; `why` is a clause. The program is not run."""
+
+    def __init__(self, why: str, cure: str) -> None:
+        self.why, self.cure = why, cure
+        super().__init__(f"{why[0].upper()}{why[1:]}. {cure}")
 
 
 class WeightsChanged(HostError):

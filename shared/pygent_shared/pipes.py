@@ -22,6 +22,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
 READ_BYTES = 1 << 16
+MOST_BYTES = 64 * 2**20
+"""Of one message; a longer one is read past, not kept."""
 
 Incoming = SessionMessage | Exception
 
@@ -73,8 +75,9 @@ class Questions(_Stream):
         self, descriptor: int, passed: Callable[[Incoming], None], ended: Callable[[], Awaitable[None]]
     ) -> None:
         self._descriptor, self._passed, self._ended = descriptor, passed, ended
-        self._lines: deque[bytes] = deque()
-        self._tail = b""
+        self._lines: deque[bytes | None] = deque()
+        self._parts: list[bytes] = []
+        self._size = 0
         kind = os.fstat(descriptor).st_mode
         # The others (a file, /dev/null) cannot be waited for.
         self._waits = os.name == "posix" and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind))
@@ -85,15 +88,29 @@ class Questions(_Stream):
     async def __anext__(self) -> Incoming:
         while not self._lines:
             if not (more := await self._read()):
-                if not self._tail:
+                if not self._size:
                     await self._ended()
                     raise StopAsyncIteration
                 more = b"\n"
-            *lines, self._tail = (self._tail + more).split(b"\n")
-            self._lines.extend(line for line in lines if line.strip())
+            *ends, tail = more.split(b"\n")
+            for end in ends:
+                self._keep(end)
+                line = None if self._size > MOST_BYTES else b"".join(self._parts)
+                if line is None or line.strip():
+                    self._lines.append(line)
+                self._parts, self._size = [], 0
+            self._keep(tail)
         item = _parsed(self._lines.popleft())
         self._passed(item)
         return item
+
+    def _keep(self, part: bytes) -> None:
+        """One more part of a line; of one that is too long nothing is kept."""
+        self._size += len(part)
+        if self._size > MOST_BYTES:
+            self._parts = []
+        elif part:
+            self._parts.append(part)
 
     async def receive(self) -> Incoming:
         try:
@@ -140,7 +157,9 @@ class Answers(_Stream):
         self._passed(item)
 
 
-def _parsed(line: bytes) -> Incoming:
+def _parsed(line: bytes | None) -> Incoming:
+    if line is None:
+        return ValueError(f"a message of more than {MOST_BYTES >> 20} MiB")
     try:
         message = jsonrpc_message_adapter.validate_json(line.decode("utf-8", "replace"), by_name=False)
     except ValueError as error:

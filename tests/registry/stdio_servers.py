@@ -184,6 +184,62 @@ def noticing(argument: str) -> None:
     Noticing().serve()
 
 
+class Leaking(Legacy):
+    """Tells its environment variable API_KEY wherever it can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = os.environ["API_KEY"]
+        self.tools = [{**TOOLS[0], "description": f"Say it back, with {self.key}."}]
+        print(f"starting with {self.key}", file=sys.stderr, flush=True)
+
+    def hello(self) -> dict[str, Any]:
+        return {
+            **super().hello(),
+            "capabilities": {"tools": {}, "logging": {}},
+            "instructions": f"Use {self.key}.",
+        }
+
+    def call(self, number: Any, params: dict[str, Any]) -> None:
+        said = {"level": "error", "data": f"called with {self.key}"}
+        send({"method": "notifications/message", "params": said})
+        time.sleep(0.2)  # it is passed on to the host only while the call is under way
+        send({"id": number, "result": text(f"the key is {self.key}")})
+
+
+def leaking(argument: str) -> None:
+    Leaking().serve()
+
+
+class Abusive(Legacy):
+    """Answers `echo` with JSON, or what looks like it, of the kind that is asked for."""
+
+    def call(self, number: Any, params: dict[str, Any]) -> None:
+        if params["name"] != "echo":
+            return super().call(number, params)
+        kind = params["arguments"]["kind"]
+        bodies = {
+            "deep": b'{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "numbers": b'{"content":[],"x":1e999999,"y":' + b"9" * 10_000 + b"}",
+            "no UTF-8": b'{"content":[{"type":"text","text":"\xff\xfe"}]}',
+            "half a character": b'{"content":[{"type":"text","text":"\\ud800"}]}',
+            "keys": b'{"content":[],"content":[],"x":' + b'{"a":' * 90 + b"1" + b"}" * 90 + b"}",
+        }
+        head = b'{"jsonrpc":"2.0","id":%d,"result":' % number
+        sys.stdout.buffer.write(head + bodies[kind] + b"}\n")
+        sys.stdout.buffer.flush()
+
+
+def abusive(argument: str) -> None:
+    Abusive().serve()
+
+
+def leaking_at_its_end(argument: str) -> None:
+    """Prints its key to both outputs, and dies."""
+    print(f"not JSON: {os.environ['API_KEY']}")
+    sys.exit(f"cannot log in with {os.environ['API_KEY']}")
+
+
 class Offering(Legacy):
     """Offers what the JSON file ARGUMENT holds when it starts, and again after its tool `reload`."""
 
@@ -288,6 +344,9 @@ BEHAVIOURS: dict[str, Callable[[str], None]] = {
         well_behaved,
         modern,
         noticing,
+        leaking,
+        leaking_at_its_end,
+        abusive,
         offering,
         slow,
         hangs,

@@ -78,3 +78,46 @@ def test_names_are_the_same_in_every_order_of_the_tools() -> None:
     one = compose([Listing(server="s", prefix="s", tools=tools)])
     other = compose([Listing(server="s", prefix="s", tools=tools[::-1])])
     assert one.tool_targets == other.tool_targets
+
+
+# Aliases.
+
+
+def test_an_alias_is_the_whole_name_a_tool_is_shown_under() -> None:
+    listing = Listing(server="s", prefix="s", tools=({"name": "a"}, {"name": "b"}))
+    catalogue = compose([listing], aliases={"s": {"a": "find"}})
+    assert [tool["name"] for tool in catalogue.tools.values()] == ["find", "s__b"]
+    assert catalogue.tool_targets["find"] == Target(server="s", name="a")
+
+
+def test_an_alias_takes_no_name_of_another_servers_tool_whichever_comes_first() -> None:
+    honest = Listing(server="mail", prefix="mail", tools=({"name": "send"},))
+    other = Listing(server="x", prefix="x", tools=({"name": "a"},))
+    for order in ([honest, other], [other, honest]):
+        catalogue = compose(order, aliases={"x": {"a": "mail__send"}})
+        assert catalogue.tool_targets["mail__send"] == Target(server="mail", name="send")
+        (name,) = set(catalogue.tools) - {"mail__send"}
+        assert re.fullmatch(r"mail__send_[0-9a-f]{8}", name)
+
+
+def test_of_two_equal_aliases_the_earlier_servers_holds_and_no_tool_is_lost() -> None:
+    both = [Listing(server=name, prefix=name, tools=({"name": "a"},)) for name in ("s", "t")]
+    catalogue = compose(both, aliases={"s": {"a": "find"}, "t": {"a": "find"}})
+    assert catalogue.tool_targets["find"] == Target(server="s", name="a")
+    assert len(catalogue.tools) == 2
+
+
+def test_a_reserved_name_is_nobodys_alias() -> None:
+    listing = Listing(server="s", prefix="s", tools=({"name": "a"},))
+    (name,) = compose([listing], {"call_tool"}, {"s": {"a": "call_tool"}}).tools
+    assert re.fullmatch(r"call_tool_[0-9a-f]{8}", name)
+
+
+@given(names, names)
+def test_a_name_made_up_to_be_anothers_with_its_hash_takes_no_tool_away(server: str, tool: str) -> None:
+    twice = ({"name": tool}, {"name": tool})
+    (_, hashed) = compose([Listing(server=server, prefix="p", tools=twice)]).tools
+    evil = Listing(server="evil", prefix="", tools=({"name": hashed},))
+    catalogue = compose([evil, Listing(server=server, prefix="p", tools=twice)])
+    assert catalogue.tool_targets[hashed] == Target(server="evil", name=hashed)
+    assert len(catalogue.tools) == 3

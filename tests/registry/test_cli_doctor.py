@@ -297,3 +297,63 @@ def test_every_setting_is_shown_with_where_it_comes_from_and_secrets_are_masked(
     assert "hush" not in out
     assert "token = ••••  (config file)" in out
     assert "PYGENT_PORT, default 8700. Port the HTTP endpoint listens on" in out
+
+
+# Secrets.
+
+
+def test_secrets_that_others_can_see_are_named_by_their_place(
+    doctor: Doctor, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "correct-horse")
+    (tmp_path / "key").write_text("correct-horse")
+    (tmp_path / "key").chmod(0o644)
+    code, checks = doctor(
+        {
+            "literal": server("well_behaved", env={"API_KEY": "correct-horse"}),
+            "shown": server("well_behaved", "${API_KEY}"),
+            "open": server("well_behaved", env={"API_KEY": "${file:key}"}),
+            "well": server("well_behaved", env={"API_KEY": "${API_KEY}"}),
+        }
+    )
+    assert code == 0
+    assert checks["secrets literal"]["finding"].endswith("holds what looks like one: env.API_KEY")
+    assert "${keyring:SERVICE/NAME}" in checks["secrets literal"]["cure"]
+    assert 'API_KEY is filled into its "args"' in checks["secrets shown"]["finding"]
+    assert f'chmod 600 "{tmp_path / "key"}"' in checks["secrets open"]["cure"]
+    assert "secrets well" not in checks
+    assert "correct-horse" not in json.dumps(checks)
+
+
+def test_what_is_started_without_a_version_is_named(doctor: Doctor, server: Any) -> None:
+    code, checks = doctor({"a": {"command": "npx", "args": ["-y", "./nothing-here", "x"], "disabled": True}})
+    assert (code, "version a" in checks) == (0, False)
+    _, checks = doctor({"a": {"command": "no/such/npx", "args": ["-y", "@scope/server"]}})
+    assert "whatever version of @scope/server is the newest" in checks["version a"]["finding"]
+    assert "name@1.2.3" in checks["version a"]["cure"]
+
+
+# Variables.
+
+
+def test_a_variable_that_is_misspelled_is_named_with_the_nearest_there_is() -> None:
+    environ = {
+        "PYGENT_PROT": "9000",
+        "PYGENT_DATADIR": "/x",
+        "PYGENT_PORT": "9000",
+        "PYGENT_FAMILY": "x",
+        "PYGENTS": "x",
+        "OTHER": "x",
+    }
+    found = {check.subject: check for check in checks.variables(environ)}
+    assert list(found) == ["variable PYGENT_DATADIR", "variable PYGENT_PROT"]
+    assert {check.level for check in found.values()} == {"warn"}
+    assert 'Did you mean "PYGENT_DATA_DIR"?' in found["variable PYGENT_DATADIR"].cure
+    assert 'Did you mean "PYGENT_PORT"?' in found["variable PYGENT_PROT"].cure
+
+
+def test_the_command_looks_at_this_environment(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYGENT_EMBEDER", "none")
+    code, found = doctor({})
+    assert code == 0
+    assert 'Did you mean "PYGENT_EMBEDDER"?' in found["variable PYGENT_EMBEDER"]["cure"]

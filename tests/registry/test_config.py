@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygent_registry.config import Config, Entry, parse
+from pygent_shared.sandbox import Sandbox
 
 
 def only(raw: dict[str, Any], **environ: str) -> Entry:
@@ -27,6 +29,19 @@ def test_claude_desktop_and_cursor_entries_are_read() -> None:
     entry = only({"command": "npx", "args": ["-y", "x"], "env": {"KEY": "1"}, "cwd": "/tmp"})
     assert (entry.kind, entry.command, entry.args, entry.cwd) == ("stdio", "npx", ("-y", "x"), "/tmp")
     assert entry.env == {"KEY": "1"}
+
+
+def test_a_program_in_this_folder_is_not_looked_for_elsewhere() -> None:
+    assert only({"command": "./server"}).command == "./server"
+
+
+def test_a_sandbox_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    asked = {"network": False, "write": ["~/notes", "/x"], "memory_mb": 512, "cpu_seconds": 600}
+    sandbox = Sandbox(network=False, write=(Path("/h/notes"), Path("/x")), memory_mb=512, cpu_seconds=600)
+    assert only({"command": "x", "sandbox": asked}).sandbox == sandbox
+    assert only({"command": "x", "sandbox": {"write": []}}).sandbox == Sandbox(write=())
+    assert only({"command": "x"}).sandbox is None
 
 
 def test_vs_code_entries_are_read() -> None:
@@ -97,6 +112,18 @@ def test_timeouts_in_milliseconds_are_recognised(given_: float, seconds: float) 
         ({"command": "x", "timeout": -1}, "a number of seconds above 0"),
         ({"command": 7}, "it must be text"),
         ({"command": "x", "prefix": 7}, "it must be text"),
+        ({"command": "x", "aliases": {"a": "b c"}}, "a tool's name is 1 to 64 of"),
+        ({"command": "x", "aliases": {"a": "x" * 65}}, "a tool's name is 1 to 64 of"),
+        ({"command": "x", "aliases": {"a": "s\u0435nd"}}, "a tool's name is 1 to 64 of"),
+        ({"command": "x", "aliases": {"a": "c", "b": "c"}}, 'calls two tools "c"'),
+        ({"command": "x", "aliases": ["a"]}, "must be an object of texts"),
+        ({"command": "x", "sandbox": {"memory": 5}}, 'Did you mean "memory_mb"?'),
+        ({"command": "x", "sandbox": {"memory_mb": 0}}, "must be a whole number above 0"),
+        ({"command": "x", "sandbox": {"network": "no"}}, "must be true or false"),
+        ({"command": "x", "sandbox": {"write": ["notes"]}}, "write the whole path"),
+        ({"command": "x", "sandbox": {"write": "~/notes"}}, "must be a list of texts"),
+        ({"url": "http://x", "sandbox": {"network": False}}, "starts no program of its own; take it out"),
+        ({"server": "memory", "sandbox": {}}, 'add "isolated": true'),
         ({"comand": "x"}, 'Did you mean "command"?'),
         ({"command": "pygent", "args": ["serve"]}, "starts this registry itself"),
         ({"command": "/x/bin/pygent-registry"}, "starts this registry itself"),

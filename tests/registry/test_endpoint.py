@@ -86,6 +86,10 @@ async def test_up_tells_its_health_to_everyone_and_the_rest_to_who_has_the_token
     assert ready.status_code == 200
     states = {name: found["state"] for name, found in ready.json()["servers"].items()}
     assert states == {"old": "ready", "memory": "ready", "bad": "unusable"}
+    assert httpx.get(f"{up.base}/v0.1/servers").status_code == 401
+    registered = httpx.get(f"{up.base}/v0.1/servers", headers={"Authorization": f"Bearer {up.token}"})
+    told = {item["server"]["title"]: item["_meta"]["pygent/state"] for item in registered.json()["servers"]}
+    assert told["old"] == {"state": "ready", "kind": "stdio", "era": "2025", "tools": 9}
 
 
 @pytest.mark.anyio

@@ -85,6 +85,18 @@ async def test_a_denied_tool_is_neither_shown_nor_called(fronted: Any, mode: str
         assert not (await client.call_tool("a__read", {})).is_error
 
 
+@CELLS
+async def test_rules_name_a_tool_with_an_alias_as_its_server_does(fronted: Any, mode: str, era: str) -> None:
+    aliases = {"read": "look", "write": "put", "wait": "linger"}
+    rules = {"allow": ["read", "w*", "look"], "deny": ["write"], "approve": ["wait"]}
+    async with fronted({"a": tools(era, aliases=aliases, **rules)}, mode=mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["look", "linger"]
+        assert said(await client.call_tool("look", {})) == "1"
+        assert "needs the user's approval" in said(await client.call_tool("linger", {}))
+        for hidden in ("put", "a__write", "a__read"):
+            assert (await client.call_tool(hidden, {})).is_error
+
+
 async def test_a_filtered_list_is_for_its_caller_alone(fronted: Any) -> None:
     async with fronted({"a": tools("modern", deny=["w*"])}, mode="auto") as client:
         assert (await client.list_tools()).cache_scope == "private"

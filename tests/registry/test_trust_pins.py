@@ -111,7 +111,7 @@ def test_the_file_keeps_pins_for_its_owner_alone(tmp_path: Path) -> None:
     PinFile(path).change(lambda whole: whole.update(a=a_pin()))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert PinFile(path).read() == {"a": a_pin()}
-    assert [item.name for item in path.parent.iterdir()] == ["pins.json"]
+    assert sorted(item.name for item in path.parent.iterdir()) == [".pins.json.lock", "pins.json"]
 
 
 def test_two_processes_keep_each_others_pins(tmp_path: Path) -> None:

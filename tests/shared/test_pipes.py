@@ -13,6 +13,7 @@ from anyio import to_thread
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCNotification, JSONRPCRequest
 
+from pygent_shared import pipes
 from pygent_shared.pipes import Answers, Questions
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +60,23 @@ async def test_a_pipe_is_read_line_by_line_to_its_last_unended_line(pipe: tuple[
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(the_rest)
         assert are_two_pings_and_an_error(await read_all(pipe[0]))
+
+
+async def test_a_message_that_is_too_long_is_read_past_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "MOST_BYTES", 200_000)
+    first, last = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n', b'{"jsonrpc":"2.0","id":2,"method":"ping"}'
+    (tmp_path / "lines").write_bytes(first + b"x" * 1_000_000 + b"\n" + last)
+    most = 0
+    with (tmp_path / "lines").open("rb") as file:
+        questions = Questions(file.fileno(), lambda item: None, nothing)
+        read: list[Any] = []
+        async for item in questions:
+            read.append(item.message if isinstance(item, SessionMessage) else type(item))
+            most = max(most, sum(map(len, questions._parts)))
+    assert are_two_pings_and_an_error(read)
+    assert most <= 200_000
 
 
 async def test_a_file_can_be_stdin(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def unset(added: Any) -> Iterator[str]:
     import json
     import os
 
-    from pygent_registry.config import variables
+    from pygent_registry.references import variables
 
     for name in variables(json.dumps(added)):
         if not os.environ.get(name):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pygent_registry.config import Config, Entry
     from pygent_registry.registry import Registry
     from pygent_registry.trust.pins import Pin
+    from pygent_registry.trust.trust import Trust
 
 EXAMPLE = "pygent approve github --diff"
 
@@ -51,7 +52,7 @@ def run(chosen: Namespace) -> int:
         return 0
     trust = Trust(settings)
     pin = trust.pin(entry)
-    review = Review(server=entry.name, launch=list(_launch_changes(pin, entry)))
+    review = Review(server=entry.name, launch=list(_launch_changes(pin, trust, entry)))
     listings: list[Listing] = []
     if not (review.launch and chosen.diff):  # to look at a changed launch must not run it
         if review.launch:
@@ -82,11 +83,11 @@ async def _listed(name: str, registry: Registry) -> list[Listing]:
     return [link.listing for link in registry.downstreams[name].links if link.listing]
 
 
-def _launch_changes(pin: Pin | None, entry: Entry) -> Iterator[str]:
+def _launch_changes(pin: Pin | None, trust: Trust, entry: Entry) -> Iterator[str]:
     from pygent_registry.trust import pins
 
-    if pin is not None:
-        yield from pins.changes(pin.launch, pins.launch(entry))
+    if pin is not None and pins.changed_parts(pin.launch, now := trust.launch(entry)):
+        yield from pins.changes(pin.launch, now)
 
 
 def _definition_changes(pin: Pin | None, listings: list[Listing]) -> Iterator[tuple[str, list[str]]]:

@@ -92,7 +92,7 @@ def value(key: str, text: str, schema: Schema, root: Schema) -> Any:
     Raises:
         InvalidArgument: it does not fit.
     """
-    parts = list(_parts(schema, root))
+    parts = list(_parts(schema, root, set()))
     choices = [choice for part in parts for choice in _choices(part)]
     kinds = {kind for part in parts for kind in _kinds(part)} or {_kind(choice) for choice in choices}
     found = _read(text, kinds)
@@ -104,17 +104,19 @@ def value(key: str, text: str, schema: Schema, root: Schema) -> Any:
     return found
 
 
-def _parts(schema: Any, root: Schema, depth: int = 0) -> Iterator[Schema]:
-    """The alternatives a schema is made of, references followed."""
-    if not isinstance(schema, Mapping) or depth > 16:
+def _parts(schema: Any, root: Schema, followed: set[str]) -> Iterator[Schema]:
+    """The alternatives a schema is made of, references followed: each once, as they may lead in circles."""
+    if not isinstance(schema, Mapping):
         return
     branches = [branch for word in ("anyOf", "oneOf", "allOf") for branch in schema.get(word) or ()]
-    if isinstance(pointer := schema.get("$ref"), str):
+    pointer = schema.get("$ref")
+    if isinstance(pointer, str) and pointer not in followed:
+        followed.add(pointer)
         branches.append(_pointed(pointer, root))
-    if not branches:
+    if not branches and pointer is None:
         yield schema
     for branch in branches:
-        yield from _parts(branch, root, depth + 1)
+        yield from _parts(branch, root, followed)
 
 
 def _pointed(pointer: str, root: Schema) -> Any:

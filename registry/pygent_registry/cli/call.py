@@ -46,8 +46,8 @@ def run(chosen: Namespace) -> int:
     settings = session.quiet_settings(chosen)
     config = session.config_in_force(settings)
     session.refuse_unusable(config, chosen.tool.partition("__")[0])
-    # A tool's name begins with its server's prefix, so no other server needs to start.
-    needed = [entry for entry in config.entries if _may_own(entry.shown_prefix, chosen.tool)]
+    # A tool's name tells which servers it may be of, so no other needs to start.
+    needed = [entry for entry in config.entries if entry.may_own(chosen.tool)]
     config = replace(config, entries=tuple(needed)) if needed else config
 
     async def work(registry: Registry) -> dict[str, Any]:
@@ -61,12 +61,6 @@ def run(chosen: Namespace) -> int:
         text = "\n".join(shown(result))
         note(text) if failed else print(text)
     return 1 if failed else 0
-
-
-def _may_own(prefix: str, tool: str) -> bool:
-    from pygent_registry.catalogue import shown_name
-
-    return not prefix or tool.startswith(shown_name(prefix, ""))
 
 
 async def _call(registry: Registry, tool: str, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -101,8 +95,7 @@ async def _raise_down(registry: Registry, tool: str) -> None:
         ServerUnavailable: there is one.
     """
     for name, item in registry.downstreams.items():
-        prefix = item.entry.shown_prefix
-        if not item.primary.is_up and prefix and _may_own(prefix, tool):
+        if not item.primary.is_up and item.entry.shown_prefix and item.entry.may_own(tool):
             await registry.link(name, modern=True)
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,13 +21,16 @@ from typing import Any, Literal
 
 import anyio
 
+from pygent_registry import exposure
 from pygent_registry.cli.terminal import counted
-from pygent_registry.config import Config
+from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.link import Link
+from pygent_registry.process import FAMILY
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_registry.search.tools import tokens
+from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
 from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
@@ -44,7 +47,7 @@ from pygent_shared.errors import (
 from pygent_shared.http.keys import KeyFile, exposed
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
-from pygent_shared.settings import Settings
+from pygent_shared.settings import PREFIX, Settings, rows
 
 Level = Literal["ok", "warn", "fail"]
 Facts = Mapping[str, Any]
@@ -96,6 +99,35 @@ def config(config: Config, *, own: bool) -> Iterator[Check]:
         if not any(fnmatchcase(name, server) for name in names):
             finding = f'allows something of the server "{server}", which is not in the config'
             yield warn(f"role {role}", finding, did_you_mean(server, names).strip())
+    for entry in config.entries:
+        yield from _secrets(entry)
+        if package := unpinned(entry):
+            finding = f"starts whatever version of {package} is the newest by then"
+            cure = "Name one in its args, such as name@1.2.3, name==1.2.3 or image:1.2.3."
+            yield warn(f"version {entry.name}", finding, cure)
+
+
+def _secrets(entry: Entry) -> Iterator[Check]:
+    """What of an entry's secrets others can come to see."""
+    subject = f"secrets {entry.name}"
+    if places := list(exposure.in_the_file(entry)):
+        finding = f"the config file itself holds what looks like one: {', '.join(places)}"
+        yield warn(subject, finding, exposure.ELSEWHERE)
+    for leak in exposure.in_arguments(entry):
+        yield warn(subject, leak, exposure.IN_ENV)
+    for reference in entry.references:
+        if reference.source == "file" and os.name == "posix" and os.stat(reference.name).st_mode & 0o004:
+            cure = f'Make it yours: chmod 600 "{reference.name}"'
+            yield warn(subject, f"{reference.name} may be read by everyone", cure)
+
+
+def variables(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Each variable that looks like a setting and is none."""
+    known = [row.variable for row in rows()]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in (*known, FAMILY):
+            cure = f"{did_you_mean(name, known).strip()} Or take it away: unset {name}"
+            yield warn(f"variable {name}", "is no setting, and changes nothing", cure)
 
 
 def data_folder(settings: Settings) -> Check:
@@ -251,7 +283,8 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    each = [_server(item, seconds.get(name, whole)) for name, item in registry.downstreams.items()]
+    hide = registry.redactor().text
+    each = [_server(item, seconds.get(name, whole), hide) for name, item in registry.downstreams.items()]
     tools = _tools(registry)  # lists, and so judges what is listed
     return [*each, tools, *_trust(registry)]
 
@@ -291,10 +324,10 @@ def _tools(registry: Registry) -> Check:
     return ok("tools", finding, facts)
 
 
-def _server(item: Downstream, seconds: float) -> Check:
+def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Check:
     link, subject = item.primary, f"server {item.entry.name}"
     if not link.is_up or link.listing is None:
-        return fail(subject, link.why or "is still starting", link.cure)
+        return fail(subject, hide(link.why) or "is still starting", hide(link.cure))
     listed = link.listing.tools
     tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
     facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": tokens}

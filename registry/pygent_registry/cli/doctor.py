@@ -56,6 +56,7 @@ def _checks(chosen: Namespace) -> Iterator[Check]:
     from pygent_registry.cli import checks
 
     yield checks.python()
+    yield from checks.variables(os.environ)
     try:
         config, own = _config(chosen)
         yield from checks.config(config, own=own)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Entry
 from pygent_registry.policies import Policy
 from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
@@ -18,7 +17,6 @@ from pygent_registry.policies.limit_time import limit_time
 from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
 from pygent_registry.policies.repeat import repeat_reads
-from pygent_registry.redaction import Redactor, secrets_of
 from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -34,37 +32,21 @@ def standard(registry: Registry) -> list[Policy]:
             raise UnknownName("server", server, registry.downstreams)
         return registry.downstreams[server].entry
 
-    redactor = _redactor(registry)
     return [
         # Sees everything, also what the others refuse.
-        audit(registry.journal, settings.audit, redactor),
+        audit(registry.journal, settings.audit, registry.redactor),
         # What the model reads, last of all that was done to it.
         strip_unseen,
         permit(entry_of),
         limit_rate(settings.caller_rate, settings.server_rate),
         # A user who thinks holds no turn at the server, and no clock runs.
-        ask_first(entry_of, redactor),
+        ask_first(entry_of, registry.redactor),
         # Outside the cache, so that every host gets a link of its own.
         cap_results(entry_of, registry.results, settings.max_result_bytes),
         cache_reads(entry_of),
         # Inside of what keeps results: nothing keeps a secret.
-        redact(redactor),
+        redact(registry.redactor),
         limit_concurrency(entry_of, settings.queue_patience),
         limit_time(settings.call_maximum),
         repeat_reads(lambda server: entry_of(server).is_believed),
     ]
-
-
-def _redactor(registry: Registry) -> Callable[[], Redactor]:
-    """Knows the secrets of the config in force, and follows it when it changes."""
-    known: tuple[Config, Redactor] | None = None
-
-    def current() -> Redactor:
-        nonlocal known
-        if known is None or known[0] is not registry.config:
-            entries = [item.entry for item in registry.downstreams.values()]
-            secrets = {secret for entry in entries for secret in secrets_of(entry)}
-            known = registry.config, Redactor(secrets)
-        return known[1]
-
-    return current

@@ -83,8 +83,15 @@ def offers(listing: Listing) -> Iterator[tuple[Kind, str, tuple[Definition, ...]
     yield "template", "uriTemplate", listing.templates
 
 
-def launch(entry: Entry) -> Facts:
-    """How an entry is started or reached, as it is written: a variable's name is pinned, not its value."""
+PROGRAM = "program"
+
+
+def launch(entry: Entry, program: str = "") -> Facts:
+    """How an entry is started or reached, as it is written: a variable's name is pinned, not its value.
+
+    Args:
+        program: the sha-256 of the program's file, where that is pinned (`programs.py`).
+    """
     written = entry.written or vars(entry)
     facts = {
         "command": written.get("command"),
@@ -94,12 +101,20 @@ def launch(entry: Entry) -> Facts:
         "env": sorted(written.get("env") or ()),
         "headers": sorted(written.get("headers") or ()),
         "auth": _without_secret(entry.written.get("auth")),
+        "sandbox": written.get("sandbox"),
+        PROGRAM: program,
     }
     return {name: fact for name, fact in facts.items() if fact}
 
 
 def _without_secret(auth: object) -> Facts:
     return {key: auth[key] for key in auth if key != "client_secret"} if isinstance(auth, dict) else {}
+
+
+def changed_parts(before: Facts, after: Facts) -> list[str]:
+    """The parts of a launch that differ. A program that was not hashed, then or now, does not differ."""
+    differing = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    return sorted(differing if PROGRAM in before and PROGRAM in after else differing - {PROGRAM})
 
 
 def differences(pin: Pin, offered: Mapping[Key, Facts]) -> Differences:

@@ -1,4 +1,4 @@
-"""The file of pins: DATA_DIR/pins.json, readable by its owner alone, replaced as a whole."""
+"""The file of pins: DATA_DIR/pins.json, readable by its owner alone, replaced as a whole under a lock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from pygent_registry.trust import pins
 from pygent_registry.trust.pins import Pin
 from pygent_shared.errors import FileRefused
+from pygent_shared.locks import locked
 
 Pins = dict[str, Pin]
 VERSION = 1
@@ -44,19 +45,20 @@ class PinFile:
         return self._pins
 
     def change(self, by: Callable[[Pins], None]) -> None:
-        """Change the pins as they are in the file now, in one replacement.
+        """Change the pins as they are in the file now, in one replacement under a lock.
 
         Raises:
             FileRefused: the file is damaged, or cannot be written.
         """
-        whole = dict(self.read())
-        by(whole)
-        servers = {name: pins.to_json(pin) for name, pin in whole.items()}
         try:
-            self._write(json.dumps({"version": VERSION, "servers": servers}, indent=1))
+            with locked(self.path.with_name(f".{self.path.name}.lock")):
+                whole = dict(self.read())
+                by(whole)
+                servers = {name: pins.to_json(pin) for name, pin in whole.items()}
+                self._write(json.dumps({"version": VERSION, "servers": servers}, indent=1))
         except OSError as error:
             cure = "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
-            raise FileRefused(self.path, f"cannot hold the pins: {error.strerror}", cure) from error
+            raise FileRefused(self.path, f"cannot hold the pins: {error.strerror or error}", cure) from error
         self._pins, self._stamp = whole, self._stamp_now()
         self._looked = self._stamp
 

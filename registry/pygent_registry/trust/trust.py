@@ -7,14 +7,15 @@ are neither pinned nor scanned; their texts are stripped like all others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pygent_registry.abridge import size_of
 from pygent_registry.catalogue import Definition, Listing, shown_name
 from pygent_registry.config import Entry
-from pygent_registry.trust import pins, scan
+from pygent_registry.trust import pins, programs, scan
 from pygent_registry.trust.pins import Differences, Facts, Key, Pin
 from pygent_registry.trust.scan import Finding
 from pygent_registry.trust.store import PinFile, Pins
@@ -25,6 +26,8 @@ from pygent_shared.settings import Settings
 log = logging.getLogger(__name__)
 
 PIN_FILE = "pins.json"
+MOST_BYTES = 256 * 1024
+"""Of one definition. The largest of LiveMCPBench's 527 takes 6,486."""
 # What names a thing or is compared, and so must reach the host as it is.
 IDENTIFIERS = frozenset({"name", "uri", "uriTemplate", "mimeType", "icons", "_meta", "required"})
 
@@ -49,6 +52,7 @@ class Trust:
         self._settings = settings
         self._file = PinFile(settings.data_dir / PIN_FILE)
         self._verdicts: dict[str, list[Verdict]] = {}
+        self._hashes = programs.Hashes()
         self._said: set[tuple[str, Key, str]] = set()
         self.only_looks = False
         """Whether nothing is pinned: for commands that change nothing."""
@@ -60,10 +64,15 @@ class Trust:
             NotApproved: it was approved with another launch.
             FileRefused: the pins cannot be read.
         """
-        pin = self.pin(entry)
-        if pin and (parts := _changed_parts(pin.launch, pins.launch(entry))):
-            why = f"is to be started otherwise than approved (its {parts} changed), so it is not started"
+        if (pin := self.pin(entry)) is None:
+            return
+        now = self.launch(entry)
+        if parts := pins.changed_parts(pin.launch, now):
+            changed = ", ".join(parts)
+            why = f"is to be started otherwise than approved (its {changed} changed), so it is not started"
             raise NotApproved(entry.name, f'Server "{entry.name}"', why)
+        if pins.PROGRAM in now and pins.PROGRAM not in pin.launch:  # pinned when programs were not hashed yet
+            self._keep(entry.name, pin, lambda kept: replace(kept, launch=now))
 
     def cleared(self, entry: Entry, listing: Listing) -> Listing:
         """What of a listing may be shown. The first one of a server is trusted and pinned."""
@@ -84,7 +93,13 @@ class Trust:
         """
         for verdict in self._verdicts.get(entry.name, ()):
             for (of_kind, name), why in verdict.withheld.items():
-                known_as = shown_name(prefix, name) if kind in ("tool", "prompt") else name
+                match kind:
+                    case "tool":
+                        known_as = entry.shown_as(name, prefix=prefix)
+                    case "prompt":
+                        known_as = shown_name(prefix, name)
+                    case _:
+                        known_as = name
                 if of_kind == kind and known_as == shown:
                     raise NotApproved(entry.name, f'The {kind} "{shown}"', why)
 
@@ -107,7 +122,7 @@ class Trust:
         Raises:
             FileRefused: the pins cannot be read or written.
         """
-        pin = pins.approved(pins.launch(entry), *map(pins.definitions, listings))
+        pin = pins.approved(self.launch(entry), *map(pins.definitions, listings))
         self._file.change(partial(_put, entry.name, pin))
         self._verdicts.pop(entry.name, None)
 
@@ -118,7 +133,16 @@ class Trust:
             FileRefused: the pins cannot be read or written.
         """
         if pin := self.pin(entry):
-            self._file.change(partial(_put, entry.name, replace(pin, launch=pins.launch(entry))))
+            now = self.launch(entry)
+            self._keep(entry.name, pin, lambda kept: replace(kept, launch=now))
+
+    def launch(self, entry: Entry) -> Facts:
+        """How an entry is started, as it is pinned."""
+        program = programs.executable(entry)
+        try:
+            return pins.launch(entry, self._hashes.sha256(program) if program else "")
+        except OSError:  # it may be executed but not read, or has just gone
+            return pins.launch(entry)
 
     def forget(self, server: str) -> None:
         """Meet a server as a new one, the next time.
@@ -179,9 +203,10 @@ class Trust:
         return self._settings.pins == "on" and not entry.server
 
     def _judge(self, entry: Entry, listing: Listing) -> Verdict:
-        withheld = {} if entry.server else dict(_misnamed(listing))
+        too_large = {} if entry.server else dict(_oversized(listing))
+        withheld = too_large if entry.server else too_large | dict(_misnamed(listing))
         findings: dict[Key, list[Finding]] = {}
-        offered = pins.definitions(listing)
+        offered = {key: facts for key, facts in pins.definitions(listing).items() if key not in too_large}
         pin = None
         if self._is_pinned(entry):
             try:
@@ -212,9 +237,8 @@ class Trust:
         """The pin as it is from now on, and what stays withheld."""
         pin = self._file.read().get(entry.name)
         if pin is None:
-            pin = pins.first(pins.launch(entry), offered)
-            self._keep(entry.name, pin)
-            return pin, Differences()
+            # Another process may have met it meanwhile: then its pin holds.
+            pin = self._keep(entry.name, pins.first(self.launch(entry), offered), lambda kept: kept)
         differing = pins.differences(pin, offered)
         asked_for = {
             key: facts
@@ -222,13 +246,25 @@ class Trust:
             if self._settings.trust_new_tools == "ask" and key[0] != pins.DATA
         }
         if let_in := {key: facts for key, facts in differing.new.items() if key not in asked_for}:
-            pin = pins.let_in(pin, let_in)
-            self._keep(entry.name, pin)
+            pin = self._keep(entry.name, pin, lambda kept: pins.let_in(kept, let_in))
         return pin, Differences(changed=differing.changed, new=asked_for)
 
-    def _keep(self, server: str, pin: Pin) -> None:
-        if not self.only_looks:
-            self._file.change(partial(_put, server, pin))
+    def _keep(self, server: str, pin: Pin, becomes: Callable[[Pin], Pin]) -> Pin:
+        """What the pin becomes. It is changed as it is in the file now: others write there too.
+
+        Args:
+            server: whose it is.
+            pin: what is taken where the file has none.
+            becomes: the change.
+        """
+        if self.only_looks:
+            return becomes(pin)
+
+        def change(whole: Pins) -> None:
+            whole[server] = becomes(whole.get(server, pin))
+
+        self._file.change(change)
+        return self._file.read()[server]
 
     def _say(self, server: str, verdict: Verdict) -> None:
         """Each thing once."""
@@ -252,8 +288,13 @@ def _forget(server: str, whole: Pins) -> None:
     whole.pop(server, None)
 
 
-def _changed_parts(before: Facts, after: Facts) -> str:
-    return ", ".join(sorted(key for key in {*before, *after} if before.get(key) != after.get(key)))
+def _oversized(listing: Listing) -> Iterator[tuple[Key, str]]:
+    """What is so large that it would cost every host its context, and is neither kept nor scanned."""
+    for kind, name_key, items in pins.offers(listing):
+        for item in items:
+            if (size := size_of(item)) > MOST_BYTES:
+                why = f"is defined by {size:,} bytes, but at most {MOST_BYTES:,} are shown"
+                yield (kind, str(item[name_key])), why
 
 
 def _misnamed(listing: Listing) -> Iterator[tuple[Key, str]]:
