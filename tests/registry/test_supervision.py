@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -127,6 +129,49 @@ async def test_a_call_in_flight_fails_within_a_second_of_its_servers_death_and_t
         assert int(await host.call("a__pid")) != pid
         assert time.monotonic() - began < 3.0  # a second, and two for interpreters on a busy machine
         assert (await host.report("a"))["ended_lately"] == 1
+
+
+@ERAS
+async def test_a_call_to_an_http_server_fails_within_a_second_of_its_death_and_works_when_it_is_back(
+    settings: Settings, mode: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with over({"web": {"url": f"http://127.0.0.1:{port}/mcp"}}, settings, mode) as host:
+        with everything_on(port) as process:
+            assert await host.call("web__test_simple_text")
+            process.send_signal(signal.SIGSTOP)
+            got: list[str] = []
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(in_flight, host, "web__test_simple_text", got)
+                await anyio.sleep(0.3)  # it is on its way
+                began = time.monotonic()
+                process.kill()
+                await host.until(lambda: bool(got))
+                assert time.monotonic() - began < 1.0
+        assert f"cannot be reached at http://127.0.0.1:{port}/mcp" in got[0]
+        assert (await host.report("web"))["state"] == "degraded"
+        with everything_on(port):
+            assert "simple text" in await host.call("web__test_simple_text")
+            assert (await host.report("web"))["state"] == "ready"
+
+
+@contextmanager
+def everything_on(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The fixture server of the conformance suite over HTTP, from when it accepts connections."""
+    words = [sys.executable, str(HERE.parent / "interop" / "everything.py"), "http", str(port)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 60
+            while True:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
 
 
 async def test_what_a_server_offers_after_its_restart_is_listed_anew(
