@@ -236,7 +236,7 @@ class Life:
         effort.shown()  # from here on
         await anyio.sleep(self.start_limit * (BACKGROUND_TIMES - 1))
         while self.client is None and effort.shown():
-            await anyio.sleep(self.start_limit)
+            await anyio.sleep(self.start_limit * BACKGROUND_TIMES)
         if self.client is None:
             self._timed_out = True
             self.output.give_up(

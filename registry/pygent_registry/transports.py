@@ -70,8 +70,8 @@ def _stdio(
 
 
 class OneRequestFails(httpx2.AsyncHTTPTransport):
-    """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client. A session
-    that the server has forgotten, as by a restart, does end it.
+    """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client.
+    A session that the server has forgotten, as by a restart, does end it.
     """
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
