@@ -367,7 +367,7 @@ async def test_a_start_that_visibly_works_is_never_ended(settings: Settings) -> 
 async def test_whatever_one_server_does_the_others_go_on_answering(
     server: Any, settings: Settings, behaviour: str
 ) -> None:
-    """At most ten times as slow, and 50 ms, at the median; none takes more than 5 s (machines may be busy)."""
+    """At most ten times as slow, and 50 ms, at the median; none takes more than 5 s on a busy machine."""
 
     async def seconds() -> list[float]:
         took = []
