@@ -45,6 +45,10 @@ class Events:
     """A legacy server asks for sampling, elicitation or roots: (method, params) -> result or ErrorData."""
 
 
+class Forgotten(ConnectionLost):
+    """The server no longer knew the session, so it has not carried the request out."""
+
+
 class Owner(Protocol):
     """Whose life it is: told what happens in it."""
 
@@ -178,6 +182,9 @@ class Life:
                 if not raw.is_over(error):
                     pulse.heard()
                     raise
+                if raw.is_forgotten(error):
+                    self.output.ended.set()
+                    raise Forgotten(self.entry.name, f"was started anew during {method}") from error
                 cause = error
             except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
                 cause = error
@@ -229,9 +236,10 @@ class Life:
         cure = faults.cure(self.entry, why, self.output, timed_out=True)
         self.owner.is_late(self._in_its_words(f"{why}, and goes on in the background"), cure)
         effort = Effort(output=self.output)
+        effort.shown()  # from here on
         await anyio.sleep(self.start_limit * (BACKGROUND_TIMES - 1))
         while self.client is None and effort.shown():
-            await anyio.sleep(self.start_limit)
+            await anyio.sleep(self.start_limit * BACKGROUND_TIMES)
         if self.client is None:
             self._timed_out = True
             self.output.give_up(

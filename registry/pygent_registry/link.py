@@ -17,7 +17,7 @@ from mcp import Client
 from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
-from pygent_registry.life import Events, Life, Mode
+from pygent_registry.life import Events, Forgotten, Life, Mode
 from pygent_registry.process import KEPT_STDERR_LINES, Output
 from pygent_registry.pulse import Effort
 from pygent_registry.wire import Progress
@@ -146,9 +146,15 @@ class Link:
             MCPError: the server's own error, unchanged.
             ServerUnavailable: it is down, went down meanwhile, or did not answer in time.
         """
+        try:
+            return await self._request(method, params, progress=progress, capabilities=capabilities)
+        except Forgotten:
+            return await self._request(method, params, progress=progress, capabilities=capabilities)
+
+    async def _request(self, method: str, params: Params, **options: Any) -> dict[str, Any]:
         await self.client()
         assert self._life is not None
-        return await self._life.request(method, params, progress=progress, capabilities=capabilities)
+        return await self._life.request(method, params, **options)
 
     async def client(self) -> Client:
         """The live client. A server that is starting, or was up and soon will be again, is waited for; one

@@ -25,7 +25,7 @@ from pygent_registry.config import Entry
 log = logging.getLogger(__name__)
 
 MOST_PAGES = 100
-MOST_DEFINITIONS = 2000
+MOST_DEFINITIONS = 1000
 # A server's notices of change within this time of each other have it listed again once.
 NOTICES_SECONDS = 0.1
 # One that sends notice after notice, or that cannot list, is asked ever more rarely.

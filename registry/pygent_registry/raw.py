@@ -47,8 +47,12 @@ async def send(
 
 def is_over(error: MCPError) -> bool:
     """Whether an error means that this connection will never answer again."""
-    # The SDK's words for an HTTP session that the server has forgotten, which a restart does.
-    return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
+    return error.error.code == t.CONNECTION_CLOSED or is_forgotten(error)
+
+
+def is_forgotten(error: MCPError) -> bool:
+    """Whether an HTTP server has forgotten the session, as by a restart: it did not carry the request out."""
+    return error.error.message == "Session terminated"  # the SDK's words
 
 
 def is_modern(client: Client) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import METHOD_NOT_FOUND
 
 from pygent_registry.config import Entry
 from pygent_registry.credentials import REFUSES
@@ -26,6 +27,7 @@ from pygent_shared.settings import Settings
 # Below a server's own keep-alive (uvicorn: 5 s), or both ends close at once and a request is lost.
 KEEP_ALIVE_SECONDS = 2.0
 ANSWER_SECONDS = 300.0
+SESSION = "Mcp-Session-Id"
 
 
 def transport(
@@ -81,7 +83,7 @@ def _stdio(
 
 class OneRequestFails(Outbound):
     """A broken connection fails its own request, as a 502, instead of ending the SDK's whole client; so does
-    a server that does not let us in.
+    a server that does not let us in. A session that the server has forgotten, as by a restart, does end it.
     """
 
     def __init__(self, output: Output, **options: Any) -> None:
@@ -91,6 +93,10 @@ class OneRequestFails(Outbound):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = await super().handle_async_request(request)
+            in_session = response.status_code == 404 and SESSION in request.headers
+            if in_session and str(METHOD_NOT_FOUND).encode() not in await response.aread():
+                # The SDK notices a forgotten session only where the server does not say so in JSON.
+                return httpx2.Response(404, request=request)
         except httpx2.TransportError as error:
             _note_cure(error, self._output)
             where = self._output.hide(str(request.url))

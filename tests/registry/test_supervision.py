@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -23,6 +25,7 @@ from pygent_registry import health
 from pygent_registry.config import parse
 from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.link import Link
+from pygent_registry.offer import MOST_DEFINITIONS
 from pygent_registry.registry import Registry
 from pygent_shared.settings import Settings
 
@@ -127,6 +130,49 @@ async def test_a_call_in_flight_fails_within_a_second_of_its_servers_death_and_t
         assert int(await host.call("a__pid")) != pid
         assert time.monotonic() - began < 3.0  # a second, and two for interpreters on a busy machine
         assert (await host.report("a"))["ended_lately"] == 1
+
+
+@ERAS
+async def test_a_call_to_an_http_server_fails_within_a_second_of_its_death_and_works_when_it_is_back(
+    settings: Settings, mode: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with over({"web": {"url": f"http://127.0.0.1:{port}/mcp"}}, settings, mode) as host:
+        with everything_on(port) as process:
+            assert await host.call("web__test_simple_text")
+            process.send_signal(signal.SIGSTOP)
+            got: list[str] = []
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(in_flight, host, "web__test_simple_text", got)
+                await anyio.sleep(0.3)  # it is on its way
+                began = time.monotonic()
+                process.kill()
+                await host.until(lambda: bool(got))
+                assert time.monotonic() - began < 1.0
+        assert f"cannot be reached at http://127.0.0.1:{port}/mcp" in got[0]
+        assert (await host.report("web"))["state"] == "degraded"
+        with everything_on(port):
+            assert "simple text" in await host.call("web__test_simple_text")
+            assert (await host.report("web"))["state"] == "ready"
+
+
+@contextmanager
+def everything_on(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The fixture server of the conformance suite over HTTP, from when it accepts connections."""
+    words = [sys.executable, str(HERE.parent / "interop" / "everything.py"), "http", str(port)]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 60
+            while True:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
 
 
 async def test_what_a_server_offers_after_its_restart_is_listed_anew(
@@ -321,7 +367,7 @@ async def test_a_start_that_visibly_works_is_never_ended(settings: Settings) -> 
 async def test_whatever_one_server_does_the_others_go_on_answering(
     server: Any, settings: Settings, behaviour: str
 ) -> None:
-    """At most ten times as slow, and 50 ms, at the median; and none of them more than 2 s."""
+    """At most ten times as slow, and 50 ms, at the median; none takes more than 5 s on a busy machine."""
 
     async def seconds() -> list[float]:
         took = []
@@ -339,7 +385,7 @@ async def test_whatever_one_server_does_the_others_go_on_answering(
         await anyio.sleep(0.3)
         took = await seconds()
         assert median(took) < 10 * quiet + 0.05
-        assert max(took) < 2.0
+        assert max(took) < 5.0
 
 
 @pytest.mark.parametrize("behaviour", ["twice", "malformed", "unasked", "stderr_flood", "broken_tools"])
@@ -386,7 +432,7 @@ async def test_definitions_that_are_none_are_left_out_and_those_of_too_many(sett
         await host.call("b__misbehave")
         await host.until(lambda: len(listed(settings_of["b"].primary)) > 100)
         await host.until(lambda: "fine" in listed(settings_of["a"].primary))
-        assert len(listed(settings_of["b"].primary)) == 2000
+        assert len(listed(settings_of["b"].primary)) == MOST_DEFINITIONS
         assert len(listed(settings_of["a"].primary)) == len(before) // 2 + 1
 
 
