@@ -88,7 +88,7 @@ class Guard:
         match found:
             case Refusal():
                 log.info(
-                    "Refused %s %s with %d: %s", scope["method"], scope["path"], found.status, found.sentence
+                    "Refused %s %r with %d: %s", scope["method"], scope["path"], found.status, found.sentence
                 )
                 await self._refuse(send, found)
             case Principal():
