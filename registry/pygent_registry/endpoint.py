@@ -19,10 +19,8 @@ from pygent_registry import subregistry
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
-from pygent_registry.roles import role_of
 from pygent_registry.server import following, memory_of
-from pygent_shared.errors import NotAllowed, UnknownName
-from pygent_shared.http.identity import principal_of
+from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
 from pygent_shared.http.session_cap import CappedSessions
 from pygent_shared.peers import Peers
@@ -72,9 +70,6 @@ def routes(registry: Registry) -> list[BaseRoute]:
 
     async def log(request: Request) -> JSONResponse:
         name = request.path_params["name"]
-        if role_of(principal_of(request.scope), registry.config.roles) is not None:
-            why = NotAllowed("A server's log", "is not for callers bound to roles", "Ask its owner.")
-            return JSONResponse({"error": str(why)}, status_code=403)
         if (item := registry.downstreams.get(name)) is None or not item.started:
             return _missing(registry, name)
         link = item.primary

@@ -29,8 +29,10 @@ from pygent_registry.envelope import cacheable, complete, listed, params_of
 from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
+from pygent_registry.roles import role_of
 from pygent_registry.search.front import ToolSearch
 from pygent_shared.errors import CallerError, PygentError
+from pygent_shared.http.identity import Principal
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +55,6 @@ class Gateway(Server[Any]):
         owner: whether the registry lives and ends with this endpoint (entered once a connection over stdio
             and in memory, once an application over HTTP). False where something else runs the registry.
     """
-
-    knows_roles = True
-    """For the guard: who is bound to roles is shown, and may call, what they allow."""
 
     def __init__(self, registry: Registry, *, only: str | None = None, owner: bool = True) -> None:
         self._registry = registry
@@ -90,6 +89,10 @@ class Gateway(Server[Any]):
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
         self.middleware += [self._first_message, self._straight]
+
+    def binds(self, principal: Principal) -> bool:
+        """Whether a caller is bound to roles: it is shown, and may call, what they allow."""
+        return role_of(principal, self._registry.config.roles) is not None
 
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:

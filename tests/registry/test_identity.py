@@ -133,8 +133,6 @@ async def test_a_caller_sees_and_calls_what_its_roles_allow_and_nothing_else(
         async with up.host(up.key("ci", "reader"), mode) as client:
             listed = await client.list_tools()
             assert {tool.name for tool in listed.tools} == {"a__read", "a__echo", "all__test_simple_text"}
-            if mode == "auto":
-                assert listed.cache_scope == "private"
             assert not (await client.call_tool("a__read", {})).is_error
             hidden = await refusal(client, "hidden__read")
             assert hidden.startswith('There is no tool "hidden__read".')
@@ -155,6 +153,23 @@ async def test_a_caller_sees_and_calls_what_its_roles_allow_and_nothing_else(
             await client.read_resource("test://template/7/data")
             with pytest.raises(MCPError, match='There is no resource "test://static-binary"'):
                 await client.read_resource("test://static-binary")
+
+
+async def test_where_callers_may_see_different_lists_no_cache_may_share_any(
+    settings: Settings, servers: dict[str, Any]
+) -> None:
+    async with serving(settings, servers, {"reader": READER}) as up:
+        key = up.key("ci", "reader")
+        for sender in (TOKEN, key):
+            async with up.host(sender) as client:
+                lists = [
+                    await client.list_tools(),
+                    await client.list_prompts(),
+                    await client.list_resources(),
+                    await client.list_resource_templates(),
+                    await client.read_resource("test://static-text"),
+                ]
+                assert {found.cache_scope for found in lists} == {"private"}
 
 
 @MODES

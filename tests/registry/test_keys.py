@@ -182,6 +182,6 @@ async def test_a_running_up_takes_keys_over_and_drops_them_without_a_restart(
     process.terminate()
     assert process.stderr is not None
     said = await anyio.to_thread.run_sync(process.stderr.read)
-    assert "Refused GET /nowhere with 401" in said
+    assert "Refused GET '/nowhere' with 401" in said
     assert key not in said
     assert token not in said

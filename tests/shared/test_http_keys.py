@@ -43,11 +43,11 @@ async def who(request: Request) -> JSONResponse:
 
 
 class Roles(MCPServer):
-    """An MCP server whose low-level server says that it heeds roles."""
+    """An MCP server whose low-level server says who is bound to roles."""
 
     def __init__(self) -> None:
         super().__init__("roles")
-        lowlevel(self).knows_roles = True  # type: ignore[attr-defined]
+        lowlevel(self).binds = lambda principal: principal.limited  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ async def served(
     """`await ask(key, path="/who", **options)`."""
     listener = listen(settings)
     servers = {"/mcp": lowlevel(server or Roles())}
-    app = build_app(servers, settings, token, more=[Route("/who", who)])
+    app = build_app(servers, settings, token, more=[Route("/who", who), Route("/who/mcp", who)])
     async with running(app, listener), httpx2.AsyncClient(base_url=address(listener), timeout=20) as http:
 
         async def ask(key: str, path: str = "/who", **options: Any) -> httpx2.Response:
@@ -166,12 +166,13 @@ async def test_a_key_tells_who_calls_and_a_revoked_one_is_out_at_once(
     file = KeyFile(settings)
     async with served(settings) as ask:
         _, whole = file.add("laptop", ["reader"])
-        assert (await ask(whole)).json() == {"name": "key:laptop", "roles": ["reader"], "kind": "key"}
+        found = await ask(whole, "/who/mcp")
+        assert found.json() == {"name": "key:laptop", "roles": ["reader"], "kind": "key"}
         assert (await ask(TOKEN)).json()["name"] == "token"
         file.revoke("laptop")
         refused = await ask(whole)
         file.restore("laptop")
-        again = await ask(whole)
+        again = await ask(whole, "/who/mcp")
 
     assert refused.status_code == 401
     assert refused.json()["error"].startswith('The key "laptop" was revoked.')
@@ -253,6 +254,16 @@ async def test_a_key_that_is_bound_to_roles_is_refused_by_a_server_that_knows_no
 
     assert refused.status_code == 403
     assert "bound to roles" in refused.json()["error"]
+
+
+async def test_a_key_that_is_bound_to_roles_opens_mcp_endpoints_and_nothing_else(settings: Settings) -> None:
+    file = KeyFile(settings)
+    _, bound = file.add("bound", ["reader"])
+    _, free = file.add("free")
+    async with served(settings) as ask:
+        statuses = {(path, (await ask(bound, path)).status_code) for path in ("/who/mcp", "/who", "/nowhere")}
+        assert statuses == {("/who/mcp", 200), ("/who", 403), ("/nowhere", 403)}
+        assert [(await ask(free, path)).status_code for path in ("/who/mcp", "/who")] == [200, 200]
 
 
 @pytest.mark.parametrize("name", ["access_token", "token", "API_KEY", "q"])

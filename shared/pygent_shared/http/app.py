@@ -72,14 +72,15 @@ def build_app(
         metadata, about = metadata_url(settings), metadata_routes(settings)
         open_paths += [route.path for route in about]
         routes += about
-    knows_roles = all(getattr(server, "knows_roles", False) for server in servers.values())
+    # Of one registry: what one of its fronts says of a caller, all do.
+    binds = [getattr(server, "binds", None) for server in servers.values()]
     guarded = Guard(
         Starlette(routes=routes, lifespan=lifespan),
         settings,
         authenticators,
         open_paths,
         metadata=metadata,
-        knows_roles=knows_roles,
+        binds=binds[0] if all(binds) else None,
     )
     if not settings.allowed_origins:
         return guarded

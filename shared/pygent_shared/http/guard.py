@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN_PATHS = ("/health/live", "/health/ready")
+MCP = "/mcp"
+"""How the path of every MCP endpoint ends."""
 # Longer than any JWT in use; what is longer is not looked into.
 LONGEST_TOKEN = 16_384
 # How often it is looked whether the caller of an open event stream may still call.
@@ -51,7 +53,8 @@ class Guard:
         authenticators: the ways to tell who calls, in the order they are asked; none lets everyone in.
         open_paths: paths that anybody may call (they still need the right Host and Origin).
         metadata: the URL that tells clients how to get a token (RFC 9728), where there is one.
-        knows_roles: whether what is guarded heeds roles; else callers that are bound to some are refused.
+        binds: whether a caller is bound to roles: it may call MCP endpoints, which heed them, and nothing
+            else. None where roles are not known: then a caller that is bound to some is refused.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Guard:
         open_paths: Collection[str] = OPEN_PATHS,
         *,
         metadata: str = "",
-        knows_roles: bool = False,
+        binds: Callable[[Principal], bool] | None = None,
     ) -> None:
         self._app = app
         self._hosts = {*LOOPBACK, *(_name(host) for host in (settings.host, *settings.allowed_hosts))}
@@ -70,7 +73,7 @@ class Guard:
         self._authenticators = authenticators
         self._open = frozenset(open_paths)
         self._metadata = metadata
-        self._knows_roles = knows_roles
+        self._binds = binds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,10 +83,12 @@ class Guard:
         found: Principal | Refusal | None = self._refusal(scope, headers)
         if found is None and scope["path"] not in self._open:
             found = await self._caller(headers)
+            if isinstance(found, Principal):
+                found = self._refusal_by_roles(found, scope["path"]) or found
         match found:
             case Refusal():
                 log.info(
-                    "Refused %s %s with %d: %s", scope["method"], scope["path"], found.status, found.sentence
+                    "Refused %s %r with %d: %s", scope["method"], scope["path"], found.status, found.sentence
                 )
                 await self._refuse(send, found)
             case Principal():
@@ -131,14 +136,19 @@ class Guard:
         if len(token) <= LONGEST_TOKEN:
             for authenticator in self._authenticators:
                 found = await authenticator.authenticate(token)
-                if isinstance(found, Principal) and found.limited and not self._knows_roles:
-                    why = (
-                        "This key is bound to roles, which only pygent up knows. Call the server through it."
-                    )
-                    return Refusal(status=403, sentence=why)
                 if found is not None:
                     return found
         return Refusal(status=401, sentence=_UNKNOWN, error="invalid_token")
+
+    def _refusal_by_roles(self, principal: Principal, path: str) -> Refusal | None:
+        if self._binds is None:
+            if not principal.limited:
+                return None
+            why = "This key is bound to roles, which only pygent up knows. Call the server through it."
+            return Refusal(status=403, sentence=why)
+        if path.endswith(MCP) or not self._binds(principal):
+            return None
+        return Refusal(status=403, sentence="This is not for callers bound to roles. Ask its owner.")
 
     async def _watched(self, scope: Scope, receive: Receive, send: Send, headers: _Headers) -> None:
         """Pass on a request whose response may have no end: it ends once its caller may call no longer."""
