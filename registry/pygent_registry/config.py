@@ -21,8 +21,10 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix allow deny approve trusted concurrency timeouts maxResultBytes cache".split()
+    "prefix allow deny approve ask trusted concurrency timeouts maxResultBytes cache".split()
 )
+QUESTIONS = frozenset(("elicitation", "roots", "sampling"))
+"""What a server may ask a host for."""
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
@@ -69,6 +71,16 @@ class Entry:
     """Largest result of a tool that is passed on whole; None means the setting's."""
     cache: float | None = None
     """Seconds for which what its reading tools answered is answered again."""
+
+    ask: tuple[str, ...] | None = None
+    """What it may ask hosts for; None means all, but sampling only where it is believed."""
+
+    @property
+    def may_ask(self) -> frozenset[str]:
+        """Of "elicitation", "roots" and "sampling", what it may ask hosts for."""
+        if self.ask is not None:
+            return frozenset(self.ask)
+        return QUESTIONS if self.is_believed else QUESTIONS - {"sampling"}
 
     @property
     def is_believed(self) -> bool:
@@ -194,6 +206,7 @@ def _entry(name: str, raw: Any, environ: Mapping[str, str]) -> Entry:
         allow=_patterns(raw, "allow", ("*",)),
         deny=_patterns(raw, "deny"),
         approve=_patterns(raw, "approve"),
+        ask=_questions(raw),
         trusted=_truth(raw, "trusted"),
         concurrency=_count(raw, "concurrency"),
         timeouts={
@@ -283,6 +296,15 @@ def _patterns(raw: Mapping[str, Any], key: str, default: tuple[str, ...] = ()) -
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
     raise Unusable(f'its "{key}" is {value!r}, but it must be a list of tools\' names, with * for any part')
+
+
+def _questions(raw: Mapping[str, Any]) -> tuple[str, ...] | None:
+    value = raw.get("ask")
+    if value is None or (isinstance(value, list) and all(item in QUESTIONS for item in value)):
+        return value if value is None else tuple(value)
+    raise Unusable(
+        f'its "ask" is {value!r}, but it must be a list of some of "elicitation", "roots" and "sampling"'
+    )
 
 
 def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_registry import faults, health
 from pygent_registry.catalogue import Definition, Listing
+from pygent_registry.clock import Clock
 from pygent_registry.config import Entry
 from pygent_registry.process import KEPT_STDERR_LINES, Output, cpu_seconds
 from pygent_registry.wire import Progress, Wire
@@ -149,6 +150,7 @@ class Link:
         *,
         progress: Progress | None = None,
         capabilities: dict[str, Any] | None = None,
+        clock: Clock | None = None,
     ) -> dict[str, Any]:
         """Send one request and return the raw result.
 
@@ -157,6 +159,7 @@ class Link:
             params: as on the wire, without the SDK's own `_meta` keys.
             progress: gets the server's progress; each report also extends the time limit.
             capabilities: the host's, for a modern server.
+            clock: stopped by whoever lets the server wait for an answer.
 
         Raises:
             MCPError: the server's own error, unchanged.
@@ -165,9 +168,10 @@ class Link:
         client = await self.client()
         tool = params["name"] if method == "tools/call" else None
         limit = self.entry.patience(tool) or self.settings.call_timeout
-        with anyio.move_on_after(limit) as scope:
+        clock = clock or Clock()
+        with clock.start(limit):
             try:
-                report = _extending(scope, limit, progress)
+                report = _extending(clock, progress)
                 return await _send(client, method, params, report, capabilities, self.output.wire)
             except MCPError as error:
                 if error.error.code == UNREACHABLE:
@@ -261,6 +265,8 @@ class Link:
                 async with self._connected() as client:
                     self.modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
                     self.listing = await self._list(client)
+                    if self.output.wire is not None:
+                        self.output.wire.logged = self._logged
                     self._client, ready_at, self.why = client, anyio.current_time(), ""
                     self._move("up")
                     life.start_soon(self._listen, client)
@@ -380,6 +386,7 @@ class Link:
                 async with client.listen(
                     tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
                 ) as events:
+                    await self._refresh(client)  # it may have changed before it was listened to
                     async for _ in events:
                         await self._refresh(client)
             except ListenNotSupportedError:
@@ -387,6 +394,10 @@ class Link:
             except (MCPError, SubscriptionLost, TimeoutError) as error:
                 log.info("%s: the stream of change notices ended: %s", self.entry.name, error)
             await anyio.sleep(1)
+
+    async def _logged(self, params: dict[str, Any]) -> None:
+        message = {"method": "notifications/message", "params": params}
+        await self.events.notified(t.LoggingMessageNotification.model_validate(message, by_name=False))
 
     async def _notified(self, message: Any) -> None:
         if isinstance(message, anyio.ClosedResourceError | anyio.BrokenResourceError):
@@ -434,11 +445,11 @@ def _is_over(error: MCPError) -> bool:
     return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
 
 
-def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None) -> Progress:
+def _extending(clock: Clock, progress: Progress | None) -> Progress:
     """Progress that also pushes the time limit on: whoever reports is not stuck."""
 
     async def report(done: float, total: float | None, message: str | None) -> None:
-        scope.deadline = anyio.current_time() + limit
+        clock.renew()
         if progress is not None:
             await progress(done, total, message)
 

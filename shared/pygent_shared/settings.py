@@ -112,6 +112,12 @@ class Settings:
     queue_patience: float = row(
         30.0, 'Seconds a call waits for its turn at a server that is at its "concurrency".', least=0
     )
+    answer_patience: float = row(
+        600.0, "Seconds a host's user has to answer what a server asks, or an approval.", least=0
+    )
+    question_rate: int = row(
+        60, "Questions a minute one server may put to hosts, unless it is trusted; 0 is no limit.", least=0
+    )
     caller_rate: int = row(0, "Requests a minute one caller may make; 0 is no limit.", least=0)
     server_rate: int = row(0, "Requests a minute one server is given; 0 is no limit.", least=0)
     max_result_bytes: int = row(
