@@ -94,7 +94,9 @@ class Parking:
         return call, question, given
 
     def forget(self, call: Parked) -> None:
-        """This call has ended."""
+        """This call has ended; where it still waited, nobody is left to hear of it."""
+        if call.open is not None:
+            call.said.close()
         self._parked = {state: parked for state, parked in self._parked.items() if parked is not call}
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ def labelled(server: str, asked: Asked) -> Asked:
 def _check_url(entry: Entry, url: str) -> None:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = parts.scheme in ("http", "https") and bool((parts.hostname or "").encode("idna"))
     except ValueError:
         usable = False
     # Browsers read a backslash as a slash, and so another host than we would show.
@@ -117,7 +117,7 @@ def _check_url(entry: Entry, url: str) -> None:
 def _host(url: str) -> str:
     """The host of an address that was checked, with letters that may look like others spelled out."""
     host = urlsplit(url).hostname or ""
-    return host if host.isascii() else f"{host} ({host.encode('idna', 'replace').decode()})"
+    return host if host.isascii() else f"{host} ({host.encode('idna').decode()})"
 
 
 def _secret_in(params: Mapping[str, Any]) -> str | None:
