@@ -15,20 +15,18 @@ Whatever the way, `questions.py` says what may be asked, and the host must have 
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import mcp.types as t
 from anyio.streams.memory import MemoryObjectSendStream
 from mcp import MCPError
-from mcp.shared.message import ServerMessageMetadata
 from pydantic import ValidationError
 
 from pygent_registry import calls, chain, questions
+from pygent_registry.asking import Asking, result_type
 from pygent_registry.audience import Audience
 from pygent_registry.calls import ON_BEHALF_OF, Call, Context, Question
 from pygent_registry.clock import Clock
@@ -44,12 +42,6 @@ from pygent_shared.errors import PygentError
 # A model that keeps asking is stuck; the SDK's own client gives up after 10.
 MOST_ROUNDS = 32
 
-_REQUESTS: dict[str, Any] = {
-    "sampling/createMessage": t.CreateMessageRequest,
-    "elicitation/create": t.ElicitRequest,
-    "roots/list": t.ListRootsRequest,
-}
-
 
 class Bridge:
     """Passes requests on, whatever the two eras are.
@@ -64,6 +56,7 @@ class Bridge:
         self._settings = registry.settings
         self._audience = audience
         self._floor = registry.floor
+        self._asking = Asking(registry)
         self._parking = Parking(self._settings.answer_patience)
         self._seal = Seal(self._settings.data_dir / NAME)
 
@@ -123,8 +116,8 @@ class Bridge:
             asked["params"] = params.model_dump(by_alias=True, mode="json", exclude_none=True)
         try:
             call = self._meant(link, method)
-            asked = self._admitted(link, call.context, asked)
-            return await self._answer(call, asked)
+            asked = self._asking.admitted(link, call.context, asked)
+            return await self._asking.answer(call, asked)
         except MCPError as error:
             if error.error.code != t.MISSING_REQUIRED_CLIENT_CAPABILITY:
                 return error.error
@@ -143,45 +136,6 @@ class Bridge:
         why = why if link.calls else "it came without a call to answer it for"
         raise MCPError(t.INVALID_REQUEST, f"{method}: {why}")
 
-    def _admitted(self, link: Link, context: Context, asked: Asked) -> Asked:
-        """The question as it may be put to the host.
-
-        Raises:
-            NotAllowed, TooMany: the server may not ask it, or not so often.
-            MCPError: the host has not declared that it can answer.
-        """
-        name = link.entry.name
-        if asked["method"] not in questions.OF_METHOD:
-            raise MCPError(
-                t.INTERNAL_ERROR, f'Server "{name}" asked "{asked["method"]}", which nobody can answer'
-            )
-        questions.check(link.entry, asked)
-        if missing := questions.lacking(context.session.client_capabilities, asked):
-            kind = questions.OF_METHOD[asked["method"]]
-            raise MCPError(
-                t.MISSING_REQUIRED_CLIENT_CAPABILITY,
-                f'Server "{name}" asked for {kind}, and this host has not declared that it can answer',
-                {"requiredCapabilities": missing},
-            )
-        if not link.entry.is_believed and asked["method"] != "roots/list":
-            now = anyio.current_time()
-            self._registry.questions.check(name, now)
-            self._registry.questions.take(name)
-        return questions.labelled(name, asked)
-
-    async def _answer(self, call: Call, asked: Asked) -> Any:
-        """The host's answer to a question, which waits no longer than its call and `answer_patience`."""
-        seconds = self._settings.answer_patience
-        with call.clock.stopped(), _ending_with(call) as scope:
-            scope.deadline = anyio.current_time() + seconds
-            if call.questions is None:
-                return await _ask(call.context, asked)
-            question = Question(request=asked)
-            await call.questions.send(question)
-            await question.answered.wait()
-            return question.answer
-        raise MCPError(t.INVALID_REQUEST, f"{asked['method']}: nobody answered while the call was waiting")
-
     # Front 2026, back 2026.
 
     async def _relay(self, link: Link, method: str, params: Params, call: Call) -> dict[str, Any]:
@@ -196,7 +150,7 @@ class Bridge:
         if result.get("resultType") != "input_required":
             return result
         asked = result.get("inputRequests") or {}
-        admitted = {key: self._admitted(link, call.context, request) for key, request in asked.items()}
+        admitted = {key: self._asking.admitted(link, call.context, request) for key, request in asked.items()}
         meta = {**(result.get("_meta") or {}), questions.ASKED_BY: link.entry.name}
         result = {**result, **({"inputRequests": admitted} if admitted else {}), "_meta": meta}
         if isinstance(state := result.get("requestState"), str):
@@ -222,13 +176,13 @@ class Bridge:
         )
 
     async def _answers(self, link: Link, call: Call, asked: dict[str, Asked]) -> dict[str, Any]:
-        admitted = {key: self._admitted(link, call.context, request) for key, request in asked.items()}
+        admitted = {key: self._asking.admitted(link, call.context, request) for key, request in asked.items()}
         answers: dict[str, Any] = {}
         failed: list[MCPError] = []
 
         async def answer(key: str, request: Asked) -> None:
             try:
-                given = await self._answer(call, request)
+                given = await self._asking.answer(call, request)
                 answers[key] = given.model_dump(by_alias=True, mode="json", exclude_none=True)
             except MCPError as error:
                 failed.append(error)
@@ -296,46 +250,13 @@ class Bridge:
     def _resume(self, state: object, bound: str, responses: dict[str, Any]) -> Parked:
         parked, question, given = self._parking.take(state, bound, responses)
         try:
-            question.answer = _result_type(question.request).model_validate(given, by_name=False)
+            question.answer = result_type(question.request).model_validate(given, by_name=False)
         except ValidationError as error:
             parked.close()
             method = question.request["method"]
             raise MCPError(t.INVALID_PARAMS, f"The answer is no result of {method}") from error
         question.answered.set()
         return parked
-
-
-async def _ask(context: Context, asked: Asked) -> Any:
-    """Ask a host of the 2025 era, on the call that the question belongs to."""
-    params = asked.get("params")
-    if params and params.get("mode") == "url" and "elicitationId" not in params:
-        # That era requires one; the other has none.
-        asked = {**asked, "params": {**params, "elicitationId": secrets.token_hex(16)}}
-    return await context.session.send_request(
-        _REQUESTS[asked["method"]].model_validate(asked, by_name=False),
-        _result_type(asked),
-        metadata=ServerMessageMetadata(related_request_id=context.request_id),
-    )
-
-
-def _result_type(asked: Asked) -> Any:
-    if asked["method"] == "elicitation/create":
-        return t.ElicitResult
-    if asked["method"] == "roots/list":
-        return t.ListRootsResult
-    tools = (asked.get("params") or {}).get("tools")
-    return t.CreateMessageResultWithTools if tools else t.CreateMessageResult
-
-
-@contextmanager
-def _ending_with(call: Call) -> Iterator[anyio.CancelScope]:
-    """A scope that is cancelled when the call ends."""
-    with anyio.CancelScope() as scope:
-        call.asking.add(scope)
-        try:
-            yield scope
-        finally:
-            call.asking.discard(scope)
 
 
 def _bound(link: Link, method: str, context: Context, params: Params) -> str:

@@ -60,9 +60,6 @@ def era(which: str, **keys: Any) -> dict[str, Any]:
     return {"command": sys.executable, "args": [str(HERE / "era_servers.py"), which], "ask": ask, **keys}
 
 
-CONFIG = {"mcpServers": {f"of{back}": era(back) for back in MODES}}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Up:
     """A running `pygent up`."""
@@ -75,7 +72,7 @@ class Up:
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One for all tests of this module: they leave it as it was, but for names that no other test has."""
     folder = tmp_path_factory.mktemp("up")
-    words = [PROGRAM, "up", "--port", "0", *_own(folder)]
+    words = [PROGRAM, "up", "--port", "0", *_own(folder, *MODES)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said: list[str] = []
@@ -89,9 +86,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
             process.kill()
 
 
-def _own(folder: Path) -> list[str]:
+def _own(folder: Path, *backs: str) -> list[str]:
     config = folder / "pygent.json"
-    config.write_text(json.dumps(CONFIG), encoding="utf-8")
+    servers = {f"of{back}": era(back) for back in backs}
+    config.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
     return ["--config", str(config), "--data-dir", str(folder / "data"), "--embedder", "none"]
 
 
@@ -133,7 +131,7 @@ def cell(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> 
 
     @asynccontextmanager
     async def over_stdio(**options: Any) -> AsyncIterator[Client]:
-        words, env = ["serve", *_own(tmp_path)], {"PYTHONPATH": os.pathsep.join(sys.path)}
+        words, env = ["serve", *_own(tmp_path, back)], {"PYTHONPATH": os.pathsep.join(sys.path)}
         parameters = StdioServerParameters(command=PROGRAM, args=words, env=env)
         async with Client(parameters, **options) as client:
             yield client
