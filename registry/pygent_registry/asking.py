@@ -60,6 +60,20 @@ class Asking:
             self._registry.questions.take(name)
         return questions.labelled(name, asked)
 
+    def shown(self, link: Link, context: Context, error: MCPError) -> MCPError:
+        """An error with which a server of the 2025 era has the user open addresses, as it may be passed on.
+
+        Raises:
+            NotAllowed, TooMany, MCPError: as `admitted` does.
+        """
+        code, message, data = error.error.code, error.error.message, error.error.data
+        if code != t.URL_ELICITATION_REQUIRED or not isinstance(data, dict):
+            return error
+        addresses = [item for item in data.get("elicitations") or [] if isinstance(item, dict)]
+        asked = [{"method": "elicitation/create", "params": {**item, "mode": "url"}} for item in addresses]
+        admitted = [self.admitted(link, context, one)["params"] for one in asked]
+        return MCPError(code, message, {**data, "elicitations": admitted})
+
     async def answer(self, call: Call, asked: Asked) -> Any:
         """The host's answer to a question, which waits no longer than its call and `answer_patience`."""
         seconds = self._registry.settings.answer_patience

@@ -91,6 +91,8 @@ class Bridge:
             )
             await call.telling.told()
             return result
+        except MCPError as error:
+            raise self._asking.shown(link, call.context, error) from None
         finally:
             ON_BEHALF_OF.reset(token)
             link.calls.remove(call)

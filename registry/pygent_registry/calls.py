@@ -41,7 +41,8 @@ class Call:
     """Where it came in: log messages go back by the same way."""
     questions: MemoryObjectSendStream[Any] | None = None
     """Where questions go when the host cannot be asked directly (front 2026)."""
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = field(init=False)
+    """Of the request that is at the server, or last was."""
     telling: Telling = field(default_factory=Telling)
     asking: set[anyio.CancelScope] = field(default_factory=set)
     """Questions to the host that are open: they end with the call."""

@@ -12,15 +12,17 @@ class Telling:
     """A result closes its stream, so it must not overtake a report that is still being written."""
 
     def __init__(self) -> None:
-        # First come, first served.
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn: anyio.Lock | None = None
 
     async def tell(self, send: Callable[..., Awaitable[Any]], *said: Any, **more: Any) -> None:
         """Send it, after what came before."""
+        if self._turn is None:
+            self._turn = anyio.Lock()  # first come, first served
         async with self._turn:
             await send(*said, **more)
 
     async def told(self) -> None:
         """Wait until everything that has come so far was sent."""
-        async with self._turn:
-            pass
+        if self._turn is not None:
+            async with self._turn:
+                pass

@@ -118,7 +118,7 @@ class Of2025(Legacy):
                 self.result(number, text("not today", isError=True))
             case "fail":
                 error = {"code": -32050, "message": "as ordered", "data": {"why": [1, 2]}}
-                send({"id": number, "error": error})
+                send({"id": number, "error": arguments.get("error", error)})
             case "count":
                 token = params["_meta"]["progressToken"]
                 for done in range(1, arguments["to"] + 1):

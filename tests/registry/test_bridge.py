@@ -155,6 +155,21 @@ async def test_a_server_may_ask_only_so_often(
     assert "at its limit of 12 questions a minute" in answers[2]
 
 
+@pytest.mark.parametrize("front", MODES)
+async def test_an_address_in_an_error_is_shown_like_one_that_is_asked(fronted: Any, front: str) -> None:
+    def error(where: str) -> dict[str, Any]:
+        asked = {"mode": "url", "message": "Sign in.", "url": where, "elicitationId": "e1"}
+        return {"error": {"code": -32042, "message": "sign in first", "data": {"elicitations": [asked]}}}
+
+    async with fronted({"a": era("2025")}, mode=MODES[front], elicitation_callback=User()) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("a__fail", error("https://example.com/in"))
+        (asked,) = caught.value.error.data["elicitations"]
+        assert (asked["url"], asked["elicitationId"]) == ("https://example.com/in", "e1")
+        assert asked["message"] == 'Server "a" asks you to open example.com: Sign in.'
+        assert "none of the web" in said(await client.call_tool("a__fail", error("javascript:alert(1)")))
+
+
 ENTRY = Entry(name="a", kind="stdio", command="x")
 
 
