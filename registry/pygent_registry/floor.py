@@ -1,9 +1,9 @@
 """Who has the floor at a server that asks without saying for which call.
 
 Most servers never ask, and serve every host at once. One that has asked so serves one host at a time from
-then on, so that a question reaches the user whose call it came with; while that user thinks, other hosts are
-told to try again. A process for each host would not make them wait, but costs what the process costs, and splits
-what the server remembers between them.
+then on, so that a question reaches the user whose call it came with; while that user thinks, other hosts
+are told to try again. A process for each host would not make them wait, but costs what the process costs,
+and splits what the server remembers between them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
@@ -23,6 +25,12 @@ class Ticket:
     """Whether the user has agreed, and it is the server that asked something."""
     state: str | None = None
     """The server's own `requestState`."""
+
+    def continued(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The params as the server is to get them: with its own state, and without what was for us."""
+        ours = ("requestState",) if self.approved else ("requestState", "inputResponses")
+        own = {} if self.state is None else {"requestState": self.state}
+        return {key: value for key, value in params.items() if key not in ours} | own
 
 
 class Tickets:

@@ -48,7 +48,7 @@ def ask_first(entry_of: EntryOf, redactor: Callable[[], Redactor], patience: flo
             ticket = tickets.take(request.params["requestState"], call)
             if not ticket.approved:
                 approval.accept(request, (request.params.get("inputResponses") or {}).get(approval.KEY))
-            result = await handler(_continued(request, ticket))
+            result = await handler(request.with_params(ticket.continued(request.params)))
             if result.get("resultType") != "input_required":
                 return result
             own = Ticket(call=call, until=until(), approved=True, state=result.get("requestState"))
@@ -63,12 +63,3 @@ def _call(request: Request) -> str:
     """What must be the same when a host comes back."""
     arguments = request.params.get("arguments")
     return json.dumps([request.caller, request.server, request.tool, arguments], sort_keys=True)
-
-
-def _continued(request: Request, ticket: Ticket) -> Request:
-    """The request as its server is to get it: with its own state, and without what was for us."""
-    ours = ("requestState",) if ticket.approved else ("requestState", "inputResponses")
-    params = {key: value for key, value in request.params.items() if key not in ours}
-    if ticket.state is not None:
-        params["requestState"] = ticket.state
-    return request.with_params(params)
