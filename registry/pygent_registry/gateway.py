@@ -36,7 +36,9 @@ from pygent_shared.errors import CallerError, PygentError
 
 log = logging.getLogger(__name__)
 
-STATUS_URI = "pygent://servers"
+OWN = "pygent://"
+"""What addresses of ours begin with; nobody is told when they change."""
+STATUS_URI = f"{OWN}servers"
 INSTRUCTIONS = (
     "Tools are named server__tool. A server that is down is named in its tools' errors; the others go on. "
     f"Read the resource {STATUS_URI} for the state of every server."
@@ -215,7 +217,8 @@ class Gateway(Server[Any]):
         return {}
 
     async def _listen(self, context: Context, params: t.SubscriptionsListenRequestParams) -> Any:
-        uris = params.notifications.resource_subscriptions or []
+        wanted = params.notifications.resource_subscriptions or []
+        uris = [uri for uri in wanted if not uri.startswith(OWN)]
         with _as_protocol_error():
             owners = {uri: await self._owners.resource(context, uri) for uri in uris}
             links = {uri: await self._owners.link(context, owner.server) for uri, owner in owners.items()}

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from pygent_registry import questions
 from pygent_registry.config import Entry, parse
-from pygent_registry.gateway import Gateway
+from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal
 from pygent_shared.errors import NotAllowed
@@ -558,6 +558,36 @@ async def test_one_callers_links_are_not_anothers(over_http: Any) -> None:
             assert (await ada.read_resource("secret://x")).contents[0].text == "of secret://x"
             with pytest.raises(MCPError, match="There is no resource"):
                 await eve.read_resource("secret://x")
+
+
+# Subscriptions.
+
+
+async def test_an_address_of_ours_can_be_listened_to_and_an_unknown_one_is_refused(fronted: Any) -> None:
+    async with fronted({"a": era("2025")}) as client:
+        async with client.listen(resource_subscriptions=[STATUS_URI, "of2025://fixed"]):
+            assert json.loads(said(await client.call_tool("a__touch", {"uri": "x"}))) == ["of2025://fixed"]
+        with pytest.raises(MCPError, match='There is no resource "nowhere://x"'):
+            async with client.listen(resource_subscriptions=["nowhere://x"]):
+                pass
+
+
+async def test_who_hears_of_a_resource_is_not_cut_off_by_another_who_leaves(over_http: Any) -> None:
+    updates: list[str] = []
+
+    async def heard(message: Any) -> None:
+        if isinstance(message, t.ResourceUpdatedNotification):
+            updates.append(str(message.params.uri))
+
+    uri = "of2025://fixed"
+    async with over_http({"a": era("2025")}) as host:
+        async with host("ada", mode="legacy", message_handler=heard) as stays:
+            async with host("bob", mode="legacy") as leaves:
+                for client in (stays, leaves):
+                    await client.session.subscribe_resource(uri)
+                await leaves.session.unsubscribe_resource(uri)
+            assert json.loads(said(await stays.call_tool("a__touch", {"uri": uri}))) == [uri]
+            await eventually(lambda: updates == [uri])
 
 
 # Headers.
