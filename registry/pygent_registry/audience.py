@@ -13,11 +13,12 @@ from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     PromptsListChanged,
     ResourcesListChanged,
-    ResourceUpdated,
     ToolsListChanged,
 )
 
+from pygent_registry import calls
 from pygent_registry.link import Link
+from pygent_registry.subscriptions import Subscriptions
 
 _CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | ResourcesListChanged]] = {
     "tools": ToolsListChanged,
@@ -31,13 +32,26 @@ class Audience:
 
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
+        self.subscriptions = Subscriptions(self.bus)
         self._sessions: dict[int, Any] = {}
+        self._levels: dict[int, str] = {}
 
     def join(self, context: ServerRequestContext[Any, Any]) -> None:
         """Take in a host of the 2025 era for as long as its connection lasts."""
         connection = context.session._connection
         self._sessions[id(connection)] = context.session
         connection.exit_stack.callback(self._sessions.pop, id(connection), None)
+
+    def set_level(self, context: ServerRequestContext[Any, Any], level: str) -> None:
+        """Keep the log level that a host of the 2025 era wants, for as long as its connection lasts."""
+        connection = context.session._connection
+        if id(connection) not in self._levels:
+            connection.exit_stack.callback(self._levels.pop, id(connection), None)
+        self._levels[id(connection)] = level
+
+    def level_of(self, context: ServerRequestContext[Any, Any]) -> str | None:
+        """The log level that this host has set, if it has."""
+        return self._levels.get(id(context.session._connection))
 
     async def tell_list_changed(self, kind: str, *, modern: bool) -> None:
         """To the hosts of one era: the list of this kind is another now."""
@@ -53,14 +67,16 @@ class Audience:
                 await send()
 
     async def tell(self, link: Link, message: Any) -> None:
-        """What a server said: a resource's update to all, a log message to the host of its latest call."""
+        """What a server said: a log message to the host of the call it is from, an update to who wants it."""
         if isinstance(message, t.ResourceUpdatedNotification):
-            await self.bus.publish(ResourceUpdated(uri=str(message.params.uri)))
-            for session in list(self._sessions.values()):
-                await session.send_resource_updated(str(message.params.uri))
-        elif isinstance(message, t.LoggingMessageNotification) and link.calls:
-            context = link.calls[-1].context
-            await context.session.send_log_message(
+            if not link.modern:  # one of the 2026 era is listened to
+                await self.subscriptions.tell(link.entry.name, str(message.params.uri))
+        elif isinstance(message, t.LoggingMessageNotification):
+            if (call := calls.meant(link)) is None or call.front is not self:
+                return
+            context = call.context
+            await call.telling.tell(
+                context.session.send_log_message,
                 message.params.level,
                 message.params.data,
                 message.params.logger,

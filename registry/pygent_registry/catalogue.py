@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
+
 SEPARATOR = "__"
 LONGEST_NAME = 64
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -53,6 +55,13 @@ class Catalogue:
     prompt_targets: Mapping[str, Target] = field(default_factory=dict)
     resource_owners: Mapping[str, str] = field(default_factory=dict)
     template_owners: Mapping[str, str] = field(default_factory=dict)
+
+    def owner_of(self, uri: str) -> str | None:
+        """The server that lists this resource, or a template that it fits."""
+        if owner := self.resource_owners.get(uri):
+            return owner
+        owners = self.template_owners.items()
+        return next((owner for template, owner in owners if _matches(template, uri)), None)
 
 
 Aliases = Mapping[str, str]
@@ -127,6 +136,13 @@ def changes(before: Shown, after: Shown) -> dict[str, set[str]]:
         for kind in after
     }
     return {kind: servers for kind, servers in found.items() if servers}
+
+
+def _matches(template: str, uri: str) -> bool:
+    try:
+        return UriTemplate.parse(template).match(uri) is not None
+    except (InvalidUriTemplate, ValueError):
+        return False
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], server: str) -> bool:

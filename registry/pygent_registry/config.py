@@ -29,9 +29,11 @@ Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
-    "prefix aliases allow deny approve trusted concurrency timeouts maxResultBytes cache "
+    "prefix aliases allow deny approve ask trusted concurrency timeouts maxResultBytes cache "
     "sandbox allow_private auth".split()
 )
+QUESTIONS = frozenset(("elicitation", "roots", "sampling"))
+"""What a server may ask a host for."""
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
@@ -87,6 +89,16 @@ class Entry:
     """Whether its `url` may lead to link-local addresses, where clouds keep a machine's credentials."""
     sandbox: Sandbox | None = None
     """What its program may do; None means all that its user may."""
+
+    ask: tuple[str, ...] | None = None
+    """What it may ask hosts for; None means all, but sampling only where it is believed."""
+
+    @property
+    def may_ask(self) -> frozenset[str]:
+        """Of "elicitation", "roots" and "sampling", what it may ask hosts for."""
+        if self.ask is not None:
+            return frozenset(self.ask)
+        return QUESTIONS if self.is_believed else QUESTIONS - {"sampling"}
 
     @property
     def is_believed(self) -> bool:
@@ -262,6 +274,7 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         allow=_patterns(raw, "allow", ("*",)),
         deny=_patterns(raw, "deny"),
         approve=_patterns(raw, "approve"),
+        ask=_questions(raw),
         trusted=_truth(raw, "trusted"),
         concurrency=_count(raw, "concurrency"),
         timeouts={
@@ -402,6 +415,15 @@ def _folder(place: str) -> Path:
     if not folder.is_absolute():
         raise Unusable(f'its "sandbox" may write to "{place}"; write the whole path, or begin it with ~/')
     return folder
+
+
+def _questions(raw: Mapping[str, Any]) -> tuple[str, ...] | None:
+    value = raw.get("ask")
+    if value is None or (isinstance(value, list) and all(item in QUESTIONS for item in value)):
+        return value if value is None else tuple(value)
+    raise Unusable(
+        f'its "ask" is {value!r}, but it must be a list of some of "elicitation", "roots" and "sampling"'
+    )
 
 
 def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 import mcp.types as t
+from anyio.abc import TaskGroup
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -24,8 +25,9 @@ from mcp.server.subscriptions import ListenHandler
 
 from pygent_registry import plain, results
 from pygent_registry.audience import Audience
-from pygent_registry.bridge import Bridge, is_modern
+from pygent_registry.bridge import Bridge
 from pygent_registry.envelope import cacheable, complete, listed, params_of
+from pygent_registry.era import is_modern
 from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
@@ -36,7 +38,9 @@ from pygent_shared.http.identity import Principal
 
 log = logging.getLogger(__name__)
 
-STATUS_URI = "pygent://servers"
+OWN = "pygent://"
+"""What addresses of ours begin with; nobody is told when they change."""
+STATUS_URI = f"{OWN}servers"
 INSTRUCTIONS = (
     "Tools are named server__tool. A server that is down is named in its tools' errors; the others go on. "
     f"Read the resource {STATUS_URI} for the state of every server."
@@ -60,9 +64,10 @@ class Gateway(Server[Any]):
         self._registry = registry
         self._only = only
         self._owner = owner
-        self._bridge = Bridge(lambda: registry.tasks)
         self._owners = Owners(registry, only)
         self._audience = Audience()
+        self._listeners = ListenHandler(self._audience.bus)
+        self._bridge = Bridge(registry, self._audience)
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
         self._shown: dict[
@@ -82,10 +87,10 @@ class Gateway(Server[Any]):
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
-            on_subscribe_resource=self._subscription,
-            on_unsubscribe_resource=self._subscription,
+            on_subscribe_resource=self._subscribe,
+            on_unsubscribe_resource=self._unsubscribe,
             on_completion=self._complete,
-            on_subscriptions_listen=ListenHandler(self._audience.bus),
+            on_subscriptions_listen=self._listen,
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
         self.middleware += [self._first_message, self._straight]
@@ -209,12 +214,31 @@ class Gateway(Server[Any]):
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
                 return cacheable(self._registry.results.read(caller_of(context), uri))
-            return cacheable(await self._pass_on(context, await self._owners.resource(context, uri), uri))
+            target = await self._owners.resource(context, uri)
+            return cacheable(await self._pass_on(context, target.server, uri, uri=target.name))
 
-    async def _subscription(self, context: Context, params: Any) -> Any:
+    async def _subscribe(self, context: Context, params: Any) -> Any:
         uri = str(params.uri)
         with _as_protocol_error({"uri": uri}):
-            return await self._pass_on(context, await self._owners.resource(context, uri), uri)
+            target = await self._owners.resource(context, uri)
+            return await self._pass_on(context, target.server, uri, uri=target.name)
+
+    async def _unsubscribe(self, context: Context, params: Any) -> Any:
+        await self._audience.subscriptions.leave(context, str(params.uri))
+        return {}
+
+    async def _listen(self, context: Context, params: t.SubscriptionsListenRequestParams) -> Any:
+        wanted = params.notifications.resource_subscriptions or []
+        uris = [uri for uri in wanted if not uri.startswith(OWN)]
+        with _as_protocol_error():
+            owners = {uri: await self._owners.resource(context, uri) for uri in uris}
+            links = {uri: await self._owners.link(context, owner.server) for uri, owner in owners.items()}
+            async with self._audience.subscriptions.held(links, self._tasks()):
+                return await self._listeners(context, params)
+
+    def _tasks(self) -> TaskGroup:
+        assert self._registry.tasks is not None, "a request came outside of the registry's life"
+        return self._registry.tasks
 
     async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
         with _as_protocol_error():
@@ -226,6 +250,7 @@ class Gateway(Server[Any]):
             return await self._pass_on(context, owner, params.ref.uri)
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
+        self._audience.set_level(context, params.level)
         for downstream in self._registry.downstreams.values():
             for link in downstream.links:
                 if not link.modern and link.capabilities and link.capabilities.logging:
@@ -249,6 +274,9 @@ class Gateway(Server[Any]):
     async def _relay(self, request: Request) -> dict[str, Any]:
         """The innermost handler: to the server, and back."""
         link = await self._owners.link(request.context, request.server)
+        if request.method == "resources/subscribe":
+            await self._audience.subscriptions.join(request.context, link, request.name, self._tasks())
+            return {}
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
 
     def _status(self, context: Context) -> Any:

@@ -14,6 +14,7 @@ from mcp import Client, MCPError
 
 from pygent_registry import faults, raw
 from pygent_registry.catalogue import Listing
+from pygent_registry.clock import Clock
 from pygent_registry.config import Entry
 from pygent_registry.offer import NOTICES, Offer
 from pygent_registry.process import Output
@@ -116,6 +117,8 @@ class Life:
                         patience=self.start_limit,
                     )
                     listing = await offer.listed()
+                    if self.output.wire is not None:
+                        self.output.wire.logged = self._logged
                     self.client, self.up_at = client, anyio.current_time()
                     self._pulse = self._new_pulse(client)
                     self.owner.came_up(self, listing)
@@ -145,6 +148,7 @@ class Life:
         *,
         progress: Progress | None = None,
         capabilities: dict[str, Any] | None = None,
+        clock: Clock | None = None,
     ) -> dict[str, Any]:
         """See `Link.request`."""
         client, pulse = self.client, self._pulse
@@ -152,11 +156,12 @@ class Life:
         assert pulse is not None
         tool = params["name"] if method == "tools/call" else None
         limit = self.entry.patience(tool) or self.settings.call_timeout
+        clock = clock or Clock()
         cause: Exception
-        with pulse.request(), anyio.move_on_after(limit) as scope:
+        with pulse.request(), clock.start(limit):
 
             async def report(done: float, total: float | None, message: str | None) -> None:
-                scope.deadline = anyio.current_time() + limit  # whoever reports is not stuck
+                clock.renew()  # whoever reports is not stuck
                 pulse.heard()
                 if progress is not None:
                     await progress(done, total, message)
@@ -309,6 +314,10 @@ class Life:
                 await self.events.notified(message)
             finally:
                 self._notices -= 1
+
+    async def _logged(self, params: dict[str, Any]) -> None:
+        message = {"method": "notifications/message", "params": params}
+        await self._notified(t.LoggingMessageNotification.model_validate(message, by_name=False))
 
     def _asker(self, method: str) -> Any:
         async def asked(context: object, params: Any) -> Any:

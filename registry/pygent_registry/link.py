@@ -16,6 +16,7 @@ from mcp import Client
 
 from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
+from pygent_registry.clock import Clock
 from pygent_registry.config import Entry
 from pygent_registry.life import Events, Forgotten, Life, Mode
 from pygent_registry.process import KEPT_STDERR_LINES, Output
@@ -133,6 +134,7 @@ class Link:
         *,
         progress: Progress | None = None,
         capabilities: dict[str, Any] | None = None,
+        clock: Clock | None = None,
     ) -> dict[str, Any]:
         """Send one request and return the raw result.
 
@@ -141,15 +143,20 @@ class Link:
             params: as on the wire, without the SDK's own `_meta` keys.
             progress: gets the server's progress; each report also extends the time limit.
             capabilities: the host's, for a modern server.
+            clock: stopped by whoever lets the server wait for an answer.
 
         Raises:
             MCPError: the server's own error, unchanged.
             ServerUnavailable: it is down, went down meanwhile, or did not answer in time.
         """
         try:
-            return await self._request(method, params, progress=progress, capabilities=capabilities)
+            return await self._request(
+                method, params, progress=progress, capabilities=capabilities, clock=clock
+            )
         except Forgotten:
-            return await self._request(method, params, progress=progress, capabilities=capabilities)
+            return await self._request(
+                method, params, progress=progress, capabilities=capabilities, clock=clock
+            )
 
     async def _request(self, method: str, params: Params, **options: Any) -> dict[str, Any]:
         await self.client()

@@ -146,6 +146,7 @@ class Offer:
                 async with self.client.listen(
                     tools_list_changed=tools, prompts_list_changed=prompts, resources_list_changed=resources
                 ) as events:
+                    await self.refresh()  # it may have changed before it was listened to
                     async for _ in events:
                         await self.refresh()
             except ListenNotSupportedError:

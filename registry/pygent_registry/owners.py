@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from mcp.server.context import ServerRequestContext
-from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 
-from pygent_registry.bridge import is_modern
 from pygent_registry.catalogue import Catalogue, Definition, Target
+from pygent_registry.era import is_modern
 from pygent_registry.link import Link
-from pygent_registry.policies import principal_in
+from pygent_registry.policies import caller_of, principal_in
 from pygent_registry.registry import Registry
 from pygent_registry.roles import Role, Views, role_of
 from pygent_shared.errors import UnknownName
@@ -73,19 +72,22 @@ class Owners:
         """Whose prompt it is. Raises as `tool` does."""
         return (await self._with(context, "prompt", name)).prompt_targets[name]
 
-    async def resource(self, context: Context, uri: str) -> str:
-        """The server whose resource, or template, a URI is.
+    async def resource(self, context: Context, uri: str) -> Target:
+        """The server whose resource a URI is, by what is listed or else by the links this caller was given.
 
         Raises:
             UnknownName, NotApproved: there is none, or it is withheld.
         """
-        if owner := _owner_in(await self.settled(context), uri):
-            return owner
+        if owner := (await self.settled(context)).owner_of(uri):
+            return Target(server=owner, name=uri)
+        given = self._registry.links.find(caller_of(context), uri)
+        if given is not None and self._only in (None, given.server):
+            return given
         # What is remembered of a server may lack what it has by now.
         await self._registry.settled(recalled=False)
         catalogue = self.catalogue(context)
-        if owner := _owner_in(catalogue, uri):
-            return owner
+        if owner := catalogue.owner_of(uri):
+            return Target(server=owner, name=uri)
         if self.role(context) is None:
             self._registry.refuse_withheld("resource", uri)
         raise UnknownName("resource", uri, catalogue.resource_owners)
@@ -130,17 +132,3 @@ class Owners:
 
 def _targets(catalogue: Catalogue, kind: Literal["tool", "prompt"]) -> Mapping[str, Target]:
     return catalogue.tool_targets if kind == "tool" else catalogue.prompt_targets
-
-
-def _owner_in(catalogue: Catalogue, uri: str) -> str | None:
-    if owner := catalogue.resource_owners.get(uri):
-        return owner
-    owners = catalogue.template_owners.items()
-    return next((owner for template, owner in owners if _matches(template, uri)), None)
-
-
-def _matches(template: str, uri: str) -> bool:
-    try:
-        return UriTemplate.parse(template).match(uri) is not None
-    except (InvalidUriTemplate, ValueError):
-        return False

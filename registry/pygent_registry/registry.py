@@ -16,12 +16,15 @@ from anyio.abc import TaskGroup
 from pydantic import BaseModel
 
 from pygent_registry import exposure
+from pygent_registry.buckets import Buckets
 from pygent_registry.catalogue import Catalogue, Listing, Shown, changes, compose, shown_by_server
 from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
+from pygent_registry.floor import Floor
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.life import Events, Mode
 from pygent_registry.link import Link
+from pygent_registry.links import Links
 from pygent_registry.policies.standard import standard
 from pygent_registry.process import Output, Reaper
 from pygent_registry.redaction import Redactor, hidden_in_logs, secrets_of
@@ -79,6 +82,9 @@ class Registry:
         self.ask: Ask = _nobody_to_ask
         self.tasks: TaskGroup | None = None
         self.results = Results()
+        self.floor = Floor()
+        self.links = Links()
+        self.questions = Buckets("Server", settings.question_rate, "questions")
         self.journal = Journal(settings.data_dir / NAME)
         self.policies = standard(self)
         self._reaper = Reaper()

@@ -72,6 +72,8 @@ class Wire:
         self._pending: dict[int, _Pending] = {}
         self._closed = False
         self._noise = Noise(at=anyio.current_time())
+        self.logged: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+        """Takes log messages, before the result that comes after them is passed on."""
 
     async def request(
         self, method: str, params: dict[str, Any], progress: Progress | None = None
@@ -110,6 +112,9 @@ class Wire:
         match message:
             case {"method": "notifications/progress", "params": dict() as report}:
                 return self._reported(report)
+            case {"method": "notifications/message", "params": dict() as said} if self.logged is not None:
+                self._tasks.start_soon(_contained, self.logged, said)
+                return True
             case {"method": _}:
                 return False
             case {"jsonrpc": "2.0", "id": asked, "result": dict() as result}:
@@ -183,6 +188,14 @@ class Wire:
                 message if isinstance(message, str) else None,
             )
         return True
+
+
+async def _contained(tell: Callable[..., Awaitable[None]], *said: Any) -> None:
+    """What cannot be passed on must not end the connection."""
+    try:
+        await tell(*said)
+    except Exception:
+        log.exception("A report of progress, or a log message, could not be passed on")
 
 
 def _span(method: str, params: dict[str, Any], number: int) -> Any:

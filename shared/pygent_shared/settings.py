@@ -145,6 +145,12 @@ class Settings:
     max_message_mb: int = row(
         64, "Largest message, in megabytes, that a server which runs here may write.", least=1
     )
+    answer_patience: float = row(
+        600.0, "Seconds a host's user has to answer what a server asks, or an approval.", least=0
+    )
+    question_rate: int = row(
+        60, "Questions a minute one server may put to hosts, unless it is trusted; 0 is no limit.", least=0
+    )
     caller_rate: int = row(0, "Requests a minute one caller may make; 0 is no limit.", least=0)
     server_rate: int = row(0, "Requests a minute one server is given; 0 is no limit.", least=0)
     max_result_bytes: int = row(

@@ -102,7 +102,7 @@ def command(name: str, port: int, folder: Path) -> list[str]:
 
 def registry_config(folder: Path) -> Path:
     """A config with the fixture server alone, whose names the registry hands on as they are."""
-    everything = {"command": sys.executable, "args": [EVERYTHING, "stdio"], "prefix": ""}
+    everything = {"command": sys.executable, "args": [EVERYTHING, "stdio"], "prefix": "", "trusted": True}
     path = folder / "pygent.json"
     path.write_text(json.dumps({"mcpServers": {"everything": everything}}))
     return path

@@ -58,10 +58,14 @@ class Legacy:
                 self.cancelled.append(message["params"]["requestId"])
             elif "method" in message and "id" in message:
                 self.answer(message)
+            elif "error" in message and self.asking is not None:
+                self.answer_asked(f"refused: {message['error']['message']}")
             elif "result" in message and self.asking is not None:
-                said = message["result"]["content"]["text"]
-                send({"id": self.asking, "result": text(f"the model said {said}")})
-                self.asking = None
+                self.answer_asked(f"the model said {message['result']['content']['text']}")
+
+    def answer_asked(self, said: str) -> None:
+        send({"id": self.asking, "result": text(said)})
+        self.asking = None
 
     def answer(self, message: dict[str, Any]) -> None:
         number, method = message["id"], message["method"]

@@ -25,10 +25,6 @@ def said(result: Any) -> str:
     return str(result.content[0].text)
 
 
-async def sampled(context: object, params: t.CreateMessageRequestParams) -> t.CreateMessageResult:
-    return t.CreateMessageResult(role="assistant", model="m", content=t.TextContent(text="yes"))
-
-
 async def state_of(client: Client, name: str) -> dict[str, Any]:
     read = await client.read_resource(STATUS_URI)
     found: dict[str, Any] = json.loads(read.contents[0].text)["servers"][name]  # type: ignore[union-attr]
@@ -49,47 +45,6 @@ async def test_tools_are_named_after_their_server_and_answer_through_it(
 
 
 @ERAS
-async def test_structured_content_survives_to_the_last_null(fronted: Any, server: Any, mode: str) -> None:
-    async with fronted({"a": server("well_behaved")}, mode=mode) as client:
-        result = await client.call_tool("a__echo", {})
-        assert result.structured_content == {"said": "{}", "null": None}
-
-
-@ERAS
-async def test_a_servers_own_error_arrives_with_code_message_and_data(
-    fronted: Any, server: Any, mode: str
-) -> None:
-    async with fronted({"a": server("well_behaved")}, mode=mode) as client:
-        with pytest.raises(MCPError) as caught:
-            await client.call_tool("a__fail", {})
-        assert (caught.value.error.code, caught.value.error.message) == (-32050, "as ordered")
-        assert caught.value.error.data == {"why": [1, 2]}
-
-
-@ERAS
-async def test_progress_arrives_in_order(fronted: Any, server: Any, mode: str) -> None:
-    reports: list[tuple[float, float | None, str | None]] = []
-
-    async def report(done: float, total: float | None, message: str | None) -> None:
-        reports.append((done, total, message))
-
-    async with fronted({"a": server("well_behaved")}, mode=mode) as client:
-        await client.call_tool("a__count", {}, progress_callback=report)
-    assert reports == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
-
-
-@ERAS
-async def test_cancelling_a_call_cancels_it_at_the_server(fronted: Any, server: Any, mode: str) -> None:
-    async with fronted({"a": server("well_behaved")}, mode=mode) as client:
-        await client.list_tools()
-        with anyio.move_on_after(0.3):
-            await client.call_tool("a__wait", {})
-        with anyio.fail_after(5):
-            while said(await client.call_tool("a__cancelled", {})) != "1":
-                await anyio.lowlevel.checkpoint()
-
-
-@ERAS
 async def test_a_call_in_flight_does_not_hold_up_others(fronted: Any, server: Any, mode: str) -> None:
     async with fronted({"a": server("well_behaved")}, mode=mode) as client:
         await client.list_tools()
@@ -98,30 +53,6 @@ async def test_a_call_in_flight_does_not_hold_up_others(fronted: Any, server: An
             with anyio.fail_after(5):
                 await client.call_tool("a__echo", {})
             tasks.cancel_scope.cancel()
-
-
-@ERAS
-async def test_a_legacy_server_can_ask_hosts_of_both_eras_for_a_completion(
-    fronted: Any, server: Any, mode: str
-) -> None:
-    async with fronted({"a": server("well_behaved")}, mode=mode, sampling_callback=sampled) as client:
-        assert said(await client.call_tool("a__ask", {})) == "the model said yes"
-
-
-@ERAS
-async def test_a_modern_server_can_ask_hosts_of_both_eras_for_a_completion(
-    fronted: Any, server: Any, mode: str
-) -> None:
-    async with fronted({"a": server("modern")}, mode=mode, sampling_callback=sampled) as client:
-        assert said(await client.call_tool("a__ask", {})) == "the model said yes"
-
-
-@ERAS
-async def test_the_hosts_capabilities_reach_a_modern_server(fronted: Any, everything: Any, mode: str) -> None:
-    async with fronted({"a": everything}, mode=mode) as client:
-        await client.list_tools()
-        with pytest.raises(MCPError):
-            await client.call_tool("a__test_sampling", {"prompt": "?"})
 
 
 @ERAS
@@ -143,30 +74,6 @@ async def test_a_killed_server_fails_its_call_at_once_and_comes_back(
         assert said(after) != before
 
 
-async def test_a_new_tool_is_announced_and_callable(fronted: Any, server: Any) -> None:
-    changed = anyio.Event()
-
-    async def notified(message: Any) -> None:
-        if isinstance(message, t.ToolListChangedNotification):
-            changed.set()
-
-    async with fronted({"a": server("well_behaved")}, mode="legacy", message_handler=notified) as client:
-        await client.list_tools()
-        await client.call_tool("a__more", {})
-        with anyio.fail_after(5):
-            await changed.wait()
-        assert "a__extra" in [tool.name for tool in (await client.list_tools()).tools]
-
-
-async def test_a_new_tool_is_announced_to_modern_hosts(fronted: Any, server: Any) -> None:
-    async with fronted({"a": server("well_behaved")}, mode="auto") as client:
-        await client.list_tools()
-        async with client.listen(tools_list_changed=True) as events:
-            await client.call_tool("a__more", {})
-            with anyio.fail_after(5):
-                await anext(aiter(events))
-
-
 @ERAS
 async def test_an_unknown_tool_is_answered_with_the_nearest(fronted: Any, server: Any, mode: str) -> None:
     async with fronted({"a": server("well_behaved")}, mode=mode) as client:
@@ -185,21 +92,6 @@ async def test_an_unknown_resource_or_prompt_is_a_protocol_error(
         assert missing.value.error.code == t.INVALID_PARAMS
         with pytest.raises(MCPError, match="a__test_simple_prompt"):
             await client.get_prompt("a__test_simple_promt", {})
-
-
-@ERAS
-async def test_resources_prompts_templates_and_completion_pass_through(
-    fronted: Any, everything: Any, mode: str
-) -> None:
-    async with fronted({"a": everything}, mode=mode) as client:
-        assert "test://static-text" in [item.uri for item in (await client.list_resources()).resources]
-        read = await client.read_resource("test://template/7/data")
-        assert "7" in read.contents[0].text  # type: ignore[union-attr]
-        prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
-        assert "a__test_simple_prompt" in prompts
-        assert (await client.get_prompt("a__test_simple_prompt")).messages
-        reference = t.PromptReference(type="ref/prompt", name="a__test_prompt_with_arguments")
-        await client.complete(reference, {"name": "arg1", "value": "te"})
 
 
 async def test_stdout_that_is_no_protocol_is_passed_over(fronted: Any, server: Any) -> None:

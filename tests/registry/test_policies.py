@@ -318,7 +318,7 @@ async def test_a_server_that_asks_something_itself_does_not_have_the_user_asked_
 ) -> None:
     user = User("accept")
     options = {"elicitation_callback": user, "sampling_callback": sampled}
-    async with fronted({"a": tools(era, approve=["ask"])}, mode=mode, **options) as client:
+    async with fronted({"a": tools(era, approve=["ask"], ask=["sampling"])}, mode=mode, **options) as client:
         assert said(await client.call_tool("a__ask", {})) == "the model said yes"
     assert len(user.asked) == 1
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from pygent_registry import chain
 from pygent_registry.abridge import abridged, head_and_tail, shortened, size_of
+from pygent_registry.buckets import Bucket, burst
 from pygent_registry.config import Entry, parse
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.policies import Request
-from pygent_registry.policies.limit_concurrency import Turns
-from pygent_registry.policies.limit_rate import Bucket, burst
 from pygent_registry.policies.permit import permit
 from pygent_registry.redaction import Redactor, secrets_of
 from pygent_registry.results import Results
+from pygent_registry.turns import Turns
 from pygent_shared.errors import InvalidArgument, NotAllowed
 
 json_values: st.SearchStrategy[Any] = st.recursive(

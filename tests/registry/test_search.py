@@ -246,7 +246,7 @@ async def test_cancelling_call_tool_cancels_the_tool(
 async def test_a_tool_called_by_call_tool_can_ask_the_host(
     fronted: Any, server: Any, searching: Settings, mode: str, behaviour: str
 ) -> None:
-    servers = {"a": server(behaviour)}
+    servers = {"a": server(behaviour, ask=["sampling"])}
     async with fronted(servers, settings=searching, mode=mode, sampling_callback=sampled) as client:
         assert said(await client.call_tool("call_tool", {"name": "a__ask"})) == "the model said yes"
 

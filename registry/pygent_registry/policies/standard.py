@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pygent_registry.config import Entry
-from pygent_registry.policies import Policy
+from pygent_registry.era import is_modern
+from pygent_registry.policies import Policy, Request
 from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
 from pygent_registry.policies.cache_reads import cache_reads
@@ -14,6 +15,7 @@ from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
 from pygent_registry.policies.limit_time import limit_time
+from pygent_registry.policies.own_links import own_links
 from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
 from pygent_registry.policies.repeat import repeat_reads
@@ -32,6 +34,9 @@ def standard(registry: Registry) -> list[Policy]:
             raise UnknownName("server", server, registry.downstreams)
         return registry.downstreams[server].entry
 
+    def owner_of(request: Request, uri: str) -> str | None:
+        return registry.catalogue(modern=is_modern(request.context.protocol_version)).owner_of(uri)
+
     return [
         # Sees everything, also what the others refuse.
         audit(registry.journal, settings.audit, registry.redactor),
@@ -40,8 +45,9 @@ def standard(registry: Registry) -> list[Policy]:
         permit(entry_of),
         limit_rate(settings.caller_rate, settings.server_rate),
         # A user who thinks holds no turn at the server, and no clock runs.
-        ask_first(entry_of, registry.redactor),
-        # Outside the cache, so that every host gets a link of its own.
+        ask_first(entry_of, registry.redactor, settings.answer_patience),
+        # Outside the cache, so that every host gets links of its own.
+        own_links(registry.links, owner_of),
         cap_results(entry_of, registry.results, settings.max_result_bytes),
         cache_reads(entry_of),
         # Inside of what keeps results: nothing keeps a secret.
