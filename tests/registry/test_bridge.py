@@ -27,6 +27,7 @@ from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal
 from pygent_shared.errors import NotAllowed
 from pygent_shared.http.app import build_app
+from pygent_shared.http.identity import IN_SCOPE, Principal
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 
@@ -363,7 +364,10 @@ def over_http(settings: Settings) -> Any:
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             named = dict(scope.get("headers") or []).get(b"x-caller")
-            await self.app({**scope, "pygent.caller": named.decode()} if named else scope, receive, send)
+            if named:
+                caller = Principal(name=named.decode(), kind="key", credential=named.decode())
+                scope = {**scope, IN_SCOPE: caller}
+            await self.app(scope, receive, send)
 
     @asynccontextmanager
     async def connect(servers: dict[str, Any], settings: Settings = settings) -> AsyncIterator[Any]:
