@@ -10,6 +10,7 @@
     │   ├── NotAllowed         a request that a rule of the config or the user forbids
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
+    │   ├── KeysUnavailable    public keys of an authorization server that cannot be had
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
@@ -125,6 +126,15 @@ class NotApproved(PeerError):
         self.server, self.why = server, why
         super().__init__(
             f"{what} {why}. See it: pygent approve {server} --diff; if it is right: pygent approve {server}"
+        )
+
+
+class KeysUnavailable(PeerError):
+    """The public keys of an authorization server cannot be had."""
+
+    def __init__(self, source: str, why: str) -> None:
+        super().__init__(
+            f'The keys of "{source}" cannot be had: {why}. Check PYGENT_OAUTH_ISSUER and PYGENT_OAUTH_JWKS.'
         )
 
 

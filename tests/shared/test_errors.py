@@ -52,6 +52,7 @@ EXAMPLES = [
     errors.ServerUnavailable("rag", "did not answer"),
     errors.ConnectionLost("rag", "went away"),
     errors.NotApproved("github", 'The tool "github__add"', "was changed"),
+    errors.KeysUnavailable("https://id.example", "it answered 500"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),
     errors.WeightsChanged(Path("/a/model.safetensors"), "00", "ff", "the-package"),
