@@ -10,6 +10,7 @@
     │   ├── NotAllowed         a request that a rule of the config or the user forbids
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
+    │   ├── KeysUnavailable    public keys of an authorization server that cannot be had
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
     │   ├── LaunchRefused      a server that cannot be started, or reached, as its entry asks
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
@@ -136,6 +137,15 @@ class LaunchRefused(PeerError):
     def __init__(self, why: str, cure: str) -> None:
         self.why, self.cure = why, cure
         super().__init__(f"The server {why}. {cure}")
+
+
+class KeysUnavailable(PeerError):
+    """The public keys of an authorization server cannot be had."""
+
+    def __init__(self, source: str, why: str) -> None:
+        super().__init__(
+            f'The keys of "{source}" cannot be had: {why}. Check PYGENT_OAUTH_ISSUER and PYGENT_OAUTH_JWKS.'
+        )
 
 
 class ConnectionLost(ServerUnavailable):

@@ -53,6 +53,7 @@ EXAMPLES = [
     errors.ConnectionLost("rag", "went away"),
     errors.LaunchRefused('is not started: its "cwd" is no folder', "Make it."),
     errors.NotApproved("github", 'The tool "github__add"', "was changed"),
+    errors.KeysUnavailable("https://id.example", "it answered 500"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),
     errors.SandboxMissing("its sandbox needs bubblewrap", "Install it."),

@@ -19,7 +19,7 @@ from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 
-from pygent_shared.errors import InvalidArgument, PeerError
+from pygent_shared.errors import InvalidArgument, KeysUnavailable
 from pygent_shared.urls import is_private
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,6 @@ LIFETIME_SECONDS = 3600.0
 PAUSE_SECONDS = 30.0
 FETCH_SECONDS = 5.0
 MOST_BYTES = 1_000_000
-
-
-class KeysUnavailable(PeerError):
-    """The authorization server's public keys cannot be had."""
-
-    def __init__(self, source: str, why: str) -> None:
-        super().__init__(
-            f'The keys of "{source}" cannot be had: {why}. Check PYGENT_OAUTH_ISSUER and PYGENT_OAUTH_JWKS.'
-        )
 
 
 class KeySet:

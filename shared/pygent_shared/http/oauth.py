@@ -19,9 +19,9 @@ from mcp.server.auth.routes import build_resource_metadata_url, create_protected
 from pydantic import AnyHttpUrl, ConfigDict, TypeAdapter
 from starlette.routing import Route
 
-from pygent_shared.errors import InvalidArgument
+from pygent_shared.errors import InvalidArgument, KeysUnavailable
 from pygent_shared.http.identity import Principal, Refusal
-from pygent_shared.http.jwks import ALGORITHMS, KeySet, KeysUnavailable
+from pygent_shared.http.jwks import ALGORITHMS, KeySet
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
