@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
 from pygent_registry.link import Link, Mode
+from pygent_shared import traces
 from pygent_shared.errors import ServerUnavailable
 
 
@@ -100,7 +101,8 @@ class Downstream:
     def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
         link = self.new_link(mode)
         self.links.append(link)
-        tasks.start_soon(link.run)
+        with traces.apart():
+            tasks.start_soon(link.run)
         return link
 
     def _only_one(self, other: Link) -> Link:

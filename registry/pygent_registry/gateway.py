@@ -31,6 +31,7 @@ from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_shared.errors import CallerError, PygentError
+from pygent_shared.traces import traced
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Gateway(Server[Any]):
             on_subscriptions_listen=ListenHandler(self._audience.bus),
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
+        traced(self.middleware)
         self.middleware += [self._first_message, self._straight]
 
     @asynccontextmanager

@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pygent_registry.config import Entry
 from pygent_registry.link import UNREACHABLE
 from pygent_registry.process import Output, Reaper, child
+from pygent_shared import traces
 from pygent_shared.errors import UnknownName
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
@@ -63,7 +64,7 @@ def _stdio(
     command, args, env = entry.command, entry.args, dict(entry.env)
     if entry.server:
         package = suite_server(entry.server).module.partition(".")[0]
-        command, args, env = sys.executable, ("-m", package), settings.environ() | env
+        command, args, env = sys.executable, ("-m", package), settings.environ() | traces.environ() | env
     return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper)
 
 

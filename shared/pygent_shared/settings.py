@@ -122,6 +122,11 @@ class Settings:
         "What DATA_DIR/audit.jsonl holds of a call's arguments: their hash, or all without known secrets; "
         "off writes none.",
     )
+    traces: str = row(
+        "",
+        "Where traces are sent (OTLP over HTTP), such as http://127.0.0.1:4318; empty: where the standard "
+        "OTEL_* variables say, and nowhere without those.",
+    )
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

@@ -17,6 +17,7 @@ from pygent_registry.journal import Journal
 from pygent_registry.policies import Handler, Policy, Request
 from pygent_registry.redaction import Redactor
 from pygent_shared.errors import PygentError
+from pygent_shared.traces import trace_id
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ def _asked(request: Request, how: How, redactor: Redactor) -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": request.caller,
         "client": _client(request),
+        "trace": trace_id(request.params.get("_meta")),
         "server": request.server,
         "method": request.method,
         "name": redactor.text(request.name),

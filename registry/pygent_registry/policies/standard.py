@@ -11,6 +11,7 @@ from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
 from pygent_registry.policies.cache_reads import cache_reads
 from pygent_registry.policies.cap_results import cap_results
+from pygent_registry.policies.carry_trace import carry_trace
 from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
@@ -36,6 +37,8 @@ def standard(registry: Registry) -> list[Policy]:
 
     redactor = _redactor(registry)
     return [
+        # Before the audit, which records the trace.
+        carry_trace,
         # Sees everything, also what the others refuse.
         audit(registry.journal, settings.audit, redactor),
         # What the model reads, last of all that was done to it.
