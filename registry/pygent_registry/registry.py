@@ -75,7 +75,9 @@ class Registry:
         self.ask: Ask = _nobody_to_ask
         self.tasks: TaskGroup | None = None
         self.results = Results()
-        self.journal = Journal(settings.data_dir / NAME)
+        self.journal = Journal(
+            settings.data_dir / NAME, settings.audit_sync, settings.audit_max_mb * 1_000_000
+        )
         self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False

@@ -1,0 +1,67 @@
+"""Locks between processes on an open file. The system releases them when a process ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE_SECONDS = 5.0
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(file: int) -> bool:
+        """Take the lock of a file descriptor, unless another process has it."""
+        os.lseek(file, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def unlock(file: int) -> None:
+        """Give the lock back."""
+        os.lseek(file, 0, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def try_lock(file: int) -> bool:
+        """Take the lock of a file descriptor, unless another process has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlock(file: int) -> None:
+        """Give the lock back."""
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that serves for nothing else; it is made, and stays.
+
+    Raises:
+        OSError: it cannot be made; TimeoutError among them, where another process keeps the lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not try_lock(file):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process keeps {path.name} locked")
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            unlock(file)
+    finally:
+        os.close(file)
