@@ -124,6 +124,10 @@ class Bridge:
         except MCPError as error:
             return error.error
 
+    def waiting(self) -> int:
+        """How many calls wait for their host's answer."""
+        return len(self._parked)
+
     def close(self) -> None:
         """End every parked call: nobody is left to answer."""
         while self._parked:

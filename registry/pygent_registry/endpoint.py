@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
+from pygent_registry.seen import http_options
 from pygent_registry.server import following, memory_of
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
@@ -47,9 +48,9 @@ async def serve_up(settings: Settings) -> None:
             registry.start()
             yield
 
-    await serve_http(
-        gateways(registry), settings, around=around, readiness=registry.report, more=routes(registry)
-    )
+    shown = http_options(registry)
+    shown["more"] += routes(registry)
+    await serve_http(gateways(registry), settings, around=around, **shown)
 
 
 def gateways(registry: Registry) -> Mapping[str, Gateway]:

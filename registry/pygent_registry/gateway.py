@@ -87,6 +87,12 @@ class Gateway(Server[Any]):
         traced(self.middleware)
         self.middleware += [self._first_message, self._straight]
 
+    def http_options(self) -> dict[str, Any]:
+        """What an HTTP front shows of the registry: for `build_app`."""
+        from pygent_registry.seen import http_options
+
+        return http_options(self._registry)
+
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:
         if not self._owner:
@@ -103,11 +109,13 @@ class Gateway(Server[Any]):
         self._registry.list_changed.append(self._tell_list_changed)
         self._registry.notified.append(self._audience.tell)
         self._registry.ask = self._bridge.asked
+        self._registry.parked.append(self._bridge.waiting)
 
     def _leave(self) -> None:
         self._bridge.close()
         self._registry.list_changed.remove(self._tell_list_changed)
         self._registry.notified.remove(self._audience.tell)
+        self._registry.parked.remove(self._bridge.waiting)
 
     def create_initialization_options(
         self, notification_options: NotificationOptions | None = None, *args: Any, **options: Any

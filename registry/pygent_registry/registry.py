@@ -24,6 +24,7 @@ from pygent_registry.process import Output, Reaper
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
+from pygent_registry.tally import Tally
 from pygent_registry.transports import transport
 from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
@@ -46,8 +47,8 @@ DEBOUNCE_SECONDS = 0.1
 class Registry:
     """Owns the servers of `config` while `running`.
 
-    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, and into `ask`,
-    to be asked when a server asks.
+    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, into `ask`,
+    to be asked when a server asks, and into `parked`, to say how many calls wait for their hosts.
 
     Args:
         config: the servers to begin with; `apply` changes them.
@@ -73,11 +74,13 @@ class Registry:
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
+        self.parked: list[Callable[[], int]] = []
         self.tasks: TaskGroup | None = None
         self.results = Results()
         self.journal = Journal(
             settings.data_dir / NAME, settings.audit_sync, settings.audit_max_mb * 1_000_000
         )
+        self.tally = Tally()
         self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False

@@ -130,6 +130,9 @@ class Settings:
     audit_max_mb: int = row(
         64, "Megabytes after which the audit goes on in another file; all are kept. 0: never.", least=0
     )
+    metrics: Literal["token", "open", "off"] = row(
+        "token", "Who may read /metrics over HTTP: whoever sends the token, everyone, or nobody."
+    )
     traces: str = row(
         "",
         "Where traces are sent (OTLP over HTTP), such as http://127.0.0.1:4318; empty: where the standard "

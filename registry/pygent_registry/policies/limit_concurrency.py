@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 
 from pygent_registry.policies import EntryOf, Handler, Policy, Request
+from pygent_registry.tally import OfServer, Tally
 from pygent_shared.errors import TooMany
 
 
@@ -18,9 +20,13 @@ class Turns:
 
     Fair: a turn that gets free goes to the callers in rotation, so that one with a hundred requests does not
     hold up another's first.
+
+    Args:
+        counted: where waits are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: OfServer | None = None) -> None:
+        self._counted = counted or OfServer()
         self._served = 0
         self._lines: dict[str, deque[anyio.Event]] = {}
 
@@ -39,6 +45,8 @@ class Turns:
     async def _wait(self, caller: str) -> None:
         called = anyio.Event()
         self._lines.setdefault(caller, deque()).append(called)
+        self._counted.waiting += 1
+        began = time.perf_counter()
         try:
             await called.wait()
         except BaseException:
@@ -47,6 +55,9 @@ class Turns:
             else:
                 self._leave(caller, called)
             raise
+        finally:
+            self._counted.waiting -= 1
+            self._counted.waited.add(time.perf_counter() - began)
 
     def _leave(self, caller: str, called: anyio.Event) -> None:
         self._lines[caller].remove(called)
@@ -65,8 +76,8 @@ class Turns:
             self._lines[caller] = line  # to the end of the rotation
 
 
-def limit_concurrency(entry_of: EntryOf, patience: float) -> Policy:
-    """Hold back what is over the entry's `concurrency`, for at most `patience` seconds."""
+def limit_concurrency(entry_of: EntryOf, patience: float, tally: Tally) -> Policy:
+    """Hold back what is over the entry's `concurrency`, for `patience` seconds at most; `tally` counts."""
     turns: dict[str, Turns] = {}
 
     def policy(handler: Handler) -> Handler:
@@ -74,7 +85,9 @@ def limit_concurrency(entry_of: EntryOf, patience: float) -> Policy:
             most = entry_of(request.server).concurrency
             if most is None:
                 return await handler(request)
-            line = turns.setdefault(request.server, Turns())
+            line = turns.get(request.server)
+            if line is None:
+                line = turns[request.server] = Turns(tally.of(request.server))
             with anyio.move_on_after(patience) as waiting:
                 async with line.turn(request.caller, most):
                     waiting.deadline = float("inf")

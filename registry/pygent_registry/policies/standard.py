@@ -16,6 +16,7 @@ from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
 from pygent_registry.policies.limit_time import limit_time
+from pygent_registry.policies.measure import measure
 from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
 from pygent_registry.policies.repeat import repeat_reads
@@ -37,6 +38,8 @@ def standard(registry: Registry) -> list[Policy]:
 
     redactor = _redactor(registry)
     return [
+        # Counts the time that a caller waits, the audit's included.
+        measure(registry.tally),
         # Before the audit, which records the trace.
         carry_trace,
         # Sees everything, also what the others refuse.
@@ -52,7 +55,7 @@ def standard(registry: Registry) -> list[Policy]:
         cache_reads(entry_of),
         # Inside of what keeps results: nothing keeps a secret.
         redact(redactor),
-        limit_concurrency(entry_of, settings.queue_patience),
+        limit_concurrency(entry_of, settings.queue_patience, registry.tally),
         limit_time(settings.call_maximum),
         repeat_reads(lambda server: entry_of(server).is_believed),
     ]

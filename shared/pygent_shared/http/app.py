@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -16,7 +17,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from pygent_shared.http.guard import Guard
+from pygent_shared.http import metrics as measured
+from pygent_shared.http.guard import OPEN_PATHS, Guard
+from pygent_shared.http.health import Check, deep_route
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
@@ -31,6 +34,8 @@ def build_app(
     around: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext,
     readiness: Readiness = lambda: {"ready": True},
     more: Iterable[BaseRoute] = (),
+    metrics: Iterable[measured.Gather] = (),
+    checks: Mapping[str, Check] = MappingProxyType({}),
 ) -> ASGIApp:
     """The guarded application.
 
@@ -41,6 +46,8 @@ def build_app(
         around: entered before the servers start and left after they ended.
         readiness: see `Readiness`.
         more: further routes, behind the guard too, for what no server's path is.
+        metrics: further numbers for `/metrics`.
+        checks: further parts of `/health/deep`.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
@@ -57,7 +64,11 @@ def build_app(
         Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()
     ]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness)), *more]
-    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token)
+    routes.append(deep_route(settings, checks))
+    if settings.metrics != "off":
+        routes.append(measured.metrics_route(measured.sessions_of(managers), *metrics))
+    open_paths = (*OPEN_PATHS, measured.PATH) if settings.metrics == "open" else OPEN_PATHS
+    guarded = Guard(Starlette(routes=routes, lifespan=lifespan), settings, token, open_paths)
     if not settings.allowed_origins:
         return guarded
     # Outside the guard: a browser asks first whether it may call, and that question carries no token.
