@@ -128,6 +128,10 @@ class Bridge:
         except PygentError as error:
             return t.ErrorData(code=t.INVALID_REQUEST, message=str(error))
 
+    def waiting(self) -> int:
+        """How many calls wait for their host's answer."""
+        return len(self._parking)
+
     def _meant(self, link: Link, method: str) -> Call:
         if call := calls.said_on_stream(link):
             return call

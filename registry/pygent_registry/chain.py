@@ -57,9 +57,13 @@ class Finding:
     """Where and how the chain is broken; empty where it is whole."""
 
 
-def verify(lines: Iterable[str]) -> Finding:
-    """Look through the lines of a file, up to the first break."""
-    records, torn, last = 0, 0, START
+def verify(lines: Iterable[str], before: str = START) -> Finding:
+    """Look through the lines of a file, up to the first break.
+
+    Args:
+        before: the hash of the last record before them, where the chain began in another file.
+    """
+    records, torn, last = 0, 0, before
     for number, text in enumerate(lines, start=1):
         record = parsed(text)
         if record is None:

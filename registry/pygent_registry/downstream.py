@@ -13,6 +13,7 @@ from pygent_registry.catalogue import Listing
 from pygent_registry.config import Entry
 from pygent_registry.life import Mode
 from pygent_registry.link import Link
+from pygent_shared import traces
 from pygent_shared.errors import ServerUnavailable
 
 
@@ -102,7 +103,8 @@ class Downstream:
     def _open(self, tasks: TaskGroup, mode: Mode) -> Link:
         link = self.new_link(mode)
         self.links.append(link)
-        tasks.start_soon(link.run)
+        with traces.apart():
+            tasks.start_soon(link.run)
         return link
 
     def _only_one(self, other: Link) -> Link:

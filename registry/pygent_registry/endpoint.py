@@ -19,6 +19,7 @@ from pygent_registry import subregistry
 from pygent_registry.config import Config, Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
+from pygent_registry.seen import http_options
 from pygent_registry.server import following, memory_of
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
@@ -49,9 +50,9 @@ async def serve_up(settings: Settings) -> None:
             registry.start()
             yield
 
-    await serve_http(
-        gateways(registry), settings, around=around, readiness=registry.report, more=routes(registry)
-    )
+    shown = http_options(registry)
+    shown["more"] += routes(registry)
+    await serve_http(gateways(registry), settings, around=around, **shown)
 
 
 def gateways(registry: Registry) -> Mapping[str, Gateway]:

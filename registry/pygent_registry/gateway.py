@@ -35,6 +35,7 @@ from pygent_registry.roles import role_of
 from pygent_registry.search.front import ToolSearch
 from pygent_shared.errors import CallerError, PygentError
 from pygent_shared.http.identity import Principal
+from pygent_shared.traces import traced
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +94,18 @@ class Gateway(Server[Any]):
             on_subscriptions_listen=self._listen,
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
+        traced(self.middleware)
         self.middleware += [self._first_message, self._straight]
 
     def binds(self, principal: Principal) -> bool:
         """Whether a caller is bound to roles: it is shown, and may call, what they allow."""
         return role_of(principal, self._registry.config.roles) is not None
+
+    def http_options(self) -> dict[str, Any]:
+        """What an HTTP front shows of the registry: for `build_app`."""
+        from pygent_registry.seen import http_options
+
+        return http_options(self._registry)
 
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:
@@ -115,11 +123,13 @@ class Gateway(Server[Any]):
         self._registry.list_changed.append(self._tell_list_changed)
         self._registry.notified.append(self._audience.tell)
         self._registry.ask = self._bridge.asked
+        self._registry.parked.append(self._bridge.waiting)
 
     def _leave(self) -> None:
         self._bridge.close()
         self._registry.list_changed.remove(self._tell_list_changed)
         self._registry.notified.remove(self._audience.tell)
+        self._registry.parked.remove(self._bridge.waiting)
 
     def create_initialization_options(
         self, notification_options: NotificationOptions | None = None, *args: Any, **options: Any

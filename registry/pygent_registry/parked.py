@@ -55,6 +55,9 @@ class Parking:
         self._patience, self._most = patience, most
         self._parked: dict[str, Parked] = {}
 
+    def __len__(self) -> int:
+        return len(self._parked)
+
     def put(self, call: Parked, question: Question, server: str) -> dict[str, Any]:
         """Let a call at this server wait, and give the result that asks its host.
 

@@ -31,6 +31,7 @@ from pygent_registry.redaction import Redactor, hidden_in_logs, secrets_of
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
+from pygent_registry.tally import Tally
 from pygent_registry.transports import transport
 from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
@@ -53,8 +54,8 @@ DEBOUNCE_SECONDS = 0.1
 class Registry:
     """Owns the servers of `config` while `running`.
 
-    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, and into `ask`,
-    to be asked when a server asks.
+    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, into `ask`,
+    to be asked when a server asks, and into `parked`, to say how many calls wait for their hosts.
 
     Args:
         config: the servers to begin with; `apply` changes them.
@@ -80,12 +81,16 @@ class Registry:
         self.list_changed: list[ListChanged] = []
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
+        self.parked: list[Callable[[], int]] = []
         self.tasks: TaskGroup | None = None
         self.results = Results()
         self.floor = Floor()
         self.links = Links()
         self.questions = Buckets("Server", settings.question_rate, "questions")
-        self.journal = Journal(settings.data_dir / NAME)
+        self.journal = Journal(
+            settings.data_dir / NAME, settings.audit_sync, settings.audit_max_mb * 1_000_000
+        )
+        self.tally = Tally()
         self.policies = standard(self)
         self._reaper = Reaper()
         self._started = False

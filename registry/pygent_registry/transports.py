@@ -17,6 +17,7 @@ from pygent_registry.credentials import REFUSES
 from pygent_registry.process import Output, Reaper, child
 from pygent_registry.redaction import Redactor
 from pygent_registry.tokens import Authorised, Tokens, unavailable
+from pygent_shared import traces
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.outbound import Blocked, Outbound
 from pygent_shared.peers import Peers
@@ -77,7 +78,7 @@ def _stdio(
     command, args, env = entry.command, entry.args, dict(entry.env)
     if entry.server:
         package = suite_server(entry.server).module.partition(".")[0]
-        command, args, env = sys.executable, ("-m", package), settings.environ() | env
+        command, args, env = sys.executable, ("-m", package), settings.environ() | traces.environ() | env
     return child(command, args, env=env, cwd=entry.cwd, output=output, reaper=reaper, sandbox=entry.sandbox)
 
 

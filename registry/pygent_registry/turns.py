@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+
+from pygent_registry.tally import OfServer
 
 
 class Turns:
@@ -14,9 +17,13 @@ class Turns:
 
     Fair: a turn that gets free goes to the callers in rotation, so that one with a hundred requests does not
     hold up another's first.
+
+    Args:
+        counted: where waits are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: OfServer | None = None) -> None:
+        self._counted = counted or OfServer()
         self._served = 0
         self._lines: dict[str, deque[anyio.Event]] = {}
 
@@ -35,6 +42,8 @@ class Turns:
     async def _wait(self, caller: str) -> None:
         called = anyio.Event()
         self._lines.setdefault(caller, deque()).append(called)
+        self._counted.waiting += 1
+        began = time.perf_counter()
         try:
             await called.wait()
         except BaseException:
@@ -43,6 +52,9 @@ class Turns:
             else:
                 self._leave(caller, called)
             raise
+        finally:
+            self._counted.waiting -= 1
+            self._counted.waited.add(time.perf_counter() - began)
 
     def _leave(self, caller: str, called: anyio.Event) -> None:
         self._lines[caller].remove(called)

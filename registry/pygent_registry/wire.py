@@ -21,6 +21,7 @@ from opentelemetry import propagate, trace
 from pydantic_core import from_json, to_json
 
 from pygent_registry.pipes import Noise
+from pygent_shared import traces
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,8 @@ class Wire:
                 propagate.inject(meta)
                 sent = {**params, "_meta": meta} if meta else params
                 await self._asked(pending, id=number, method=method, params=sent)
-                if span is not None and isinstance(pending.outcome, t.ErrorData):
-                    span.set_attribute("error.type", str(pending.outcome.code))
-                    span.set_status(trace.StatusCode.ERROR, pending.outcome.message)
+                if span is not None:
+                    _judge(span, pending.outcome)
         finally:
             del self._pending[number]
         if isinstance(pending.outcome, t.ErrorData):
@@ -199,12 +199,30 @@ async def _contained(tell: Callable[..., Awaitable[None]], *said: Any) -> None:
 
 
 def _span(method: str, params: dict[str, Any], number: int) -> Any:
-    """A span as the SDK's client makes it; none where there is no tracing to make it for."""
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    """A client's span, named as OpenTelemetry's conventions for MCP have it; none where no spans are made."""
+    if not traces.are_on():
         return nullcontext()
+    attributes = {"mcp.method.name": method, "jsonrpc.request.id": str(number), "network.transport": "pipe"}
     name = params.get("name")
+    if method == "tools/call":
+        attributes |= {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": str(name)}
+    elif method == "prompts/get":
+        attributes["gen_ai.prompt.name"] = str(name)
+    elif isinstance(uri := params.get("uri"), str):
+        attributes["mcp.resource.uri"] = uri
     return _TRACER.start_as_current_span(
-        f"MCP send {method} {name}" if isinstance(name, str) else f"MCP send {method}",
+        f"{method} {name}" if isinstance(name, str) else method,
         kind=trace.SpanKind.CLIENT,
-        attributes={"mcp.method.name": method, "jsonrpc.request.id": str(number)},
+        attributes=attributes,
     )
+
+
+def _judge(span: trace.Span, outcome: dict[str, Any] | t.ErrorData) -> None:
+    """Mark the span of a request that failed. What the server says of it is not for the trace."""
+    if isinstance(outcome, t.ErrorData):
+        code = str(outcome.code)
+        span.set_attributes({"error.type": code, "rpc.response.status_code": code})
+        span.set_status(trace.StatusCode.ERROR)
+    elif outcome.get("isError") is True:
+        span.set_attribute("error.type", "tool_error")
+        span.set_status(trace.StatusCode.ERROR)

@@ -24,6 +24,8 @@ import apsw
 from pygent_shared.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000
+# Of SQLite's virtual machine, between two looks at the clock: about a millisecond.
+_STEPS = 10_000
 
 _PRAGMAS = """
 PRAGMA journal_mode = WAL;
@@ -175,31 +177,39 @@ def _configure(connection: apsw.Connection) -> None:
             time.sleep(0.01)
 
 
-def damage(path: Path) -> list[str]:
+def damage(path: Path, *, within: float | None = None) -> list[str]:
     """What is wrong with a database file; empty when it is sound. No file is made or changed for it.
+
+    Given seconds, it looks for that long at most, not into the indexes, and says what it has found by then.
 
     SQLite keeps what other processes may still be writing in `-wal`, whose index is `-shm`. Without the first
     the file is read as it lies; without the second, which SQLite would make, a copy of both is read.
     """
     wal, index = path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
     if not wal.exists():
-        found = _damage(path, "immutable=1")
-        return found if not wal.exists() else _damage(path, "mode=ro")  # somebody opened it meanwhile
+        found = _damage(path, "immutable=1", within)
+        return found if not wal.exists() else _damage(path, "mode=ro", within)  # somebody opened it meanwhile
     if index.exists():
-        return _damage(path, "mode=ro")
+        return _damage(path, "mode=ro", within)
     with TemporaryDirectory() as folder:
         copied = shutil.copy(path, folder)
         shutil.copy(wal, folder)
-        return _damage(Path(copied), "mode=ro")
+        return _damage(Path(copied), "mode=ro", within)
 
 
-def _damage(path: Path, how: str) -> list[str]:
+def _damage(path: Path, how: str, within: float | None) -> list[str]:
+    until = time.monotonic() + (float("inf") if within is None else within)
+    check = "integrity_check" if within is None else "quick_check"
+    found: list[str] = []
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     try:
         connection = apsw.Connection(f"file:{quote(str(path))}?{how}", flags=flags)
         try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS if within is None else int(within * 1000))
+            connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+            found += [str(row[0]) for row in connection.execute(f"PRAGMA {check}")]
+        except apsw.InterruptError:  # its time is over
+            pass
         finally:
             connection.close()
     except apsw.Error as error:

@@ -12,6 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pygent_shared.ending  # noqa: F401  (it looks which process started this one: the earlier, the surer)
@@ -71,25 +72,31 @@ def run(target: str | BuildServer, settings: Settings, *, transport: str) -> int
     gc.disable()  # importing the SDK allocates much and frees nothing: a tenth of the start is collections
     import anyio
 
-    from pygent_shared import logs
+    from pygent_shared import logs, traces
 
     logs.configure(settings)
     with redirect_stdout(sys.stderr):  # what an import prints would reach the host as protocol
         build = pkgutil.resolve_name(target) if isinstance(target, str) else target
         server = lowlevel(build(settings, None))
     gc.enable()
-    if transport == "http":
-        from pygent_shared.http.run import serve_http
+    with traces.exported(settings, server.name):
+        if transport == "http":
+            from pygent_shared.http.run import serve_http
 
-        anyio.run(serve_http, {"/mcp": server}, settings)
-    else:
-        from pygent_shared.stdio import serve_stdio
+            # What the server's own HTTP front shows beside it, where it has something to show.
+            options: dict[str, Any] = getattr(server, "http_options", dict)()
+            anyio.run(partial(serve_http, {"/mcp": server}, settings, **options))
+        else:
+            from pygent_shared.stdio import serve_stdio
 
-        anyio.run(serve_stdio, server, settings)
+            anyio.run(serve_stdio, server, settings)
     return 0
 
 
 def lowlevel(server: Any) -> Server[Any]:
-    """The SDK's low-level server inside an `MCPServer`, or the low-level server itself."""
+    """The SDK's low-level server inside an `MCPServer`, or the low-level server itself; traced."""
+    from pygent_shared.traces import traced
+
     inside: Server[Any] = getattr(server, "_lowlevel_server", server)
+    traced(inside.middleware)
     return inside

@@ -161,6 +161,22 @@ class Settings:
         "What DATA_DIR/audit.jsonl holds of a call's arguments: their hash, or all without known secrets; "
         "off writes none.",
     )
+    audit_sync: Literal["second", "record", "never"] = row(
+        "second",
+        "When the audit is forced onto the disk, to outlive a crash of the machine: each second, before each "
+        "answer, or never by us.",
+    )
+    audit_max_mb: int = row(
+        64, "Megabytes after which the audit goes on in another file; all are kept. 0: never.", least=0
+    )
+    metrics: Literal["token", "open", "off"] = row(
+        "token", "Who may read /metrics over HTTP: whoever sends the token, everyone, or nobody."
+    )
+    traces: str = row(
+        "",
+        "Where traces are sent (OTLP over HTTP), such as http://127.0.0.1:4318; empty: where the standard "
+        "OTEL_* variables say, and nowhere without those.",
+    )
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

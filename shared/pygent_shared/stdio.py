@@ -22,6 +22,7 @@ from mcp.types import (
     RequestId,
 )
 
+from pygent_shared import traces
 from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.pipes import Answers, Incoming, Questions, claimed
@@ -47,6 +48,7 @@ async def serve_stdio(server: Server[Any], settings: Settings) -> None:
     with claimed() as (stdin, stdout), redirect_stdout(sys.stderr):
         if not await _serve(server, stdin, stdout, with_parent):
             # All of ours is closed by now, but a thread may sit in read() and cannot be cancelled.
+            traces.end()
             sys.stderr.flush()
             os._exit(0)
 

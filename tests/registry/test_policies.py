@@ -438,7 +438,7 @@ async def test_pygent_audit_shows_and_verifies(fronted: Any, settings: Settings,
     path.write_text(path.read_text().replace('"outcome":"ok"', '"outcome":"no"', 1))
     code, printed = audited("verify")
     assert code == 1
-    assert "broken at line 1: it was changed after it was written" in printed
+    assert "broken at audit.jsonl, line 1: it was changed after it was written" in printed
 
 
 async def test_pygent_audit_without_a_record_says_so(audited: Any) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
     "logs": ("Show what a server wrote to stderr, while pygent up runs.", "logs"),
+    "top": ("Watch the servers and their calls, while pygent up runs.", "top"),
     "doctor": ("Check this installation and start every server; say what to mend.", "doctor"),
     "keys": ("Make, show and revoke API keys for callers over HTTP.", "keys"),
     "audit": ("Show what was called, or verify that the record of it is whole.", "audit"),

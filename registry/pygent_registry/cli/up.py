@@ -19,9 +19,9 @@ def run(chosen: Namespace) -> int:
     import anyio
 
     from pygent_registry.endpoint import serve_up
-    from pygent_shared import logs
+    from pygent_shared import logs, traces
 
     logs.configure(settings)
-    with suppress(KeyboardInterrupt):  # the way to end it
+    with suppress(KeyboardInterrupt), traces.exported(settings, "pygent"):  # Ctrl-C is the way to end it
         anyio.run(serve_up, settings)
     return 0

@@ -73,6 +73,13 @@ EntryOf = Callable[[str], Entry]
 """A server's entry of the config, as it is now: policies look it up for every request."""
 
 
+def outcome_of(result: Mapping[str, Any]) -> str:
+    """What a raw result says of the call: `ok`, `tool_error`, or a `question` back to the host."""
+    if result.get("isError"):
+        return "tool_error"
+    return "question" if result.get("resultType") == "input_required" else "ok"
+
+
 def wrapped(handler: Handler, policies: Iterable[Policy]) -> Handler:
     """The handler inside all of these."""
     for policy in reversed(list(policies)):

@@ -14,9 +14,10 @@ from mcp import MCPError
 from pygent_registry import chain
 from pygent_registry.abridge import size_of
 from pygent_registry.journal import Journal
-from pygent_registry.policies import Handler, Policy, Request
+from pygent_registry.policies import Handler, Policy, Request, outcome_of
 from pygent_registry.redaction import Redactor
 from pygent_shared.errors import PygentError
+from pygent_shared.traces import trace_id
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def audit(journal: Journal, how: How, redactor: Callable[[], Redactor]) -> Polic
             outcome, size = "cancelled", 0
             try:
                 result = await handler(request)
-                outcome, size = _outcome(result), size_of(result)
+                outcome, size = outcome_of(result).replace("_", " "), size_of(result)
                 return result
             except (MCPError, PygentError) as error:
                 outcome = f"refused by {type(error).__name__}" if isinstance(error, PygentError) else "error"
@@ -64,12 +65,6 @@ def audit(journal: Journal, how: How, redactor: Callable[[], Redactor]) -> Polic
     return policy
 
 
-def _outcome(result: dict[str, Any]) -> str:
-    if result.get("isError"):
-        return "tool error"
-    return "question" if result.get("resultType") == "input_required" else "ok"
-
-
 def _asked(request: Request, how: How, redactor: Redactor) -> dict[str, Any]:
     """The record's first half, in the order in which people read it."""
     arguments = redactor.value(request.params.get("arguments") or {})
@@ -77,6 +72,7 @@ def _asked(request: Request, how: How, redactor: Redactor) -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": request.caller,
         "client": _client(request),
+        "trace": trace_id(request.params.get("_meta")),
         "server": request.server,
         "method": request.method,
         "name": redactor.text(request.name),

@@ -7,12 +7,13 @@ from typing import Any
 import anyio
 
 from pygent_registry.policies import EntryOf, Handler, Policy, Request
+from pygent_registry.tally import Tally
 from pygent_registry.turns import Turns
 from pygent_shared.errors import TooMany
 
 
-def limit_concurrency(entry_of: EntryOf, patience: float) -> Policy:
-    """Hold back what is over the entry's `concurrency`, for at most `patience` seconds."""
+def limit_concurrency(entry_of: EntryOf, patience: float, tally: Tally) -> Policy:
+    """Hold back what is over the entry's `concurrency`, for `patience` seconds at most; `tally` counts."""
     turns: dict[str, Turns] = {}
 
     def policy(handler: Handler) -> Handler:
@@ -20,7 +21,9 @@ def limit_concurrency(entry_of: EntryOf, patience: float) -> Policy:
             most = entry_of(request.server).concurrency
             if most is None:
                 return await handler(request)
-            line = turns.setdefault(request.server, Turns())
+            line = turns.get(request.server)
+            if line is None:
+                line = turns[request.server] = Turns(tally.of(request.server))
             with anyio.move_on_after(patience) as waiting:
                 async with line.turn(request.caller, most):
                     waiting.deadline = float("inf")

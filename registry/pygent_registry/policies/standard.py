@@ -11,10 +11,12 @@ from pygent_registry.policies.ask_first import ask_first
 from pygent_registry.policies.audit import audit
 from pygent_registry.policies.cache_reads import cache_reads
 from pygent_registry.policies.cap_results import cap_results
+from pygent_registry.policies.carry_trace import carry_trace
 from pygent_registry.policies.hygiene import strip_unseen
 from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
 from pygent_registry.policies.limit_time import limit_time
+from pygent_registry.policies.measure import measure
 from pygent_registry.policies.own_links import own_links
 from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
@@ -38,6 +40,10 @@ def standard(registry: Registry) -> list[Policy]:
         return registry.catalogue(modern=is_modern(request.context.protocol_version)).owner_of(uri)
 
     return [
+        # Counts the time that a caller waits, the audit's included.
+        measure(registry.tally),
+        # Before the audit, which records the trace.
+        carry_trace,
         # Sees everything, also what the others refuse.
         audit(registry.journal, settings.audit, registry.redactor),
         # What the model reads, last of all that was done to it.
@@ -52,7 +58,7 @@ def standard(registry: Registry) -> list[Policy]:
         cache_reads(entry_of),
         # Inside of what keeps results: nothing keeps a secret.
         redact(registry.redactor),
-        limit_concurrency(entry_of, settings.queue_patience),
+        limit_concurrency(entry_of, settings.queue_patience, registry.tally),
         limit_time(settings.call_maximum),
         repeat_reads(lambda server: entry_of(server).is_believed),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -16,7 +17,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from pygent_shared.http import metrics as measured
 from pygent_shared.http.guard import OPEN_PATHS, Guard
+from pygent_shared.http.health import Check, deep_route
 from pygent_shared.http.identity import Authenticator, OwnToken
 from pygent_shared.http.keys import ApiKeys
 from pygent_shared.http.session_cap import CappedSessions
@@ -34,6 +37,8 @@ def build_app(
     around: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext,
     readiness: Readiness = lambda: {"ready": True},
     more: Iterable[BaseRoute] = (),
+    metrics: Iterable[measured.Gather] = (),
+    checks: Mapping[str, Check] = MappingProxyType({}),
 ) -> ASGIApp:
     """The guarded application.
 
@@ -44,6 +49,8 @@ def build_app(
         around: entered before the servers start and left after they ended.
         readiness: see `Readiness`.
         more: further routes, behind the guard too. They come first.
+        metrics: further numbers for `/metrics`.
+        checks: further parts of `/health/deep`.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     most = settings.caller_sessions
@@ -62,8 +69,11 @@ def build_app(
         *(Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()),
     ]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
+    routes.append(deep_route(settings, checks))
+    if settings.metrics != "off":
+        routes.append(measured.metrics_route(measured.sessions_of(managers), *metrics))
     authenticators: list[Authenticator] = [OwnToken(token), ApiKeys(settings)] if token else []
-    open_paths, metadata = list(OPEN_PATHS), ""
+    open_paths, metadata = [*OPEN_PATHS, *([measured.PATH] if settings.metrics == "open" else [])], ""
     if token and settings.oauth_issuer:
         # Not at import: it brings cryptography, and most endpoints have no issuer.
         from pygent_shared.http.oauth import AccessTokens, metadata_routes, metadata_url
