@@ -18,7 +18,6 @@ import mcp.types as t
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from starlette.types import Receive, Scope, Send
 
 from pygent_registry import questions
 from pygent_registry.config import Entry, parse
@@ -27,7 +26,7 @@ from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal
 from pygent_shared.errors import NotAllowed
 from pygent_shared.http.app import build_app
-from pygent_shared.http.identity import IN_SCOPE, Principal
+from pygent_shared.http.keys import KeyFile
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 
@@ -354,30 +353,18 @@ async def test_a_caller_has_only_so_many_parked_calls(
 
 @pytest.fixture
 def over_http(settings: Settings) -> Any:
-    """`connect(registry)` gives `host(name, **options)`: callers that the guard knows by different names."""
-
-    class Named:
-        """Stands for a guard that knows callers by their keys: a header names the caller."""
-
-        def __init__(self, app: Any) -> None:
-            self.app = app
-
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            named = dict(scope.get("headers") or []).get(b"x-caller")
-            if named:
-                caller = Principal(name=named.decode(), kind="key", credential=named.decode())
-                scope = {**scope, IN_SCOPE: caller}
-            await self.app(scope, receive, send)
+    """`connect(servers)` gives `host(name, **options)`: callers with a key of that name."""
 
     @asynccontextmanager
     async def connect(servers: dict[str, Any], settings: Settings = settings) -> AsyncIterator[Any]:
         registry = Registry(parse({"mcpServers": servers}), settings)
         listener = listen(settings)
-        app = Named(build_app({"/mcp": Gateway(registry)}, settings, settings.token))
+        app = build_app({"/mcp": Gateway(registry)}, settings, settings.token)
 
         @asynccontextmanager
         async def host(name: str, **options: Any) -> AsyncIterator[Client]:
-            headers = {"Authorization": f"Bearer {settings.token}", "x-caller": name}
+            _, key = KeyFile(settings).add(name)
+            headers = {"Authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
                 transport = streamable_http_client(f"{address(listener)}/mcp", http_client=http)
                 async with Client(transport, **options) as client:
