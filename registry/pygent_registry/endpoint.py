@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskStatus
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
@@ -21,6 +21,7 @@ from pygent_registry.registry import Registry
 from pygent_registry.server import following, memory_of
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
+from pygent_shared.http.sessions import Sessions
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
 from pygent_shared.settings import Settings
@@ -79,7 +80,7 @@ class Added:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._fronts: dict[str, StreamableHTTPSessionManager] = {}
+        self._fronts: dict[str, Sessions] = {}
         self._opening = anyio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,13 +91,13 @@ class Added:
         async with self._opening:
             if name not in self._fronts:
                 front = Gateway(self._registry, only=name, owner=False)
-                manager = StreamableHTTPSessionManager(app=front)
+                manager = Sessions(app=front)
                 await self._registry.tasks.start(_kept_running, manager)
                 self._fronts[name] = manager
         await StreamableHTTPASGIApp(self._fronts[name])(scope, receive, send)
 
 
-async def _kept_running(manager: StreamableHTTPSessionManager, *, task_status: TaskStatus[None]) -> None:
+async def _kept_running(manager: Sessions, *, task_status: TaskStatus[None]) -> None:
     async with manager.run():
         task_status.started()
         await anyio.sleep_forever()

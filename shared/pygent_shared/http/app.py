@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 from mcp.server.lowlevel import Server
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pygent_shared.http.guard import Guard
+from pygent_shared.http.sessions import Sessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
@@ -43,7 +44,7 @@ def build_app(
         more: further routes, behind the guard too, for what no server's path is.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
+    managers = {path: Sessions(app=server) for path, server in servers.items()}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
 from pygent_shared.http.app import build_app
 from pygent_shared.http.inflight import InFlight
+from pygent_shared.http.protocol import Http
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.settings import Settings
 
@@ -53,6 +54,8 @@ async def running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     requests = InFlight(app)
     config = uvicorn.Config(
         requests,
+        http=Http,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",
