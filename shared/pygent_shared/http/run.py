@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any
 
 import anyio
-import httpx
+import httpx2
 import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
@@ -167,8 +167,8 @@ def _taken(settings: Settings) -> PortTaken:
     elsewhere = f"start elsewhere: --port {settings.port + (1 if settings.port < 65535 else -1)}"
     try:
         # A proxy named in the environment is not asked about this machine.
-        live = httpx.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        live = httpx2.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         live = {}
     if isinstance(live, dict) and live.get("program") == "pygent":
         holder = f"another pygent (pid {live.get('pid')})"
