@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,7 @@ from pygent_registry.catalogue import Definition
 from pygent_registry.envelope import cacheable, complete, listed, params_of
 from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
+from pygent_registry.policies.refusal import Owner, owned
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_shared.errors import CallerError, PygentError
@@ -185,7 +186,7 @@ class Gateway(Server[Any]):
         self, context: Context, name: str, arguments: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Call a tool by its shown name, with the request's own arguments unless others are given."""
-        target, definition = await self._owners.tool(context, name)
+        target, definition = await self._find(context, name, self._owners.tool(context, name))
         changed = (
             {"name": target.name} if arguments is None else {"name": target.name, "arguments": arguments}
         )
@@ -193,7 +194,7 @@ class Gateway(Server[Any]):
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():
-            target = await self._owners.prompt(context, params.name)
+            target = await self._find(context, params.name, self._owners.prompt(context, params.name))
             return await self._pass_on(context, target.server, params.name, name=target.name)
 
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
@@ -203,7 +204,8 @@ class Gateway(Server[Any]):
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
                 return cacheable(self._registry.results.read(caller_of(context), uri))
-            return cacheable(await self._pass_on(context, await self._owners.resource(context, uri), uri))
+            owner = await self._find(context, uri, self._owners.resource(context, uri))
+            return cacheable(await self._pass_on(context, owner, uri))
 
     async def _subscription(self, context: Context, params: Any) -> Any:
         uri = str(params.uri)
@@ -225,6 +227,9 @@ class Gateway(Server[Any]):
                 if not link.modern and link.capabilities and link.capabilities.logging:
                     await link.request("logging/setLevel", params_of(context))
         return {}
+
+    async def _find(self, context: Context, name: str, finding: Awaitable[Owner]) -> Owner:
+        return await owned(finding, name, context, self._registry.recording)
 
     async def _pass_on(
         self,

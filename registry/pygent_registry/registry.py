@@ -19,7 +19,8 @@ from pygent_registry.config import Config, Entry
 from pygent_registry.downstream import Downstream
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.link import Events, Link, Mode
-from pygent_registry.policies.standard import standard
+from pygent_registry.peer_calls import PeerCalls
+from pygent_registry.policies.standard import recording, standard
 from pygent_registry.process import Output, Reaper
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
@@ -76,7 +77,8 @@ class Registry:
         self.tasks: TaskGroup | None = None
         self.results = Results()
         self.journal = Journal(settings.data_dir / NAME)
-        self.policies = standard(self)
+        self.policies, self.recording = standard(self), recording(self)
+        self.calls = PeerCalls(self)
         self._reaper = Reaper()
         self._started = False
         self._mode: Mode = "auto"
@@ -219,15 +221,7 @@ class Registry:
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
-        await self.settled()
-        if name not in self.catalogue(modern=True).tool_targets:
-            await self.settled(recalled=False)  # what is remembered may lack what there is by now
-        targets = self.catalogue(modern=True).tool_targets
-        if name not in targets:
-            self.refuse_withheld("tool", name)
-            raise UnknownName("tool", name, targets)
-        link = await self.link(targets[name].server, modern=True)
-        return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
+        return await self.calls.call(name, arguments)
 
     def _downstream(self, entry: Entry) -> Downstream:
         def new_link(mode: Mode) -> Link:

@@ -36,8 +36,8 @@ def standard(registry: Registry) -> list[Policy]:
 
     redactor = _redactor(registry)
     return [
-        # Sees everything, also what the others refuse.
-        audit(registry.journal, settings.audit, redactor),
+        # See everything, also what the others refuse.
+        *recording(registry),
         # What the model reads, last of all that was done to it.
         strip_unseen,
         permit(entry_of),
@@ -53,6 +53,11 @@ def standard(registry: Registry) -> list[Policy]:
         limit_time(settings.call_maximum),
         repeat_reads(lambda server: entry_of(server).is_believed),
     ]
+
+
+def recording(registry: Registry) -> list[Policy]:
+    """Those that only look on: they are told also of what is refused because nobody owns it."""
+    return [audit(registry.journal, registry.settings.audit, _redactor(registry))]
 
 
 def _redactor(registry: Registry) -> Callable[[], Redactor]:
