@@ -239,13 +239,15 @@ def free_port() -> int:
 
 
 def _post(said: Path, modern: bool) -> Post:
-    """A client to the address that the program announces on stderr."""
+    """A client to the address that the program announces on stderr, once it listens there."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         for word in said.read_text().split():
             if word.startswith("http://127.0.0.1:"):
                 host = word.removeprefix("http://").partition("/")[0]
-                return Post(host, {"MCP-Protocol-Version": MODERN if modern else "2025-06-18"})
+                with suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", int(host.partition(":")[2]))).close()
+                    return Post(host, {"MCP-Protocol-Version": MODERN if modern else "2025-06-18"})
         time.sleep(0.005)
     raise SystemExit("The program did not announce its address.")
 
