@@ -63,7 +63,7 @@ asyncio.run(main())
 IN_FLIGHT = 32
 WARM_UP = 100
 BATCHES = 5
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
 BACK_SECONDS = 10.0
 WHO = {"name": "benchmark", "version": "0"}
 MODERN = "2026-07-28"
@@ -282,12 +282,12 @@ def back_seconds(host: Host) -> float | None:
     old = answer["content"][0]["text"]
     os.kill(int(old), signal.SIGKILL)
     began = time.perf_counter()
-    while (waited := time.perf_counter() - began) < BACK_SECONDS:
-        result = host.client.ask(host.call("pid")).get("result", {})
-        if not result.get("isError") and result and result["content"][0]["text"] != old:
-            return time.perf_counter() - began
-        time.sleep(0.005)
-    assert waited
+    with suppress(TimeoutError):  # no answer at all
+        while time.perf_counter() - began < BACK_SECONDS:
+            result = host.client.ask(host.call("pid")).get("result", {})
+            if not result.get("isError") and result and result["content"][0]["text"] != old:
+                return time.perf_counter() - began
+            time.sleep(0.005)
     return None
 
 
