@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 # Of the room for texts, what the beginning gets; the end gets the rest.
 HEAD_SHARE = 0.7
 # How many items of a list that is cut stay at first.
@@ -17,8 +19,11 @@ SHORTEST_TEXT = 64
 
 def size_of(value: Any) -> int:
     """Bytes of the JSON of a value."""
-    text = json.dumps(value, ensure_ascii=False)
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    try:
+        return len(to_json(value))
+    except PydanticSerializationError:  # half a surrogate pair, which is no UTF-8
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return len(text.encode("utf-8", "surrogatepass"))
 
 
 def head_and_tail(text: str, most: int, note: str) -> str:

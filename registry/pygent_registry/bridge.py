@@ -238,6 +238,7 @@ class Bridge:
                         outcome: Any = await self._request(link, method, params, call)
                     except (MCPError, PygentError) as error:
                         outcome = error
+                    parked.over = True
                     with suppress(anyio.BrokenResourceError):  # its host has gone
                         await say.send(outcome)
             finally:

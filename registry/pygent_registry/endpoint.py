@@ -23,7 +23,7 @@ from pygent_registry.seen import http_options
 from pygent_registry.server import following, memory_of
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
-from pygent_shared.http.session_cap import CappedSessions
+from pygent_shared.http.sessions import Sessions
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
 from pygent_shared.settings import Settings
@@ -104,7 +104,7 @@ class Added:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._fronts: dict[str, CappedSessions] = {}
+        self._fronts: dict[str, Sessions] = {}
         self._opening = anyio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,13 +115,13 @@ class Added:
         async with self._opening:
             if name not in self._fronts:
                 front = Gateway(self._registry, only=name, owner=False)
-                manager = CappedSessions(app=front, most_each=self._registry.settings.caller_sessions)
+                manager = Sessions(app=front, most_each=self._registry.settings.caller_sessions)
                 await self._registry.tasks.start(_kept_running, manager)
                 self._fronts[name] = manager
         await StreamableHTTPASGIApp(self._fronts[name])(scope, receive, send)
 
 
-async def _kept_running(manager: CappedSessions, *, task_status: TaskStatus[None]) -> None:
+async def _kept_running(manager: Sessions, *, task_status: TaskStatus[None]) -> None:
     async with manager.run():
         task_status.started()
         await anyio.sleep_forever()

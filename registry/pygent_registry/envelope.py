@@ -34,12 +34,20 @@ def complete(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def cacheable(result: dict[str, Any]) -> dict[str, Any]:
-    """A complete result of a method that gives cache hints; ours say: ask again, share with nobody."""
+    """A complete result of a method that gives cache hints; ours say: ask again, and share with nobody unless
+    it says otherwise.
+    """
     if result.get("resultType") == "input_required":
         return result
     return {"ttlMs": 0, "cacheScope": "private", **complete(result)}
 
 
-def listed(key: str, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """The result of a list, all on one page."""
-    return cacheable({key: list(definitions.values())})
+def listed(key: str, definitions: Mapping[str, Any], *, filtered: bool = False) -> dict[str, Any]:
+    """The result of a list, all on one page.
+
+    Args:
+        filtered: whether another caller may get another list, so that no cache may give it to others. To be
+            asked for anew it always is: who does not listen for changes would not hear of any.
+    """
+    scope = "private" if filtered else "public"
+    return cacheable({"cacheScope": scope, key: list(definitions.values())})

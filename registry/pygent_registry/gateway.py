@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,10 +26,12 @@ from mcp.server.subscriptions import ListenHandler
 from pygent_registry import plain, results
 from pygent_registry.audience import Audience
 from pygent_registry.bridge import Bridge
+from pygent_registry.catalogue import Definition
 from pygent_registry.envelope import cacheable, complete, listed, params_of
 from pygent_registry.era import is_modern
 from pygent_registry.owners import Owners
 from pygent_registry.policies import Request, caller_of, wrapped
+from pygent_registry.policies.refusal import Owner, owned
 from pygent_registry.registry import Registry
 from pygent_registry.roles import role_of
 from pygent_registry.search.front import ToolSearch
@@ -71,9 +73,8 @@ class Gateway(Server[Any]):
         self._bridge = Bridge(registry, self._audience)
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
-        self._shown: dict[
-            bool, Mapping[str, Any]
-        ] = {}  # the tools as each era was last shown or told of them
+        # The tools that hosts of each era have been shown, or told about, last.
+        self._shown: dict[bool, Mapping[str, Definition]] = {}
         self._handle = wrapped(self._relay, registry.policies)
         super().__init__(
             f"pygent-{only}" if only else "pygent",
@@ -170,19 +171,22 @@ class Gateway(Server[Any]):
     async def _list_tools(self, context: Context, params: object) -> Any:
         shown = self._search.shown(await self._owners.settled(context))
         self._shown.setdefault(is_modern(context.protocol_version), shown)
-        return listed("tools", shown)
+        return self._listed("tools", shown)
 
     async def _list_prompts(self, context: Context, params: object) -> Any:
-        return listed("prompts", (await self._owners.settled(context)).prompts)
+        return self._listed("prompts", (await self._owners.settled(context)).prompts)
 
     async def _list_resources(self, context: Context, params: object) -> Any:
         resources = dict((await self._owners.settled(context)).resources)
         if not self._only:
             resources[STATUS_URI] = _STATUS
-        return listed("resources", resources)
+        return self._listed("resources", resources)
 
     async def _list_templates(self, context: Context, params: object) -> Any:
-        return listed("resourceTemplates", (await self._owners.settled(context)).templates)
+        return self._listed("resourceTemplates", (await self._owners.settled(context)).templates)
+
+    def _listed(self, key: str, definitions: Mapping[str, Definition]) -> dict[str, Any]:
+        return listed(key, definitions, filtered=bool(self._registry.config.roles))
 
     # Requests with an owner.
 
@@ -206,7 +210,7 @@ class Gateway(Server[Any]):
         self, context: Context, name: str, arguments: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Call a tool by its shown name, with the request's own arguments unless others are given."""
-        target, definition = await self._owners.tool(context, name)
+        target, definition = await self._find(context, name, self._owners.tool(context, name))
         changed = (
             {"name": target.name} if arguments is None else {"name": target.name, "arguments": arguments}
         )
@@ -214,7 +218,7 @@ class Gateway(Server[Any]):
 
     async def _get_prompt(self, context: Context, params: t.GetPromptRequestParams) -> Any:
         with _as_protocol_error():
-            target = await self._owners.prompt(context, params.name)
+            target = await self._find(context, params.name, self._owners.prompt(context, params.name))
             return await self._pass_on(context, target.server, params.name, name=target.name)
 
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
@@ -224,7 +228,7 @@ class Gateway(Server[Any]):
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
                 return cacheable(self._registry.results.read(caller_of(context), uri))
-            target = await self._owners.resource(context, uri)
+            target = await self._find(context, uri, self._owners.resource(context, uri))
             return cacheable(await self._pass_on(context, target.server, uri, uri=target.name))
 
     async def _subscribe(self, context: Context, params: Any) -> Any:
@@ -267,6 +271,9 @@ class Gateway(Server[Any]):
                     await link.request("logging/setLevel", params_of(context))
         return {}
 
+    async def _find(self, context: Context, name: str, finding: Awaitable[Owner]) -> Owner:
+        return await owned(finding, name, context, self._registry.recording)
+
     async def _pass_on(
         self,
         context: Context,
@@ -303,10 +310,10 @@ class Gateway(Server[Any]):
         if self._only and self._only not in servers:
             return
         if kind == "tools":
-            before = self._shown.get(modern)
-            self._shown[modern] = self._search.shown(self._registry.catalogue(modern=modern, only=self._only))
-            if self._shown[modern] == before:
-                return  # in search mode: what changed is not shown
+            shown = self._search.shown(self._registry.catalogue(modern=modern, only=self._only))
+            if shown == self._shown.get(modern):
+                return  # in search mode most of what changes is not in the list
+            self._shown[modern] = shown
         await self._audience.tell_list_changed(kind, modern=modern)
 
 

@@ -37,10 +37,12 @@ class Parked:
     key: str = ""
     open: Question | None = None
     rounds: int = 0
+    over: bool = False
 
     def close(self) -> None:
-        """End the call, if it has not ended."""
-        self.scope.cancel()
+        """End the call, if it has not ended: cancelling is slow."""
+        if not self.over:
+            self.scope.cancel()
         self.said.close()
 
 

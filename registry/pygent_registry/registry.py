@@ -25,7 +25,8 @@ from pygent_registry.journal import NAME, Journal
 from pygent_registry.life import Events, Mode
 from pygent_registry.link import Link
 from pygent_registry.links import Links
-from pygent_registry.policies.standard import standard
+from pygent_registry.peer_calls import PeerCalls
+from pygent_registry.policies.standard import recording, standard
 from pygent_registry.process import Output, Reaper
 from pygent_registry.redaction import Redactor, hidden_in_logs, secrets_of
 from pygent_registry.remembered import Remembered
@@ -91,7 +92,8 @@ class Registry:
             settings.data_dir / NAME, settings.audit_sync, settings.audit_max_mb * 1_000_000
         )
         self.tally = Tally()
-        self.policies = standard(self)
+        self.policies, self.recording = standard(self), recording(self)
+        self.calls = PeerCalls(self)
         self._reaper = Reaper()
         self._started = False
         self._mode: Mode = "auto"
@@ -245,15 +247,7 @@ class Registry:
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
-        await self.settled()
-        if name not in self.catalogue(modern=True).tool_targets:
-            await self.settled(recalled=False)  # what is remembered may lack what there is by now
-        targets = self.catalogue(modern=True).tool_targets
-        if name not in targets:
-            self.refuse_withheld("tool", name)
-            raise UnknownName("tool", name, targets)
-        link = await self.link(targets[name].server, modern=True)
-        return await link.request("tools/call", {"name": targets[name].name, "arguments": arguments})
+        return await self.calls.call(name, arguments)
 
     def _downstream(self, entry: Entry) -> Downstream:
         for exposed in exposure.in_arguments(entry):

@@ -1,12 +1,17 @@
 """What a call costs behind `pygent serve`, beside a direct call and FastMCP's proxy, in one run.
 
-    python tests/benchmarks/gateway.py [--calls N] [--no-peer] [--only WORD]
+    python tests/benchmarks/gateway.py [--quick] [--calls N] [--no-peer] [--only WORD]
 
-For each case: CPU milliseconds a call in the process in the middle (from /proc, so Linux only; a busy box
-hardly moves it), p50 and p99 of sequential calls, calls/s with 32 in flight, seconds from spawn to the first
-`tools/list` with 1 and with 10 servers behind, resident memory with 1, and seconds until a call is answered
-again after kill -9 of the server behind. That server is `tests/registry/stdio_servers.py`; the client is this
-file: the standard library, nothing else. FastMCP is installed into a venv of its own below ~/.cache/pygent.
+For each transport and protocol era of the host: CPU milliseconds a call in the process in the middle (from
+/proc, so Linux only: the lowest of several batches, because a busy machine raises it), p50 and p99 of
+sequential calls, calls/s with 32 in flight, seconds from spawn to a first `tools/list` that holds all (with 1
+and with 10 servers behind; at the first start ever, and at a later one), memory with 1 (resident, and without
+what is shared with other processes), and seconds until a call is answered again after kill -9 of the server
+behind. Each with its ratio to the server called directly, and to the proxy.
+
+The server behind is `tests/registry/stdio_servers.py` (2025 era, no tools of its own in the middle: what
+costs is the way); for the lists one that takes a second to start. The client is this file: the standard
+library, nothing else. FastMCP is installed into a venv of its own below ~/.cache/pygent.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -29,7 +35,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BEHIND = [sys.executable, str(Path(__file__).parents[1] / "registry" / "stdio_servers.py"), "well_behaved"]
+SERVERS = str(Path(__file__).parents[1] / "registry" / "stdio_servers.py")
+BEHIND = [sys.executable, SERVERS, "well_behaved"]
+START_SECONDS = "1"
+SLOW = [sys.executable, SERVERS, "slow", START_SECONDS]
 SERVE = [sys.executable, "-m", "pygent_registry.cli", "serve"]
 HTTP = ["--transport", "http", "--port", "0", "--auth", "none"]
 PEER = "fastmcp==4.1.2"
@@ -45,12 +54,16 @@ async def main():
         client = Client({"mcpServers": {name: entry}})
         clients.append(await client.__aenter__())
         front.mount(create_proxy(client), namespace=name)
-    await front.run_async(transport="stdio", show_banner=False)
+    if sys.argv[2:]:
+        await front.run_async(transport="http", port=int(sys.argv[2]), show_banner=False, log_level="info")
+    else:
+        await front.run_async(transport="stdio", show_banner=False)
 asyncio.run(main())
 """
 IN_FLIGHT = 32
-WARM_UP = 50
-PATIENCE_SECONDS = 60.0
+WARM_UP = 100
+BATCHES = 5
+PATIENCE_SECONDS = 20.0
 BACK_SECONDS = 10.0
 WHO = {"name": "benchmark", "version": "0"}
 MODERN = "2026-07-28"
@@ -188,14 +201,15 @@ class Host:
 
 
 @contextmanager
-def running(case: Case, folder: Path, servers: int) -> Iterator[Host]:
+def running(case: Case, folder: Path, servers: int, behind: list[str] = BEHIND) -> Iterator[Host]:
     """The program over that many servers; on the way out it is ended by its pid."""
     config = folder / "mcp.json"
-    entry = {"command": BEHIND[0], "args": BEHIND[1:]}
+    entry = {"command": behind[0], "args": behind[1:]}
     config.write_text(json.dumps({"mcpServers": {f"s{number}": entry for number in range(servers)}}))
     said = folder / "stderr"
     environment = {**os.environ, "PYGENT_DATA_DIR": str(folder), "PYGENT_CONFIG": str(config)}
-    command = [word.replace("CONFIG", str(config)) for word in case.command]
+    words = {"CONFIG": str(config), "PORT": str(free_port())}
+    command = behind if not case.proxied else [words.get(word, word) for word in case.command]
     with said.open("wb") as stderr:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment
@@ -217,35 +231,49 @@ def running(case: Case, folder: Path, servers: int) -> Iterator[Host]:
             process.wait()
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def _post(said: Path, modern: bool) -> Post:
-    """A client to the address that the program announces on stderr."""
+    """A client to the address that the program announces on stderr, once it listens there."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         for word in said.read_text().split():
             if word.startswith("http://127.0.0.1:"):
                 host = word.removeprefix("http://").partition("/")[0]
-                return Post(host, {"MCP-Protocol-Version": MODERN if modern else "2025-06-18"})
+                with suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", int(host.partition(":")[2]))).close()
+                    return Post(host, {"MCP-Protocol-Version": MODERN if modern else "2025-06-18"})
         time.sleep(0.005)
     raise SystemExit("The program did not announce its address.")
 
 
 def first_list_seconds(case: Case, folder: Path, servers: int) -> float:
-    """From spawn to the list that holds the tools of all servers."""
+    """From spawn to the list that holds the tools of all servers, each of which takes a second to start."""
     began = time.perf_counter()
-    with running(case, folder, servers) as host:
+    with running(case, folder, servers, SLOW) as host:
         host.list_all(servers)
         return time.perf_counter() - began
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process, its children not included (proc(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time of one process, all its threads, its children not included."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def resident_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory of one process, and the part of it that is its own."""
+    kilobytes: dict[str, int] = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, value, *_ = line.split()
+        kilobytes[name] = int(value)
+    own = kilobytes["Private_Clean:"] + kilobytes["Private_Dirty:"]
+    return kilobytes["Rss:"] / 1024, own / 1024
 
 
 def back_seconds(host: Host) -> float | None:
@@ -254,44 +282,82 @@ def back_seconds(host: Host) -> float | None:
     old = answer["content"][0]["text"]
     os.kill(int(old), signal.SIGKILL)
     began = time.perf_counter()
-    while (waited := time.perf_counter() - began) < BACK_SECONDS:
-        result = host.client.ask(host.call("pid")).get("result", {})
-        if not result.get("isError") and result and result["content"][0]["text"] != old:
-            return time.perf_counter() - began
-        time.sleep(0.005)
-    assert waited
+    with suppress(TimeoutError):  # no answer at all
+        while time.perf_counter() - began < BACK_SECONDS:
+            result = host.client.ask(host.call("pid")).get("result", {})
+            if not result.get("isError") and result and result["content"][0]["text"] != old:
+                return time.perf_counter() - began
+            time.sleep(0.005)
     return None
 
 
-def measure(case: Case, calls: int, folder: Path) -> str:
-    """One row of the table."""
-    ones = first_list_seconds(case, folder, 1) if case.proxied else None
-    tens = first_list_seconds(case, folder, 10) if case.proxied else None
-    with running(case, folder, 1) as host:
+ROWS = {
+    "cpu": "CPU ms a call",
+    "p50": "p50 ms",
+    "p99": "p99 ms",
+    "rate": f"calls/s, {IN_FLIGHT} in flight",
+    "first 1": "first list s, 1 server",
+    "first 10": "first list s, 10 servers",
+    "later 1": "later start: list s, 1 server",
+    "later 10": "later start: list s, 10 servers",
+    "resident": "memory MB, resident",
+    "own": "memory MB, own",
+    "back": "back s after kill -9",
+}
+Figures = dict[str, float | None]
+
+
+def measure(case: Case, calls: int) -> Figures:
+    """All the figures of one case; None where there is none, or where it never comes to be."""
+    figures: Figures = dict.fromkeys(ROWS)
+    for servers in (1, 10) if case.proxied else (1,):
+        with tempfile.TemporaryDirectory() as folder:
+            for start in ("first", "later"):
+                figures[f"{start} {servers}"] = first_list_seconds(case, Path(folder), servers)
+    with tempfile.TemporaryDirectory() as folder, running(case, Path(folder), 1) as host:
         host.list_all(1)
         for _ in range(WARM_UP):
             host.client.ask(host.call("echo"))
-        taken, spent = [], cpu_seconds(host.process.pid)
-        for _ in range(calls):
-            message = host.call("echo")
-            began = time.perf_counter()
-            answer = host.client.ask(message)
-            taken.append(time.perf_counter() - began)
-            assert "result" in answer, answer
-        spent = cpu_seconds(host.process.pid) - spent
+        batches = [sequential(host, calls // BATCHES) for _ in range(BATCHES)]
+        taken = [seconds * 1000 for _, times in batches for seconds in times]
+        figures["cpu"] = min(spent for spent, _ in batches) * 1000
+        figures["p50"], figures["p99"] = statistics.median(taken), statistics.quantiles(taken, n=100)[98]
         messages = [host.call("echo") for _ in range(calls)]
         began = time.perf_counter()
         host.client.ask_all(messages)
-        rate = calls / (time.perf_counter() - began)
-        memory = resident_mb(host.process.pid)
-        back = back_seconds(host) if case.proxied else None
-    p50, p99 = statistics.median(taken) * 1000, statistics.quantiles(taken, n=100)[98] * 1000
-    shown = [f"{one:.2f}" if one is not None else "-" for one in (ones, tens)]
-    again = "-" if not case.proxied else f"{back:.2f}" if back is not None else "never"
-    return (
-        f"{case.name:22} {spent / calls * 1000:8.2f} {p50:7.2f} {p99:7.2f} {rate:8.0f} "
-        f"{shown[0]:>7} {shown[1]:>7} {memory:6.0f} {again:>6}"
-    )
+        figures["rate"] = calls / (time.perf_counter() - began)
+        figures["resident"], figures["own"] = memory_mb(host.process.pid)
+        if case.proxied:
+            figures["back"] = back_seconds(host)
+    return figures
+
+
+def sequential(host: Host, calls: int) -> tuple[float, list[float]]:
+    """CPU seconds a call in the process, and the seconds that each call took."""
+    taken, spent = [], cpu_seconds(host.process.pid)
+    for _ in range(calls):
+        message = host.call("echo")
+        began = time.perf_counter()
+        answer = host.client.ask(message)
+        taken.append(time.perf_counter() - began)
+        assert "result" in answer, answer
+    return (cpu_seconds(host.process.pid) - spent) / calls, taken
+
+
+def table(name: str, direct: Figures, ours: Figures, peer: Figures) -> str:
+    """One block: a line for each figure, with what it is a multiple of."""
+    lines = [f"{name:34} {'direct':>8} {'pygent':>8} {'/direct':>8} {'fastmcp':>8} {'/fastmcp':>9}"]
+    for key, what in ROWS.items():
+        a, b, c = direct[key], ours[key], peer[key]
+        lines.append(f"  {what:32} {_figure(a)} {_figure(b)} {_figure(b, a)} {_figure(c)} {_figure(b, c):>9}")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None, by: float | None = 1.0) -> str:
+    if value is None or not by:
+        return f"{'-':>8}"
+    found = value / by
+    return f"{found:8.0f}" if found >= 100 else f"{found:8.2f}"
 
 
 def peer_python() -> str:
@@ -304,37 +370,36 @@ def peer_python() -> str:
     return str(python)
 
 
-def cases(with_peer: bool) -> list[Case]:
-    chosen = [
-        Case(name="direct", command=BEHIND),
-        Case(name="pygent stdio 2025", command=SERVE),
-        Case(name="pygent stdio 2026", command=SERVE, modern=True),
-        Case(name="pygent http 2025", command=[*SERVE, *HTTP], http=True),
-        Case(name="pygent http 2026", command=[*SERVE, *HTTP], http=True, modern=True),
-    ]
-    if with_peer:
-        peer = [peer_python(), "-c", PEER_SCRIPT, "CONFIG"]
-        chosen += [
-            Case(name="fastmcp stdio 2025", command=peer, prefix="s0_"),
-            Case(name="fastmcp stdio 2026", command=peer, prefix="s0_", modern=True),
-        ]
-    return chosen
+def fronts() -> Iterator[tuple[str, bool, bool]]:
+    """Name, whether over HTTP, whether of the 2026 era."""
+    for transport in ("stdio", "http"):
+        for era in ("2025", "2026"):
+            yield f"{transport} {era}", transport == "http", era == "2026"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a call costs behind the registry.")
-    parser.add_argument("--calls", type=int, default=1000)
-    parser.add_argument("--no-peer", action="store_true")
-    parser.add_argument("--only", default="", help="only cases whose name holds this")
-    chosen = parser.parse_args()
-    print(
-        f"{'case':22} {'CPU ms':>8} {'p50 ms':>7} {'p99 ms':>7} {'calls/s':>8} "
-        f"{'list 1':>7} {'list 10':>7} {'RSS MB':>6} {'back s':>6}"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for case in cases(not chosen.no_peer):
-        if chosen.only in case.name:
-            with tempfile.TemporaryDirectory() as folder:
-                print(measure(case, chosen.calls, Path(folder)), flush=True)
+    parser.add_argument("--calls", type=int, default=2000, help="of each kind and case [2000]")
+    parser.add_argument("--quick", action="store_true", help="300 calls: for a look, not for a figure")
+    parser.add_argument("--no-peer", action="store_true", help="leave FastMCP out")
+    parser.add_argument("--only", default="", help='only what holds this word: "stdio", "http", "2026"')
+    chosen = parser.parse_args()
+    calls = 300 if chosen.quick else max(chosen.calls, 20 * BATCHES)
+    cores, load, python = os.cpu_count(), os.getloadavg()[0], sys.version.split()[0]
+    print(f"{calls} calls; {cores} cores, load {load:.1f} at the start; Python {python}")
+    direct = measure(Case(name="direct", command=BEHIND), calls)
+    for name, over_http, modern in fronts():
+        if chosen.only not in name:
+            continue
+        kind = {"http": over_http, "modern": modern}
+        ours = measure(Case(name=name, command=[*SERVE, *(HTTP if over_http else [])], **kind), calls)
+        peer: Figures = dict.fromkeys(ROWS)
+        if not chosen.no_peer:
+            command = [peer_python(), "-c", PEER_SCRIPT, "CONFIG", *(["PORT"] if over_http else [])]
+            peer = measure(Case(name=f"fastmcp {name}", command=command, prefix="s0_", **kind), calls)
+        print(table(name, direct, ours, peer), flush=True)
 
 
 if __name__ == "__main__":

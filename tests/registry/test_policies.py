@@ -97,9 +97,9 @@ async def test_rules_name_a_tool_with_an_alias_as_its_server_does(fronted: Any, 
             assert (await client.call_tool(hidden, {})).is_error
 
 
-async def test_a_filtered_list_is_for_its_caller_alone(fronted: Any) -> None:
+async def test_a_list_without_what_nobody_may_call_is_the_same_for_all(fronted: Any) -> None:
     async with fronted({"a": tools("modern", deny=["w*"])}, mode="auto") as client:
-        assert (await client.list_tools()).cache_scope == "private"
+        assert (await client.list_tools()).cache_scope == "public"
 
 
 # Limits.
@@ -354,14 +354,15 @@ async def test_each_call_leaves_a_record_in_a_whole_chain(
         with anyio.move_on_after(0.3):
             await client.call_tool("a__wait", {})
         await client.call_tool("a__echo", {"x": 1})
-    first, waited, last = records(settings)
+    first, unknown, waited, last = records(settings)
     assert (first["who"], first["server"], first["name"], first["outcome"]) == ("stdio", "a", "a__echo", "ok")
     assert first["arguments"] == chain.fingerprint({"x": 1}) == last["arguments"]
     assert first["bytes"] > 50
     assert first["ms"] >= 0
+    assert (unknown["server"], unknown["outcome"]) == ("", "refused by UnknownName")
     assert waited["outcome"] == "cancelled"
     found = chain.verify((settings.data_dir / NAME).read_text().splitlines())
-    assert (found.records, found.broken, found.last) == (3, "", last["hash"])
+    assert (found.records, found.broken, found.last) == (4, "", last["hash"])
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

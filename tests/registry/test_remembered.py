@@ -124,14 +124,14 @@ async def test_our_own_servers_reach_a_tool_that_is_newer_than_the_memory(
     assert result["structuredContent"]["said"] == '{"x": 1}'
 
 
-async def test_a_list_from_memory_is_stale_at_once_and_for_nobody_else(
+async def test_a_list_from_memory_is_stale_at_once_and_the_same_for_all(
     server: Any, settings: Settings
 ) -> None:
     async with started({"a": server("well_behaved")}, settings, "auto") as (_, client):
         await client.list_tools()
     async with started({"a": server("well_behaved")}, settings, "auto") as (_, client):
         listed = await client.list_tools()
-        assert (listed.ttl_ms, listed.cache_scope) == (0, "private")
+        assert (listed.ttl_ms, listed.cache_scope) == (0, "public")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import mcp.types as t
 import pytest
+from anyio.abc import TaskStatus
 from mcp import Client, MCPError
 
 from pygent_registry.catalogue import Catalogue, Listing, compose
@@ -206,6 +207,45 @@ async def test_a_tool_that_a_server_adds_is_found(
         with anyio.fail_after(5):
             while await found(client, "extra") != ["a__extra"]:
                 await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(("pinned", "notices"), [((), 0), (("a__ex*",), 1)])
+@ERAS
+async def test_hosts_are_told_of_a_change_only_where_it_is_one_in_what_they_are_shown(
+    server: Any, searching: Settings, mode: str, pinned: tuple[str, ...], notices: int
+) -> None:
+    registry = Registry(
+        parse({"mcpServers": {"a": server("well_behaved")}}), replace(searching, tools_pinned=pinned)
+    )
+    told, announced = 0, anyio.Event()
+
+    async def hear(message: object) -> None:
+        nonlocal told
+        told += isinstance(message, t.ToolListChangedNotification)
+
+    async def announce(kind: str, servers: set[str], modern: bool) -> None:
+        if modern == (mode == "auto"):
+            announced.set()
+
+    async def listen(*, task_status: TaskStatus[None]) -> None:
+        async with client.listen(tools_list_changed=True) as events:  # which `hear` is told as well
+            task_status.started()
+            async for _ in events:
+                pass
+
+    async with Client(Gateway(registry), mode=mode, message_handler=hear) as client:
+        async with anyio.create_task_group() as tasks:
+            if mode == "auto":
+                await tasks.start(listen)
+            before = await names(client)
+            registry.list_changed.append(announce)  # behind the gateway, which has been told then
+            await client.call_tool("call_tool", {"name": "a__more"})
+            with anyio.fail_after(5):
+                await announced.wait()
+            assert set(await names(client)) - set(before) == ({"a__extra"} if notices else set())
+            tasks.cancel_scope.cancel()
+
+    assert told == notices
 
 
 # call_tool.

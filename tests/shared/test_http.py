@@ -25,6 +25,7 @@ from pygent_shared.errors import FileRefused, InvalidArgument, NotStarted, PortT
 from pygent_shared.http.app import build_app
 from pygent_shared.http.guard import Guard
 from pygent_shared.http.identity import OwnToken
+from pygent_shared.http.protocol import LARGEST_HEAD
 from pygent_shared.http.run import GRACE_SECONDS, address, listen, running
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.serve import lowlevel
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.anyio
 Start = Callable[..., Any]
 Address = Callable[[Any], str]
 
+ASKING = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -307,6 +309,39 @@ def test_over_ip_version_6_it_listens_and_names_what_is_taken() -> None:
         assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
         with pytest.raises(PortTaken, match="is taken by another program"):
             listen(Settings(host="::1", port=listener.getsockname()[1]))
+
+
+# The protocol
+
+
+async def test_blanks_around_a_header_are_no_part_of_it(settings: Settings) -> None:
+    async with served(settings, "") as http, await anyio.connect_tcp(*local(http)) as tcp:
+        await tcp.send(b"GET /health/live HTTP/1.1\r\nHost: \t localhost \t \r\n\r\n")
+
+        assert (await tcp.receive()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_head_without_an_end_is_refused(settings: Settings) -> None:
+    async with served(settings, "") as http, await anyio.connect_tcp(*local(http)) as tcp:
+        await tcp.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * LARGEST_HEAD)
+        with anyio.fail_after(10):
+            answer = await tcp.receive()
+
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert (await http.get("/health/live")).status_code == 200
+
+
+async def test_a_long_body_has_no_long_head(settings: Settings) -> None:
+    async with served(settings, "") as http:
+        answer = await http.post("/mcp", content=b" " * 10 * LARGEST_HEAD, headers=ASKING)
+
+    assert answer.status_code == 400
+    assert "JSON" in answer.text or "Parse error" in answer.text
+
+
+def local(http: httpx2.AsyncClient) -> tuple[str, int]:
+    assert http.base_url.port is not None
+    return http.base_url.host, http.base_url.port
 
 
 # The running server

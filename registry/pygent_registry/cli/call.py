@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pygent_registry.registry import Registry
 
 EXAMPLE = 'pygent call memory__memory_search query="who was on duty" limit=3'
+WHO = "pygent call"
+"""Who calls, for limits and in the record of calls."""
 
 
 class CallRefused(PeerError):
@@ -72,19 +74,16 @@ async def _call(registry: Registry, tool: str, texts: Mapping[str, str]) -> dict
         await _raise_down(registry, tool)
         registry.refuse_withheld("tool", tool)
         raise UnknownName("tool", tool, catalogue.tools, "See them all: pygent list")
-    target = catalogue.tool_targets[tool]
+    server = catalogue.tool_targets[tool].server
     given = arguments.typed(texts, catalogue.tools[tool].get("inputSchema") or {}, tool)
-    link = await registry.link(target.server, modern=True)
-    params = {"name": target.name, "arguments": given}
     with Progress(tool) as progress:
         try:
-            # No capabilities: nobody here answers a server's questions.
-            result = await link.request("tools/call", params, progress=progress.report, capabilities={})
+            result = await registry.calls.call(tool, given, by=WHO, progress=progress.report)
         except MCPError as error:
-            raise CallRefused(target.server, tool, error.error.message) from error
+            raise CallRefused(server, tool, error.error.message) from error
     if result.get("resultType") == "input_required":
         why = "it asks its user or a model, which a host has and this command has not"
-        raise CallRefused(target.server, tool, why)
+        raise CallRefused(server, tool, why)
     return result
 
 

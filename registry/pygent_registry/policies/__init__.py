@@ -30,6 +30,8 @@ class Request:
     """The host, its era and capabilities, and the way back to it."""
     definition: Mapping[str, Any]
     """A tool's definition as the host was shown it; empty for the rest."""
+    by: str = ""
+    """Who calls, where that is no host (`peer_calls.py`)."""
 
     @property
     def method(self) -> str:
@@ -43,7 +45,7 @@ class Request:
     @property
     def caller(self) -> str:
         """Who sent it, for limits and for the audit: see `caller_of`."""
-        return caller_of(self.context)
+        return self.by or caller_of(self.context)
 
     def with_params(self, params: dict[str, Any]) -> Request:
         """The same request with other params."""

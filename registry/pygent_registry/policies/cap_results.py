@@ -13,12 +13,12 @@ LINKS_SINCE = "2025-06-18"
 
 
 def cap_results(entry_of: EntryOf, results: Results, most: int) -> Policy:
-    """Cut tools' results that are larger than the entry's `maxResultBytes`, or `most`."""
+    """Cut tools' results that are larger than the entry's `maxResultBytes`, or `most`, where a host asked."""
 
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
             result = await handler(request)
-            if request.tool is None or result.get("resultType") == "input_required":
+            if request.tool is None or request.by or result.get("resultType") == "input_required":
                 return result
             limit = entry_of(request.server).max_result_bytes or most
             size = size_of(result)

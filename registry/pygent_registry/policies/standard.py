@@ -40,12 +40,8 @@ def standard(registry: Registry) -> list[Policy]:
         return registry.catalogue(modern=is_modern(request.context.protocol_version)).owner_of(uri)
 
     return [
-        # Counts the time that a caller waits, the audit's included.
-        measure(registry.tally),
-        # Before the audit, which records the trace.
-        carry_trace,
-        # Sees everything, also what the others refuse.
-        audit(registry.journal, settings.audit, registry.redactor),
+        # See everything, also what the others refuse.
+        *recording(registry),
         # What the model reads, last of all that was done to it.
         strip_unseen,
         permit(entry_of),
@@ -61,4 +57,15 @@ def standard(registry: Registry) -> list[Policy]:
         limit_concurrency(entry_of, settings.queue_patience, registry.tally),
         limit_time(settings.call_maximum),
         repeat_reads(lambda server: entry_of(server).is_believed),
+    ]
+
+
+def recording(registry: Registry) -> list[Policy]:
+    """Those that only look on: they are told also of what is refused because nobody owns it."""
+    return [
+        # Counts the time that a caller waits, the audit's included.
+        measure(registry.tally),
+        # Before the audit, which records the trace.
+        carry_trace,
+        audit(registry.journal, registry.settings.audit, registry.redactor),
     ]

@@ -22,7 +22,7 @@ from pygent_shared.http.guard import OPEN_PATHS, Guard
 from pygent_shared.http.health import Check, deep_route
 from pygent_shared.http.identity import Authenticator, OwnToken
 from pygent_shared.http.keys import ApiKeys
-from pygent_shared.http.session_cap import CappedSessions
+from pygent_shared.http.sessions import Sessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
@@ -54,7 +54,7 @@ def build_app(
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     most = settings.caller_sessions
-    managers = {path: CappedSessions(app=server, most_each=most) for path, server in servers.items()}
+    managers = {path: Sessions(app=server, most_each=most) for path, server in servers.items()}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any
 
 import anyio
-import httpx
+import httpx2
 import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
@@ -20,6 +20,7 @@ from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
 from pygent_shared.http.app import build_app
 from pygent_shared.http.inflight import InFlight
+from pygent_shared.http.protocol import Http
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.settings import Settings
 
@@ -53,6 +54,8 @@ async def running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     requests = InFlight(app)
     config = uvicorn.Config(
         requests,
+        http=Http,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -164,8 +167,8 @@ def _taken(settings: Settings) -> PortTaken:
     elsewhere = f"start elsewhere: --port {settings.port + (1 if settings.port < 65535 else -1)}"
     try:
         # A proxy named in the environment is not asked about this machine.
-        live = httpx.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        live = httpx2.get(f"{here}/health/live", timeout=1.0, trust_env=False).json()
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         live = {}
     if isinstance(live, dict) and live.get("program") == "pygent":
         holder = f"another pygent (pid {live.get('pid')})"

@@ -1,0 +1,119 @@
+"""Calls that no host makes: those of our own servers to each other, and `pygent call`.
+
+They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
+to ask, no model to lend. Only their results are not cut: programs read them, and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.transport_context import TransportContext
+from mcp.types.version import LATEST_MODERN_VERSION
+
+from pygent_registry.catalogue import Catalogue
+from pygent_registry.policies import Request, wrapped
+from pygent_registry.policies.refusal import owned
+from pygent_registry.wire import Progress
+from pygent_shared.errors import UnknownName
+
+if TYPE_CHECKING:
+    from pygent_registry.registry import Registry
+
+PEERS = "peers"
+"""Who our own servers are, for limits and in the record of calls."""
+
+
+class PeerCalls:
+    """Calls the tools of a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._handle = wrapped(self._relay, registry.policies)
+
+    async def call(
+        self, name: str, arguments: dict[str, Any], *, by: str = PEERS, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """The raw result of the tool of a shown name.
+
+        Raises:
+            UnknownName, NotApproved: there is none, or it is withheld.
+            MCPError: its server's own error.
+            PygentError: what a policy refuses; ServerUnavailable among them.
+        """
+        context = _context({"name": name, "arguments": arguments}, by, progress)
+        catalogue = await owned(self._holding(name), name, context, self._registry.recording, by)
+        target = catalogue.tool_targets[name]
+        request = Request(
+            server=target.server,
+            name=name,
+            params={"name": target.name, "arguments": arguments},
+            context=context,
+            definition=catalogue.tools[name],
+            by=by,
+        )
+        return await self._handle(request)
+
+    async def _holding(self, name: str) -> Catalogue:
+        """A catalogue that has the name."""
+        await self._registry.settled()
+        if name not in self._registry.catalogue(modern=True).tool_targets:
+            await self._registry.settled(recalled=False)  # what is remembered may lack what there is by now
+        catalogue = self._registry.catalogue(modern=True)
+        if name not in catalogue.tool_targets:
+            self._registry.refuse_withheld("tool", name)
+            raise UnknownName("tool", name, catalogue.tool_targets)
+        return catalogue
+
+    async def _relay(self, request: Request) -> dict[str, Any]:
+        link = await self._registry.link(request.server, modern=True)
+        report = request.context.session.report_progress
+        return await link.request(request.method, request.params, progress=report, capabilities={})
+
+
+@dataclass
+class _Exchange:
+    """The SDK's `DispatchContext` of a call that nothing can be asked on."""
+
+    transport: TransportContext
+    on_progress: Progress | None
+    request_id: None = None
+    message_metadata: None = None
+    can_send_request: bool = False
+    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> None:
+        """Nobody listens."""
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        if self.on_progress is not None:
+            await self.on_progress(progress, total, message)
+
+
+def _context(params: dict[str, Any], by: str, progress: Progress | None) -> ServerRequestContext[Any, Any]:
+    who = {"name": by, "version": version("pygent-factory")}
+    connection = Connection.from_envelope(LATEST_MODERN_VERSION, who, {})
+    exchange = _Exchange(TransportContext(kind="in-process", can_send_request=False), progress)
+    return ServerRequestContext(
+        session=ServerSession(exchange, connection),
+        lifespan_context=None,
+        protocol_version=LATEST_MODERN_VERSION,
+        method="tools/call",
+        params=params,
+    )

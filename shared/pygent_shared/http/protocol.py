@@ -1,0 +1,34 @@
+"""HTTP/1.1 as uvicorn reads it with httptools, in half the time of h11, and with what that leaves out."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# As h11 has it: more than any client of ours sends, and nobody fills the memory with it.
+LARGEST_HEAD = 1 << 16
+
+
+class Http(HttpToolsProtocol):
+    """One connection. A head has an end, and a header's value no blanks around it (RFC 9110, section 5.5)."""
+
+    _head = 0
+    _in_head = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head += len(data)
+        if self._head > LARGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of this request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head, self._in_head = 0, True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
