@@ -359,12 +359,12 @@ def over_http(settings: Settings) -> Any:
     async def connect(servers: dict[str, Any], settings: Settings = settings) -> AsyncIterator[Any]:
         registry = Registry(parse({"mcpServers": servers}), settings)
         listener = listen(settings)
+        keys = {name: KeyFile(settings).add(name)[1] for name in ("ada", "bob", "eve")}
         app = build_app({"/mcp": Gateway(registry)}, settings, settings.token)
 
         @asynccontextmanager
         async def host(name: str, **options: Any) -> AsyncIterator[Client]:
-            _, key = KeyFile(settings).add(name)
-            headers = {"Authorization": f"Bearer {key}"}
+            headers = {"Authorization": f"Bearer {keys[name]}"}
             async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
                 transport = streamable_http_client(f"{address(listener)}/mcp", http_client=http)
                 async with Client(transport, **options) as client:
