@@ -44,6 +44,11 @@ REQUESTS: dict[str, Any] = {
     "elicitation/create": t.ElicitRequest,
     "roots/list": t.ListRootsRequest,
 }
+OFFERED_AS = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
 
 Context = ServerRequestContext[Any, Any]
 
@@ -118,9 +123,12 @@ class Bridge:
                 code=t.INVALID_REQUEST,
                 message=f"{method}: calls of several hosts are in flight, so nobody can tell whom to ask",
             )
+        call = link.calls[-1]
+        if not _offers(call.context, method):
+            return t.ErrorData(code=t.METHOD_NOT_FOUND, message=f"{method}: the host does not offer it")
         request = REQUESTS[method](params=params) if params is not None else REQUESTS[method]()
         try:
-            return await self._ask(link.calls[-1], request)
+            return await self._ask(call, request)
         except MCPError as error:
             return error.error
 
@@ -256,6 +264,12 @@ class Bridge:
 def _who(context: Context) -> object:
     """Which host a request came from, as far as a legacy server's question needs to know."""
     return "modern" if is_modern(context.protocol_version) else id(context.session._connection)
+
+
+def _offers(context: Context, method: str) -> bool:
+    """Whether a host can be asked that: one of the 2026 era fails its call when it cannot answer."""
+    declared = context.session.client_capabilities
+    return declared is None or getattr(declared, OFFERED_AS[method]) is not None
 
 
 def _capabilities(context: Context) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from pygent_registry.link import Link, Params
 from pygent_registry.policies import Request, caller_of, wrapped
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
+from pygent_registry.subscriptions import Subscriptions
 from pygent_shared.errors import CallerError, PygentError, UnknownName
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class Gateway(Server[Any]):
         self._owner = owner
         self._bridge = Bridge(lambda: registry.tasks)
         self._bus = InMemorySubscriptionBus()
+        self._told = ListenHandler(self._bus)
+        self._subscriptions = Subscriptions(self._owning_link)
         self._legacy_hosts: dict[int, Any] = {}
         # One server alone is shown as it is.
         self._search = ToolSearch(replace(registry.settings, tools="all") if only else registry.settings)
@@ -95,7 +98,7 @@ class Gateway(Server[Any]):
             on_subscribe_resource=self._subscription,
             on_unsubscribe_resource=self._subscription,
             on_completion=self._complete,
-            on_subscriptions_listen=ListenHandler(self._bus),
+            on_subscriptions_listen=self._listen,
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
         self.middleware += [self._first_message, self._straight]
@@ -235,6 +238,14 @@ class Gateway(Server[Any]):
         with _as_protocol_error({"uri": uri}):
             return await self._pass_on(context, await self._owner_of(context, uri), uri)
 
+    async def _listen(self, context: Context, params: t.SubscriptionsListenRequestParams) -> Any:
+        watched = params.notifications.resource_subscriptions or ()
+        async with self._subscriptions.held(context, watched):
+            return await self._told(context, params)
+
+    async def _owning_link(self, context: Context, uri: str) -> Link:
+        return await self._link(context, await self._owner_of(context, uri))
+
     async def _complete(self, context: Context, params: t.CompleteRequestParams) -> Any:
         with _as_protocol_error():
             if isinstance(params.ref, t.PromptReference):
@@ -284,6 +295,8 @@ class Gateway(Server[Any]):
             await self._link(context, server)  # waits for it, or raises what is wrong with it
         targets = self._targets(context, kind)
         if name not in targets:
+            if self._only and self._only not in self._registry.downstreams:
+                raise UnknownName("server", self._only, self._registry.downstreams)
             self._registry.refuse_withheld(kind, name, only=self._only)
             raise UnknownName(kind, name, targets, "List what there is: pygent list")
         return targets[name]

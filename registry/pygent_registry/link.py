@@ -262,6 +262,8 @@ class Link:
                     self.modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
                     self.listing = await self._list(client)
                     self._client, ready_at, self.why = client, anyio.current_time(), ""
+                    if self.output.wire is not None:
+                        self.output.wire.logged = self._logged
                     self._move("up")
                     life.start_soon(self._listen, client)
                     await self.output.ended.wait()
@@ -395,6 +397,9 @@ class Link:
             await self.events.notified(message)
         elif self._client is not None and not self.modern:
             await self._refresh(self._client)
+
+    async def _logged(self, message: dict[str, Any]) -> None:
+        await self.events.notified(t.LoggingMessageNotification.model_validate(message, by_name=False))
 
     def _asker(self, method: str) -> Any:
         async def asked(context: object, params: Any) -> Any:

@@ -47,8 +47,11 @@ class Wire:
 
     Args:
         write: writes one line.
-        tasks: where progress is reported on.
+        tasks: where progress and log messages are passed on.
     """
+
+    logged: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+    """Gets the child's log messages, so that each is passed on before the answer that follows it."""
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], tasks: TaskGroup) -> None:
         self._write, self._tasks = write, tasks
@@ -92,6 +95,9 @@ class Wire:
         match message:
             case {"method": "notifications/progress", "params": dict() as report}:
                 return self._reported(report)
+            case {"method": "notifications/message"} if self.logged is not None:
+                self._tasks.start_soon(_contained, self.logged, message)
+                return True
             case {"method": _}:
                 return False
             case {"jsonrpc": "2.0", "id": asked, "result": dict() as result}:
@@ -159,12 +165,14 @@ class Wire:
         return True
 
 
-async def _contained(progress: Progress, done: float, total: float | None, message: str | None) -> None:
-    """A report that cannot be passed on must not end the connection."""
+async def _contained(pass_on: Callable[..., Awaitable[None]], *said: Any) -> None:
+    """What cannot be passed on must not end the connection."""
     try:
-        await progress(done, total, message)
+        await pass_on(*said)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        log.debug("The host that something was to be passed on to has gone")
     except Exception:
-        log.exception("A progress report could not be passed on")
+        log.exception("A report of progress or a log message could not be passed on")
 
 
 def _span(method: str, params: dict[str, Any], number: int) -> Any:
