@@ -74,6 +74,8 @@ class Registry:
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
         self.tasks: TaskGroup | None = None
+        self.applied = anyio.Event()
+        """Set, and another put in its place, when a config was taken over."""
         self.results = Results()
         self.journal = Journal(settings.data_dir / NAME)
         self.policies = standard(self)
@@ -119,6 +121,8 @@ class Registry:
         rest goes on untouched, its calls in flight included.
         """
         before, self.config = self.downstreams, config
+        applied, self.applied = self.applied, anyio.Event()
+        applied.set()
         self.downstreams = {
             entry.name: kept
             if (kept := before.get(entry.name)) and kept.entry == entry

@@ -43,7 +43,11 @@ def build_app(
         more: further routes, behind the guard too, for what no server's path is.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    managers = {path: StreamableHTTPSessionManager(app=server) for path, server in servers.items()}
+    idle = settings.session_idle_timeout
+    managers = {
+        path: StreamableHTTPSessionManager(app=server, session_idle_timeout=idle)
+        for path, server in servers.items()
+    }
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
