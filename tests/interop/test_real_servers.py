@@ -32,7 +32,9 @@ BACK_SECONDS = 1.0
 TOLD_SECONDS = 8.0
 
 Host = Callable[..., AbstractAsyncContextManager[Client]]
-"""`async with host(**client_options) as client:`, a host in front of all of them."""
+"""`async with host("files", **client_options) as client:`, a host in front of the ones named, or of all. Over
+HTTP all of them are there in any case.
+"""
 
 
 def said(result: t.CallToolResult) -> str:
@@ -60,10 +62,11 @@ def servers(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def options(folder: Path) -> list[str]:
-    """What the registry is started with over these four, in this folder."""
+def options(folder: Path, *names: str) -> list[str]:
+    """What the registry is started with over the servers named, or all four, in this folder."""
     config = folder / "pygent.json"
-    config.write_text(json.dumps({"mcpServers": servers(folder)}))
+    chosen = {name: made for name, made in servers(folder).items() if name in names or not names}
+    config.write_text(json.dumps({"mcpServers": chosen}))
     return [
         "--config",
         str(config),
@@ -112,8 +115,8 @@ def host(request: pytest.FixtureRequest, folder: Path) -> Host:
     over = _Stdio(folder) if way == "stdio" else request.getfixturevalue("up") + "/mcp"
 
     @asynccontextmanager
-    async def joined(**more: Any) -> AsyncIterator[Client]:
-        target = over.parameters() if isinstance(over, _Stdio) else over
+    async def joined(*names: str, **more: Any) -> AsyncIterator[Client]:
+        target = over.parameters(*names) if isinstance(over, _Stdio) else over
         with anyio.fail_after(START_SECONDS * 2):
             async with Client(target, mode=mode, **more) as client:
                 yield client
@@ -122,16 +125,15 @@ def host(request: pytest.FixtureRequest, folder: Path) -> Host:
 
 
 class _Stdio:
-    """`pygent serve` over the four, for one host of each test."""
+    """`pygent serve`, for one host of each test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "stdio"
 
-    def parameters(self) -> StdioServerParameters:
+    def parameters(self, *names: str) -> StdioServerParameters:
         self._folder.mkdir(exist_ok=True)
-        return StdioServerParameters(
-            command=PROGRAM, args=["serve", *options(self._folder)], env=dict(os.environ)
-        )
+        words = ["serve", *options(self._folder, *names)]
+        return StdioServerParameters(command=PROGRAM, args=words, env=dict(os.environ))
 
 
 async def state(client: Client, server: str) -> dict[str, Any]:
@@ -213,7 +215,7 @@ async def test_one_is_killed_while_the_others_answer(host: Host) -> None:
 
 
 async def test_files_are_written_read_and_listed(host: Host, folder: Path) -> None:
-    async with host() as client:
+    async with host("files") as client:
         root = (await answer(client, "files__list_allowed_directories")).splitlines()[-1]
         path = f"{root}/note.txt"
         assert path in await answer(client, "files__write_file", path=path, content="früh\nspät\n")
@@ -223,7 +225,7 @@ async def test_files_are_written_read_and_listed(host: Host, folder: Path) -> No
 
 
 async def test_a_path_outside_of_the_root_is_refused_in_the_servers_own_words(host: Host) -> None:
-    async with host() as client:
+    async with host("files") as client:
         result = await client.call_tool("files__read_text_file", {"path": "/etc/hostname"})
         assert result.is_error
         assert "Access denied - path outside allowed directories: /etc/hostname not in " in said(result)
@@ -236,7 +238,7 @@ async def test_a_graph_is_written_and_searched_and_outlives_its_killed_server(
     host: Host, tmp_path: Path
 ) -> None:
     own_start = await seconds_to_start(servers(tmp_path)["graph"])
-    async with host() as client:
+    async with host("graph") as client:
         made = {"name": "Ada", "entityType": "person", "observations": ["wrote the first program"]}
         await client.call_tool("graph__create_entities", {"entities": [made]})
         await kill(client, "graph")
@@ -265,7 +267,7 @@ async def seconds_to_start(made: dict[str, Any]) -> float:
 
 
 async def test_text_images_and_structured_content_arrive(host: Host) -> None:
-    async with host() as client:
+    async with host("everything") as client:
         assert await answer(client, "everything__echo", message="håll") == "Echo: håll"
         assert await answer(client, "everything__get-sum", a=2, b=40) == "The sum of 2 and 40 is 42."
         image = (await client.call_tool("everything__get-tiny-image", {})).content[1]
@@ -285,7 +287,7 @@ async def test_progress_of_a_long_operation_reaches_the_host(host: Host) -> None
     async def report(done: float, total: float | None, message: str | None) -> None:
         reports.append((done, total))
 
-    async with host() as client:
+    async with host("everything") as client:
         work = {"duration": 1, "steps": 4}
         result = await client.call_tool(
             "everything__trigger-long-running-operation", work, progress_callback=report
@@ -295,7 +297,7 @@ async def test_progress_of_a_long_operation_reaches_the_host(host: Host) -> None
 
 
 async def test_a_cancelled_operation_ends_at_once_and_harms_nobody(host: Host) -> None:
-    async with host() as client:
+    async with host("everything") as client:
         began = time.monotonic()
         with anyio.move_on_after(0.5) as scope:
             await client.call_tool("everything__trigger-long-running-operation", {"duration": 3, "steps": 3})
@@ -307,26 +309,26 @@ async def test_a_cancelled_operation_ends_at_once_and_harms_nobody(host: Host) -
 
 
 async def test_the_host_samples_for_the_server(host: Host) -> None:
-    async with host(**ANSWERING) as client:
+    async with host("everything", **ANSWERING) as client:
         text = await answer(client, "everything__trigger-sampling-request", prompt="the sea", maxTokens=10)
         assert "The model read: Resource trigger-sampling-request context: the sea" in text
 
 
 async def test_the_host_asks_its_user_for_the_server(host: Host) -> None:
-    async with host(**ANSWERING) as client:
+    async with host("everything", **ANSWERING) as client:
         result = await client.call_tool("everything__trigger-elicitation-request", {})
         texts = [block.text for block in result.content if isinstance(block, t.TextContent)]
         assert texts[1] == "User inputs:\n- Name: Ada Lovelace\n- Favorite Integer: 36"
 
 
 async def test_the_hosts_roots_reach_the_server(host: Host) -> None:
-    async with host(**ANSWERING) as client:
+    async with host("everything", **ANSWERING) as client:
         text = await answer(client, "everything__get-roots-list")
         assert "1. project\n   URI: file:///srv/project" in text
 
 
 async def test_resources_and_those_of_a_template_are_read(host: Host) -> None:
-    async with host() as client:
+    async with host("everything") as client:
         uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
         assert "demo://resource/static/document/features.md" in uris
         read = await client.read_resource("demo://resource/static/document/features.md")
@@ -349,7 +351,7 @@ async def test_the_update_of_a_resource_is_told_to_who_subscribed(host: Host) ->
             told.append(str(message.params.uri))
             came.set()
 
-    async with host(message_handler=heard) as client:
+    async with host("everything", message_handler=heard) as client:
         if client.protocol_version < "2026":
             await client.subscribe_resource(WATCHED)
             async with switched_on(client, "everything__toggle-subscriber-updates"):
@@ -384,7 +386,7 @@ async def test_what_the_server_logs_during_a_call_reaches_the_host(host: Host) -
         logged.append(params)
         came.set()
 
-    async with host(logging_callback=log, log_level="debug") as client:
+    async with host("everything", logging_callback=log, log_level="debug") as client:
         if client.protocol_version < "2026":
             await client.set_logging_level("debug")
         async with switched_on(client, "everything__toggle-simulated-logging"):
@@ -394,7 +396,7 @@ async def test_what_the_server_logs_during_a_call_reaches_the_host(host: Host) -
 
 
 async def test_prompts_take_arguments_and_complete_them(host: Host) -> None:
-    async with host() as client:
+    async with host("everything") as client:
         names = [prompt.name for prompt in (await client.list_prompts()).prompts]
         assert {"everything__simple-prompt", "everything__args-prompt"} <= set(names)
         got = await client.get_prompt("everything__args-prompt", {"city": "Oslo", "state": "Norway"})
@@ -420,7 +422,7 @@ async def test_the_legacy_servers_tools_answer_and_its_refusals_arrive_as_they_a
         refused = await direct.call_tool("get_current_time", bad)
         lacking = await direct.call_tool("convert_time", {"time": "16:30"})
     assert refused.is_error
-    async with host() as client:
+    async with host("time") as client:
         now = json.loads(await answer(client, "time__get_current_time", timezone="Asia/Tokyo"))
         assert now["datetime"].endswith("+09:00")
         assert (await state(client, "time"))["era"] == "2025"
