@@ -308,6 +308,8 @@ class Gateway(Server[Any]):
     def _down(self, name: str) -> str | None:
         """The server that is not up and whose prefix a name begins with."""
         for server, item in self._registry.downstreams.items():
+            if self._only not in (None, server):
+                continue
             prefix = "" if self._only else item.entry.shown_prefix
             if item.primary.state != "ready" and name.startswith(f"{prefix}__" if prefix else ""):
                 return server

@@ -40,6 +40,8 @@ SHORT_DELAY = 1.0
 WORKING_SECONDS = 0.05
 UNREACHABLE = -31001
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
+# What SDKs say of an HTTP session that the server has forgotten, which a restart does.
+SESSION_FORGOTTEN = ("Session terminated", "Session not found")
 MOST_PAGES = 100
 # A server's notices of change within this time of each other have it listed again once.
 NOTICES_SECONDS = 0.1
@@ -435,8 +437,7 @@ async def _send(
 
 def _is_over(error: MCPError) -> bool:
     """Whether an error means that this connection will never answer again."""
-    # The SDK's words for an HTTP session that the server has forgotten, which a restart does.
-    return error.error.code == t.CONNECTION_CLOSED or error.error.message == "Session terminated"
+    return error.error.code == t.CONNECTION_CLOSED or error.error.message in SESSION_FORGOTTEN
 
 
 def _extending(scope: anyio.CancelScope, limit: float, progress: Progress | None) -> Progress:

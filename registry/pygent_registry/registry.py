@@ -129,6 +129,7 @@ class Registry:
             else self._downstream(entry)
             for entry in config.entries
         }
+        self.trust.forget_all_but(self.downstreams)
         for name, downstream in before.items():
             if self.downstreams.get(name) is not downstream:
                 downstream.stop()

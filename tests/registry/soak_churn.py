@@ -241,7 +241,7 @@ class Churn:
                         return
                     await self.call(client, server, prefixed=not alone)
         except Exception as error:  # noqa: BLE001 - a host that cannot stay is what is looked for
-            if not (alone and "404" in repr(_leaf(error))):
+            if not alone.startswith("extra") or alone in self.extras:
                 self.tally.wrong.append(f"a {mode} host at {alone or 'all'}: {_leaf(error)!r}")
             else:
                 self.tally.did["came to a server that was removed"] += 1

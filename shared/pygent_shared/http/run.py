@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
@@ -53,6 +54,7 @@ async def running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     requests = InFlight(app)
     config = uvicorn.Config(
         requests,
+        http=_Connection,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -66,6 +68,15 @@ async def running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
             yield
         finally:
             server.should_exit = True
+
+
+class _Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+    """uvicorn's, but one that its client reset is let go at once, not when its keep-alive has run out. Hosts
+    of the 2025 era reset one with every call.
+    """
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(None)
 
 
 class _Server(uvicorn.Server):
