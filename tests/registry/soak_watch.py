@@ -66,10 +66,11 @@ class Up:
             time.sleep(0.05)
         return found[1]
 
-    def ask(self, word: str) -> object:
-        """One of `soak_up.py`'s answers."""
-        self._control.sendall(f"{word}\n".encode())
-        return json.loads(self._answers.readline())
+    def tasks(self) -> dict[str, int]:
+        """How many tasks there are, by what they run; see `soak_up.py`."""
+        self._control.sendall(b"tasks\n")
+        counted: dict[str, int] = json.loads(self._answers.readline())
+        return counted
 
     def states(self) -> dict[str, str]:
         """The state of each server, as `/health/ready` tells it."""
@@ -78,8 +79,7 @@ class Up:
 
     def reading(self) -> Reading:
         pid = self.process.pid
-        kinds = self.ask("tasks")
-        assert isinstance(kinds, dict)
+        kinds = self.tasks()
         below = family(pid)
         self.ever |= set(below)
         status = Path(f"/proc/{pid}/status").read_text()
