@@ -32,6 +32,9 @@ ALL = "/mcp"
 ONE = "/servers/{name}/mcp"
 LOG = "/servers/{name}/logs"
 
+# A removed server's path goes so much later: the calls that were in flight end with an error before.
+LINGER_SECONDS = 5.0
+
 
 async def serve_up(settings: Settings) -> None:
     """Serve the config file in force until a signal comes.
@@ -115,16 +118,31 @@ class Added:
         async with self._opening:
             if name not in self._fronts:
                 front = Gateway(self._registry, only=name, owner=False)
-                manager = Sessions(app=front, most_each=self._registry.settings.caller_sessions)
-                await self._registry.tasks.start(_kept_running, manager)
-                self._fronts[name] = manager
-        await StreamableHTTPASGIApp(self._fronts[name])(scope, receive, send)
+                settings = self._registry.settings
+                manager = Sessions(
+                    app=front,
+                    most_each=settings.caller_sessions,
+                    session_idle_timeout=settings.session_idle_timeout,
+                )
+                await self._registry.tasks.start(self._kept_running, name, manager)
+            manager = self._fronts[name]
+        await StreamableHTTPASGIApp(manager)(scope, receive, send)
 
+    async def _kept_running(self, name: str, manager: Sessions, *, task_status: TaskStatus[None]) -> None:
+        """Until its server has left the config, and the calls it had in flight are answered."""
+        async with manager.run():
+            self._fronts[name] = manager
+            task_status.started()
+            while await self._is_there(name):
+                await self._registry.applied.wait()
+            del self._fronts[name]
 
-async def _kept_running(manager: Sessions, *, task_status: TaskStatus[None]) -> None:
-    async with manager.run():
-        task_status.started()
-        await anyio.sleep_forever()
+    async def _is_there(self, name: str) -> bool:
+        """Whether there is a server of that name, or comes to be in a moment."""
+        with anyio.move_on_after(LINGER_SECONDS):
+            while name not in self._registry.downstreams:
+                await self._registry.applied.wait()
+        return name in self._registry.downstreams
 
 
 def _missing(registry: Registry, name: str) -> JSONResponse:

@@ -113,6 +113,8 @@ class Owners:
             await self.link(context, server)  # waits for it, or raises what is wrong with it
             catalogue = self.catalogue(context)
         if name not in _targets(catalogue, kind):
+            if self._only and self._only not in self._registry.downstreams:
+                raise UnknownName("server", self._only, ())
             if self.role(context) is None:
                 self._registry.refuse_withheld(kind, name, only=self._only)
             raise UnknownName(kind, name, _targets(catalogue, kind), "List what there is: pygent list")

@@ -84,6 +84,8 @@ class Registry:
         self.ask: Ask = _nobody_to_ask
         self.parked: list[Callable[[], int]] = []
         self.tasks: TaskGroup | None = None
+        self.applied = anyio.Event()
+        """Set, and another put in its place, when a config was taken over."""
         self.results = Results()
         self.floor = Floor()
         self.links = Links()
@@ -145,12 +147,15 @@ class Registry:
         rest goes on untouched, its calls in flight included.
         """
         before, self.config = self.downstreams, config
+        applied, self.applied = self.applied, anyio.Event()
+        applied.set()
         self.downstreams = {
             entry.name: kept
             if (kept := before.get(entry.name)) and kept.entry == entry
             else self._downstream(entry)
             for entry in config.entries
         }
+        self.trust.forget_all_but(self.downstreams)
         for name, downstream in before.items():
             if self.downstreams.get(name) is not downstream:
                 downstream.stop("edited" if name in self.downstreams else "removed")

@@ -194,6 +194,8 @@ async def _contained(tell: Callable[..., Awaitable[None]], *said: Any) -> None:
     """What cannot be passed on must not end the connection."""
     try:
         await tell(*said)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        log.debug("The host that something was to be passed on to has gone")
     except Exception:
         log.exception("A report of progress, or a log message, could not be passed on")
 

@@ -84,6 +84,9 @@ class Settings:
     allowed_origins: tuple[str, ...] = row(
         (), "Web origins, comma-separated, whose pages may call over HTTP."
     )
+    session_idle_timeout: float = row(
+        1800.0, "Seconds without a request after which an HTTP session of the 2025 era ends.", least=1
+    )
     exit_with_parent: Literal["auto", "yes", "no"] = row(
         "auto",
         "Whether a server ends when the process that started it ends; auto is yes on stdio, no on HTTP.",

@@ -128,24 +128,32 @@ def missing() -> str:
 
 
 def install() -> None:
-    """Install node and the suite into the cache folder with npm.
+    """Install node and the suite into the cache folder.
+
+    Raises:
+        SuiteUnusable: see `npm_install`.
+    """
+    npm_install(cache(), [f"node@{NODE_MAJOR}", f"{PACKAGE}@{VERSION}"])
+    if why := missing():
+        raise SuiteUnusable(f"npm installed without an error, and still: {why}")
+
+
+def npm_install(folder: Path, packages: Sequence[str]) -> None:
+    """Install these packages, each with its exact version, into a folder with npm.
 
     Raises:
         SuiteUnusable: npm is not on this machine, or failed.
     """
     if shutil.which("npm") is None:
-        raise SuiteUnusable("npm, which installs the conformance suite, is not on this machine.")
-    cache().mkdir(parents=True, exist_ok=True)
-    options = ["--save-exact", "--no-audit", "--no-fund", "--prefix", str(cache())]
-    packages = [f"node@{NODE_MAJOR}", f"{PACKAGE}@{VERSION}"]
+        raise SuiteUnusable(f"npm, which installs {', '.join(packages)}, is not on this machine.")
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["--save-exact", "--no-audit", "--no-fund", "--prefix", str(folder)]
     try:
         done = subprocess.run(["npm", "install", *options, *packages], timeout=INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise SuiteUnusable(f"npm did not install the suite within {INSTALL_SECONDS} s.") from error
+        raise SuiteUnusable(f"npm did not end within {INSTALL_SECONDS} s.") from error
     if done.returncode:
         raise SuiteUnusable(f"npm install ended with exit code {done.returncode}; its reason stands above.")
-    if why := missing():
-        raise SuiteUnusable(f"npm installed without an error, and still: {why}")
 
 
 def suite() -> Path:

@@ -5,12 +5,9 @@ its cache folder these tests skip and say what to type; they never reach for the
 """
 
 import json
-import os
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -21,11 +18,11 @@ import pytest
 from mcp import Client
 
 from .conformance import REVISIONS, missing, outcome, run, scored
+from .serving import free_port, started
 
 EVERYTHING = str(Path(__file__).with_name("everything.py"))
 
 START_SECONDS = 60
-STOP_SECONDS = 10
 
 NO_FIXTURE_NEEDED = {
     "2025-11-25": (
@@ -108,12 +105,6 @@ def registry_config(folder: Path) -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def serving(name: str, folder: Path) -> Iterator[Served]:
     """Run a server until the end of the block; what it wrote is shown when it does not come up."""
@@ -126,30 +117,6 @@ def serving(name: str, folder: Path) -> Iterator[Served]:
                 pytest.fail(f"{name} did not come up (exit code {process.poll()}).\n{served.said()}")
             time.sleep(0.05)
         yield served
-
-
-@contextmanager
-def started(
-    command: Sequence[str], environment: Mapping[str, str], log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process that has ended when the block ends."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @pytest.fixture(scope="module")

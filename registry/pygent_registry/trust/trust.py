@@ -7,7 +7,7 @@ are neither pinned nor scanned; their texts are stripped like all others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -84,6 +84,10 @@ class Trust:
         self._verdicts[entry.name] = [*known[-1:], verdict]  # a listing for each era
         self._say(entry.name, verdict)
         return verdict.cleared
+
+    def forget_all_but(self, names: Collection[str]) -> None:
+        """Drop what was found of servers that are there no more. Their pins stay."""
+        self._verdicts = {name: known for name, known in self._verdicts.items() if name in names}
 
     def refuse_withheld(self, entry: Entry, prefix: str, kind: str, shown: str) -> None:
         """Raise if the name, as shown, is of something withheld.

@@ -53,8 +53,11 @@ def build_app(
         checks: further parts of `/health/deep`.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    most = settings.caller_sessions
-    managers = {path: Sessions(app=server, most_each=most) for path, server in servers.items()}
+    most, idle = settings.caller_sessions, settings.session_idle_timeout
+    managers = {
+        path: Sessions(app=server, most_each=most, session_idle_timeout=idle)
+        for path, server in servers.items()
+    }
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
