@@ -86,7 +86,7 @@ class Store(Protocol):
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
     def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
+        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Iterable[Chunk]
     ) -> None:
         """Keep a document in place of what was at its path. Nothing is done if that is the same content."""
 
@@ -174,7 +174,19 @@ END;
 {_CHUNKS.schema}
 """
 
-MIGRATIONS = (_FIRST,)
+# `position` counts a document's chunks from 0, so that a chunk's neighbours are known. The bytes are those of
+# the file that hold the text; NULL where the text was made from something else. `part` is the sheet.
+_PLACES = """
+ALTER TABLE chunk ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chunk ADD COLUMN byte_start INTEGER;
+ALTER TABLE chunk ADD COLUMN byte_end INTEGER;
+ALTER TABLE chunk ADD COLUMN part TEXT NOT NULL DEFAULT '';
+UPDATE chunk SET position = (
+    SELECT count(*) FROM chunk AS o WHERE o.document = chunk.document AND o.id < chunk.id
+);
+"""
+
+MIGRATIONS = (_FIRST, _PLACES)
 
 # A folder's documents: its own path, or one that begins with it and a separator.
 _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
@@ -215,7 +227,7 @@ class SqliteStore:
         }
 
     def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
+        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Iterable[Chunk]
     ) -> None:
         with self.database.write() as connection:
             group = _collection_id(connection, collection)
@@ -296,7 +308,8 @@ class SqliteStore:
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(
-            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.first, c.last, d.verbatim, c.text "
+            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, "
+            "c.text "
             "FROM chunk AS c JOIN document AS d ON d.id = c.document "
             "JOIN collection AS l ON l.id = c.collection "
             f"WHERE c.id IN ({_marks(ids)})",
@@ -319,8 +332,8 @@ class SqliteStore:
 
 
 _INSERT_CHUNK = (
-    "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, text) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO chunk (document, collection, position, char_start, char_end, byte_start, byte_end, "
+    "part, first, last, title, heading, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -352,13 +365,14 @@ def _insert_document(
 
 
 def _chunk_rows(
-    document_id: int, group: int, path: str, document: Document, chunks: Sequence[Chunk]
+    document_id: int, group: int, path: str, document: Document, chunks: Iterable[Chunk]
 ) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
     title = _title(document, path)
-    for chunk in chunks:
+    for position, chunk in enumerate(chunks):
         heading = chunk.heading[1:] if chunk.heading[:1] == (title,) else chunk.heading
         text = document.text[chunk.start : chunk.end]
-        place = (chunk.start, chunk.end, chunk.first, chunk.last)
+        source = chunk.source or (None, None)
+        place = (position, chunk.start, chunk.end, *source, chunk.part, chunk.first, chunk.last)
         yield (document_id, group, *place, title, "\n".join(heading), text)
 
 
@@ -367,7 +381,7 @@ def _title(document: Document, path: str) -> str:
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
-    id, collection, path, title, heading, unit, first, last, verbatim, text = row
+    id, collection, path, title, heading, unit, part, first, last, verbatim, text = row
     return Passage(
         id=_int(id),
         collection=str(collection),
@@ -375,6 +389,7 @@ def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
         title=str(title),
         heading=tuple(str(heading).split("\n")) if heading else (),
         unit=cast(Unit, unit),
+        part=str(part),
         first=_int(first),
         last=_int(last),
         verbatim=bool(verbatim),

@@ -160,7 +160,7 @@ def test_one_bad_file_costs_only_itself(library: Library, folder: Path, tmp_path
     (folder / ".git").mkdir()
     (folder / ".git" / "hidden.md").write_text("hidden")
     (folder / ".hidden.md").write_text("hidden")
-    (folder / "table.xlsx").write_bytes(b"PK")
+    (folder / "picture.png").write_bytes(b"PNG")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.md")).write_text("no name")
     found = took_in(library, folder)
     assert Counter(report.outcome for report in found.values()) == {"added": 4, "refused": 9, "skipped": 1}
