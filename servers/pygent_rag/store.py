@@ -7,7 +7,7 @@ stay where they are; the text kept here is what the citations were made from.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +15,21 @@ from typing import Protocol, cast
 
 import apsw
 
-from pygent_rag.chunking import Chunk
 from pygent_rag.decoding import one_line
-from pygent_rag.document import LONGEST_HEADING, Document, Unit
+from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.passage import Passage
+from pygent_rag.reading import Reading
 from pygent_shared.database import Database
 from pygent_shared.vectors import VectorStore
 from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
 """Of a term in the title or heading, where one in the text weighs 1; above 1.5 some sets lose."""
+
+POLL_EVERY = 1000
+"""Chunks that are stored between two looks whether to go on."""
+
+Poll = Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +90,9 @@ class Store(Protocol):
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
-    def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Iterable[Chunk]
-    ) -> None:
-        """Keep a document in place of what was at its path. Nothing is done if that is the same content."""
+    def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
+        """Keep a document in place of what was at its path. Nothing is done if that is the same content, and
+        nothing is kept if `poll`, which is called now and then, raises."""
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         """Note a new size and time of a document whose content is the same."""
@@ -226,9 +230,7 @@ class SqliteStore:
             for path, size, mtime_ns, sha256, recipe in rows
         }
 
-    def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Iterable[Chunk]
-    ) -> None:
+    def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
         with self.database.write() as connection:
             group = _collection_id(connection, collection)
             held = connection.execute(
@@ -238,8 +240,8 @@ class SqliteStore:
                 return  # another process was faster
             if held:
                 connection.execute("DELETE FROM document WHERE id = ?", held[:1])
-            id = _insert_document(connection, group, path, found, document)
-            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, document, chunks))
+            id = _insert_document(connection, group, path, found, reading)
+            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, reading, poll))
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         with self.database.write() as connection:
@@ -344,15 +346,15 @@ def _collection_id(connection: apsw.Connection, name: str) -> int:
 
 
 def _insert_document(
-    connection: apsw.Connection, group: int, path: str, found: Fingerprint, document: Document
+    connection: apsw.Connection, group: int, path: str, found: Fingerprint, reading: Reading
 ) -> int:
     values: Mapping[str, apsw.SQLiteValue] = {
         "collection": group,
         "path": path,
-        "title": _title(document, path),
-        "unit": document.unit,
-        "verbatim": int(document.verbatim),
-        "text": document.text,
+        "title": _title(reading, path),
+        "unit": reading.unit,
+        "verbatim": int(reading.verbatim),
+        "text": reading.text,
         "size": found.size,
         "mtime_ns": found.mtime_ns,
         "sha256": found.sha256,
@@ -365,19 +367,21 @@ def _insert_document(
 
 
 def _chunk_rows(
-    document_id: int, group: int, path: str, document: Document, chunks: Iterable[Chunk]
+    document_id: int, group: int, path: str, reading: Reading, poll: Poll
 ) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
-    title = _title(document, path)
-    for position, chunk in enumerate(chunks):
+    title = _title(reading, path)
+    for position, chunk in enumerate(reading.chunks):
+        if position % POLL_EVERY == 0:
+            poll()
         heading = chunk.heading[1:] if chunk.heading[:1] == (title,) else chunk.heading
-        text = document.text[chunk.start : chunk.end]
+        text = reading.text[chunk.start : chunk.end]
         source = chunk.source or (None, None)
         place = (position, chunk.start, chunk.end, *source, chunk.part, chunk.first, chunk.last)
         yield (document_id, group, *place, title, "\n".join(heading), text)
 
 
-def _title(document: Document, path: str) -> str:
-    return one_line(document.title or Path(path).stem)[:LONGEST_HEADING]
+def _title(reading: Reading, path: str) -> str:
+    return one_line(reading.title or Path(path).stem)[:LONGEST_HEADING]
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pygent_rag.ingest import FileReport, source, unwatched
+from pygent_rag.ingest import FileReport, unwatched
 from pygent_rag.library import Library, open_library
+from pygent_rag.sources import named
 from pygent_rag.store import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument
@@ -225,7 +226,7 @@ def test_a_folder_without_permission_costs_only_itself_and_loses_nothing() -> No
             with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
                 took_in(library, closed)
             with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
-                source(str(closed / "two.md"))
+                named(str(closed / "two.md"))
         assert {name: report.outcome for name, report in found.items()} == {
             "one.md": "unchanged",
             "closed": "refused",
