@@ -39,6 +39,8 @@ def unpacking(path: Path, data: bytes, kind: str) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
         raise damaged(path, kind) from error
+    except RecursionError as error:
+        raise damaged(path, kind) from error
     except RuntimeError as error:  # zipfile's way to say that an entry has a password
         raise locked(path, kind) from error
 

@@ -27,6 +27,9 @@ WINDOW = 256
 LEAST = BUDGET // 2
 """Tokens that stay for the text itself, however long the headings are that are read with it."""
 
+LONGEST = 20 * WINDOW
+"""Characters above which a span is longer than WINDOW without its tokens being counted."""
+
 Split = Callable[[str, int, int], Iterator[Span]]
 
 _LINE = re.compile("[^\n]+")
@@ -128,10 +131,11 @@ def _pieces(text: str, block: Block, window: int) -> Iterator[_Piece]:
 
 def _cut(text: str, span: Span, prose: bool, window: int, splits: Sequence[Split]) -> Iterator[_Piece]:
     """The span in one piece if the model can read it whole, else cut by the first split, and so on."""
-    size = tokens(text[slice(*span)])
-    if size <= window or not splits:
-        yield _Piece(*span, size, prose)
-        return
+    if not splits or span[1] - span[0] <= LONGEST:
+        size = tokens(text[slice(*span)])
+        if size <= window or not splits:
+            yield _Piece(*span, size, prose)
+            return
     for part in splits[0](text, *span):
         yield from _cut(text, part, prose and len(splits) > 1, window, splits[1:])
 
@@ -148,7 +152,7 @@ def _words(text: str, start: int, end: int) -> Iterator[Span]:
     words = (found.span() for found in _WORD.finditer(text, start, end))
     first, last, size = start, start, 0
     for begin, finish in words:
-        more = tokens(text[begin:finish])
+        more = _size_of_word(text[begin:finish])
         if size and size + more > LEAST:
             yield first, last
             size = 0
@@ -156,6 +160,10 @@ def _words(text: str, start: int, end: int) -> Iterator[Span]:
         last, size = finish, size + more
     if size:
         yield first, last
+
+
+def _size_of_word(word: str) -> int:
+    return -(-len(word) // 7) if word.isascii() and word.isalpha() else tokens(word)
 
 
 def _pack(pieces: Sequence[_Piece]) -> Iterator[tuple[int, int, Span | None]]:

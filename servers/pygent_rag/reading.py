@@ -7,6 +7,7 @@ raises costs that file.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -27,6 +28,9 @@ from pygent_shared.errors import FileRefused
 
 MEMORY = 1_000_000_000
 """Bytes of address space that the process may take."""
+
+LARGE = 1_000_000
+"""Bytes of a file after which memory is tidied up."""
 
 _SIZES = struct.Struct(">QQ")
 
@@ -142,6 +146,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not pass for an answer
     _limit_memory()
+    gc.disable()  # a document is much, and in no circles: looking for some would take half the time
     while (asked := receive(sys.stdin.buffer)) is not None:
         (name, seconds), data = asked
         _limit_time(seconds)
@@ -152,8 +157,11 @@ def main() -> None:
             refusal = error if isinstance(error, FileRefused) else too_hungry(Path(name))
             last = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
             header, body = {"refused": [refusal.why, refusal.cure], "last": last}, b""
-        del data, asked
         send(answers, header, body)
+        large = len(data) > LARGE
+        del data, asked, header, body
+        if large:
+            gc.collect()
         if last:
             return  # what memory is left may not do for the next
 

@@ -46,7 +46,7 @@ def spans(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[i
 
 def tokens(text: str) -> int:
     """About how many tokens an embedding model makes of `text`."""
-    return sum(1 for _ in _TOKEN.finditer(text))
+    return len(_TOKEN.findall(text))
 
 
 def _ends_sentence(text: str, found: re.Match[str], end: int) -> bool:

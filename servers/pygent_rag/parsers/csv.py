@@ -6,51 +6,63 @@ A record stays whole. Where the table is cut, the first record, which names the 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pygent_rag.decoding import decode
 from pygent_rag.document import Block, Document, Span, trimmed, verbatim
 
-_DELIMITERS = "\t;|,"
+SMALL = 100
+"""Characters within which records are taken together."""
+
 LONGEST_FIELD = 1_000_000
+
+_DELIMITERS = "\t;|,"
 
 
 def parse(path: Path, data: bytes) -> Document:
     decoded = decode(path, data)
-    spans, note = _records(decoded.text)
+    note = ""
+    try:
+        spans = list(_records(decoded.text))
+    except csv.Error as error:
+        spans = list(_grouped(decoded.text, decoded.text.split("\n")))
+        note = f"not valid as a table ({error}), so it is cut by lines"
     head = spans[0] if len(spans) > 1 else None
     blocks = [Block(start=start, end=end, kind="table", head=head) for start, end in spans]
     return verbatim(decoded, blocks, title=path.stem, note=note)
 
 
-def _records(text: str) -> tuple[list[Span], str]:
-    """Where each record is, and what to know about it."""
-    lines = text.split("\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    try:
-        counts = list(_lines_read(lines))
-        note = ""
-    except csv.Error as error:
-        counts = list(range(1, len(lines) + 1))
-        note = f"not valid as a table ({error}), so it is cut by lines"
-    spans = []
-    before = 0
-    for count in counts:
-        start, end = trimmed(text, starts[before], min(starts[count], len(text)))
-        if start < end:
-            spans.append((start, end))
-        before = count
-    return spans, note
-
-
-def _lines_read(lines: list[str]) -> Iterator[int]:
-    """After each record, how many lines were read."""
+def _records(text: str) -> Iterator[Span]:
+    """Where the head is, and then small records together, larger ones alone."""
     csv.field_size_limit(LONGEST_FIELD)
+    lines = text.split("\n")
     head = next((line for line in lines if line.strip()), "")
     delimiter = max(_DELIMITERS, key=head.count)
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter)
-    for _ in reader:
-        yield reader.line_num
+    before = 0
+
+    def records() -> Iterator[str]:
+        nonlocal before
+        for _ in reader:
+            yield "\n".join(lines[before : reader.line_num])
+            before = reader.line_num
+
+    yield from _grouped(text, records())
+
+
+def _grouped(text: str, records: Iterable[str]) -> Iterator[Span]:
+    """The spans of records that follow one another, the first one alone."""
+    begun = at = 0
+    first = True
+    for record in records:
+        at += len(record) + 1
+        if at - begun > SMALL or first:
+            start, end = trimmed(text, begun, min(at, len(text)))
+            if start < end:
+                yield start, end
+                first = False
+            begun = at
+    start, end = trimmed(text, begun, len(text))
+    if start < end:
+        yield start, end

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from pygent_rag.decoding import decode, one_line, visible
@@ -17,7 +18,7 @@ WHOLE = 500
 """Characters up to which an object or list is not taken apart."""
 
 SMALL = 100
-"""Characters up to which members of one object or list are taken together."""
+"""Characters within which members of one object or list are taken together."""
 
 LONGEST_PATH = 8
 """Keys of a path that are kept, the outermost."""
@@ -25,7 +26,7 @@ LONGEST_PATH = 8
 DEEPEST = 10_000
 """Levels that are read."""
 
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[][{}:,]|[^\s"\[\]{}:,]+|"')
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[][{}:,]|[^\s"\[\]{}:,][^\s"\[\]{}:]*|"')
 _ESCAPED = re.compile(r"\\u([dD][89abAB]..)\\u([dD][c-fC-F]..)|\\(?:u(....)|.)")
 _PAIRS = {"]": "[", "}": "{"}
 
@@ -89,7 +90,8 @@ def _cuts(text: str) -> list[tuple[int, Keys]]:
     for found in _TOKEN.finditer(text):
         token, here = found[0], stack[-1]
         if here.between and token not in "]}":
-            here.members.append(found.start())
+            if not here.members or found.start() - here.members[-1] >= SMALL:
+                here.members.append(found.start())
             here.between = here.bracket == ""
         match token:
             case "[" | "{":
@@ -111,6 +113,8 @@ def _cuts(text: str) -> list[tuple[int, Keys]]:
                 raise ValueError(f"{_line(text, found.start())}: a string is not closed")
             case _:
                 last = token.strip('"')
+                if "," in token and token[0] != '"':  # a run of values without a space
+                    here.between, here.key = token[-1] == ",", ""
     if len(stack) > 1:
         raise ValueError(f"{_line(text, stack[-1].start)}: {stack[-1].bracket} is not closed")
     return sorted([*cuts, *((member, ()) for member in stack[0].members)])
@@ -121,12 +125,8 @@ def _line(text: str, offset: int) -> str:
 
 
 def _blocks(text: str, cuts: list[tuple[int, Keys]]) -> Iterator[Block]:
-    """The text between the cuts; small neighbours under the same keys together."""
-    begun, path = cuts[0] if cuts else (0, ())
-    for cut, following in [*cuts[1:], (len(text), None)]:
-        if following == path and cut - begun < SMALL:
-            continue
+    """The text between the cuts."""
+    for (begun, path), (cut, _) in pairwise([*cuts, (len(text), ())]):
         start, end = trimmed(text, begun, cut)
         if start < end:
             yield Block(start=start, end=end, kind="code", heading=path)
-        begun, path = cut, following or ()
