@@ -108,7 +108,6 @@ class PassageEntry(BaseModel):
 
     @classmethod
     def of(cls, passage: Passage, ranked: Ranked) -> PassageEntry:
-        on_page = passage.unit == "page"
         return cls(
             citation=passage.citation,
             text=passage.text,
@@ -116,8 +115,8 @@ class PassageEntry(BaseModel):
             heading=list(passage.heading),
             collection=passage.collection,
             path=passage.path,
-            lines=None if on_page else [passage.first, passage.last],
-            page=passage.first if on_page else None,
+            lines=[passage.first, passage.last] if passage.unit == "line" else None,
+            page=passage.first if passage.unit == "page" else None,
             score=round(ranked.score, 3),
             found_by=list(ranked.found_by),
             resource=document_uri(passage.collection, passage.path),

@@ -179,8 +179,13 @@ END;
 """
 
 # `position` counts a document's chunks from 0, so that a chunk's neighbours are known. The bytes are those of
-# the file that hold the text; NULL where the text was made from something else. `part` is the sheet.
+# the file that hold the text; NULL where the text was made from something else. `part` is the sheet. A unit
+# may be any now; the column comes anew, because SQLite changes no CHECK.
 _PLACES = """
+ALTER TABLE document ADD COLUMN counted TEXT NOT NULL DEFAULT 'line';
+UPDATE document SET counted = unit;
+ALTER TABLE document DROP COLUMN unit;
+ALTER TABLE document RENAME COLUMN counted TO unit;
 ALTER TABLE chunk ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE chunk ADD COLUMN byte_start INTEGER;
 ALTER TABLE chunk ADD COLUMN byte_end INTEGER;

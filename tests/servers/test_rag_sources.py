@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp.types import TextResourceContents
+from office_files import docx, pptx, xlsx
 
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library, open_library
 from pygent_rag.sources import given, named, page_suffix
+from pygent_rag.store import MIGRATIONS, SqliteStore
+from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed
 from pygent_shared.settings import Settings
 from pygent_shared.testing import Connect, call, in_memory, refusal
@@ -58,6 +62,53 @@ def test_a_pattern_reads_the_files_that_match_it(
     library: Library, folder: Path, pattern: str, names: set[str]
 ) -> None:
     assert outcomes(library, f"{folder}/{pattern}") == dict.fromkeys(names, "added")
+
+
+def test_every_format_is_found_and_cited_where_it_stands(library: Library, tmp_path: Path) -> None:
+    cells = [{"cell_type": "markdown", "source": "# N"}, {"cell_type": "code", "source": "weir_notebook = 1"}]
+    files = {
+        "a.docx": (docx((1, "Head"), "The weir of word."), ":3"),
+        "b.pptx": (pptx(("One", ["x"]), ("Two", ["The weir of slides."])), "#slide=2"),
+        "c.xlsx": (xlsx({"Tide log": [["Code"], [], ["The weir of rows"]]}), "#'Tide log'!A1"),
+        "d.ipynb": (json.dumps({"cells": cells}).encode(), "#cell=2"),
+        "e.csv": (b"code,place\n1,the weir of values\n", ":1"),
+        "f.json": (b'{"k": "the weir of members"}', ":1"),
+        "g.rst": (b"Head\n====\n\nThe weir of titles.\n", ":4"),
+        "h.go": (b"package p\n\nfunc weir_of_code() {}\n", ":3"),
+    }
+    (tmp_path / "docs").mkdir()
+    for name, (data, _) in files.items():
+        (tmp_path / "docs" / name).write_bytes(data)
+    assert set(outcomes(library, str(tmp_path / "docs")).values()) == {"added"}
+    found = library.search("weir", "", 20, 5000, 0).passages
+    cited = {Path(passage.path).name: passage.citation for passage, _ in found}
+    assert cited == {name: f"{tmp_path}/docs/{name}{place}" for name, (_, place) in files.items()}
+
+
+def test_documents_stored_by_the_first_schema_are_kept(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    old = Database(settings.data_dir / "rag.db", MIGRATIONS[:1])
+    with old.write() as connection:
+        connection.execute("INSERT INTO collection (name) VALUES ('notes')")
+        connection.execute(
+            "INSERT INTO document (collection, path, title, unit, verbatim, text, size, mtime_ns, sha256, "
+            "recipe, ingested) VALUES (1, '/a.pdf', 'A', 'page', 0, 'Weir one. Weir two.', 1, 1, 'x', 1, '')"
+        )
+        for start, text in ((0, "Weir one."), (10, "Weir two.")):
+            connection.execute(
+                "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, "
+                "text) VALUES (1, 1, ?, ?, 7, 7, 'A', '', ?)",
+                (start, start + len(text), text),
+            )
+    old.close()
+    library = open_library(settings)
+    assert isinstance(library.store, SqliteStore)
+    assert library.store.database.check() == []
+    assert library.store.database.query("SELECT position, part FROM chunk ORDER BY id") == [(0, ""), (1, "")]
+    found = library.search("weir", "", 5, 500, 0).passages
+    assert {passage.citation for passage, _ in found} == {"/a.pdf#page=7"}
+    assert len(found) == 2
+    library.close()
 
 
 def test_a_pattern_takes_out_only_what_it_covers(library: Library, folder: Path) -> None:
