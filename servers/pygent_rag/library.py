@@ -176,6 +176,7 @@ class Library:
         return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
 
     def close(self) -> None:
+        self._reader.rest()
         self._backlog.close()
         self.store.close()
 

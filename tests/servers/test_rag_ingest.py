@@ -269,6 +269,27 @@ def test_an_ingestion_ended_between_two_files_leaves_whole_documents(library: Li
     assert Counter(outcomes(library, folder).values()) == {"unchanged": 2, "added": 1}
 
 
+def test_an_ingestion_ended_in_the_middle_of_a_file_leaves_nothing_of_it(
+    library: Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.md"
+    path.write_text("# Tide\n\nIt rose.\n\n" * 3000)
+    looks = 0
+
+    def enough(done: int, total: int, path: str) -> None:
+        nonlocal looks
+        looks += total == 0
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(library.ingest("notes", str(path), enough))
+    assert [row.documents for row in library.store.collections()] == []
+    assert_consistent(database(library))
+    assert outcomes(library, path) == {"long.md": "added"}
+    assert [row.chunks for row in library.store.collections()] == [3000]
+
+
 def test_documents_of_an_older_recipe_are_read_anew(library: Library, folder: Path) -> None:
     took_in(library, folder)
     with database(library).write() as connection:
