@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
-from pygent_rag.ingest import FileReport, Watcher, ingest, source
+from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage
 from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
+from pygent_rag.reader import Reader
+from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
@@ -51,16 +53,23 @@ class Found:
 class Library:
     """Everything open while the server serves. Built by `open_library`; ended by `close`."""
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder, *, max_file_mb: int) -> None:
+    def __init__(self, store: Store, embedder: BackgroundEmbedder, settings: Settings) -> None:
         self.store = store
         self._embedder = embedder
         self._backlog = Backlog(store.vectors, embedder)
-        self._max_bytes = max_file_mb * 1_000_000
+        self._reader = Reader(seconds=settings.read_timeout)
+        self._settings = settings
 
-    def ingest(self, collection: str, path: str, watch: Watcher) -> Iterator[FileReport]:
+    def source(self, path: str) -> Source:
+        """What a caller means by a path or URL, as far as it may be read; see `pygent_rag.sources`."""
+        private = self._settings.private_urls == "allow"
+        return named(path, roots=self._settings.read_from, private=private)
+
+    def ingest(self, collection: str, source: str | Source, watch: Watcher) -> Iterator[FileReport]:
         """See `pygent_rag.ingest`; vectors follow in the background."""
-        reports = ingest(self.store, collection, source(path), max_bytes=self._max_bytes, watch=watch)
-        for report in reports:
+        found = self.source(source) if isinstance(source, str) else source
+        max_bytes = self._settings.max_file_mb * 1_000_000
+        for report in ingest(self.store, collection, found, self._reader, max_bytes=max_bytes, watch=watch):
             if report.outcome in ("added", "updated"):
                 self._backlog.notify()
             yield report
@@ -126,9 +135,9 @@ class Library:
             UnknownName: there is no such collection, or nothing of it at that path.
         """
         name = self.collection(collection).name
-        under = os.path.abspath(os.path.expanduser(path)) if path else ""
+        under = os.path.abspath(os.path.expanduser(path)) if path and is_file_name(path) else path
         removed = self.store.removable(name, under)
-        if path and not removed.paths:
+        if path and not removed.paths and is_file_name(path):
             removed = self.store.removable(name, os.path.realpath(under))
         if path and not removed.paths:
             known = self.store.removable(name, "").paths
@@ -167,6 +176,7 @@ class Library:
         return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
 
     def close(self) -> None:
+        self._reader.rest()
         self._backlog.close()
         self.store.close()
 
@@ -200,7 +210,7 @@ def open_library(settings: Settings) -> Library:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db")
-    return Library(store, shared_embedder(settings), max_file_mb=settings.max_file_mb)
+    return Library(store, shared_embedder(settings), settings)
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

@@ -25,6 +25,7 @@ from pygent_rag.answers import (
 from pygent_rag.decoding import visible
 from pygent_rag.ingest import FileReport, Watcher
 from pygent_rag.library import Library, open_library
+from pygent_rag.sources import given
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
@@ -71,33 +72,45 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
     @server.tool(
         title="Read in documents",
         annotations=ToolAnnotations(
-            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
         ),
     )
     async def ingest(
         ctx: Context[Lazy[Library]],
         path: Annotated[
-            str, Field(description="A file or folder on the server's machine; best a full path.")
-        ],
+            str,
+            Field(
+                description="A file or folder on the server's machine, best a full path; a pattern such as "
+                "~/notes/**/*.md; or a URL (http or https). Empty: `text` is given instead."
+            ),
+        ] = "",
         collection: Annotated[str, Field(description="The collection to fill; made if new.")] = "default",
+        text: Annotated[str, Field(description="A text to keep, as Markdown, in place of a path.")] = "",
+        title: Annotated[
+            str, Field(description="What the text is called; the same title replaces it later.")
+        ] = "",
     ) -> Annotated[CallToolResult, IngestAnswer]:
-        """Read a file, or all of a folder, into a collection, so that search and ask find it. Use it first,
-        and again after files changed: unchanged files cost nothing, changed ones are read anew, and documents
-        whose files are gone are taken out.
+        """Read a file, all of a folder, a web page or a text into a collection, so that search and ask find
+        it. Use it first, and again after files changed: unchanged files cost nothing, changed ones are read
+        anew, and documents whose files are gone are taken out.
 
-        Reads Markdown, text, HTML, Python and PDF. Hidden and version-control folders are passed over; links
-        inside a folder are not followed. A file that cannot be read is reported with the reason, what was
-        stored of it before is kept, and the rest goes on.
+        Reads Markdown, reStructuredText, text, HTML, PDF, Word, PowerPoint, spreadsheets, CSV, JSON, Jupyter
+        notebooks and source code. Hidden and version-control folders are passed over; links inside a folder
+        are not followed; pages on private networks are refused. A file that cannot be read is reported with
+        the reason, what was stored of it before is kept, and the rest goes on.
 
         Returns counts and, by file: added, updated, unchanged, removed, or refused with why. You can search
         at once; vectors, which compare meanings, follow in the background.
         """
         name = _collection_name(collection)
+        if text and path:
+            raise InvalidArgument("text", "is given together with a path", "Call it once for each.")
         watch = _watcher(ctx)
 
         def work() -> tuple[list[FileReport], str]:
             opened = library.get()
-            return list(opened.ingest(name, path, watch)), opened.lexical_only
+            source = given(text, title) if text else opened.source(path)
+            return list(opened.ingest(name, source, watch)), opened.lexical_only
 
         data = IngestAnswer.of(name, *await anyio.to_thread.run_sync(work))
         return answer(data.text(), data)

@@ -7,7 +7,7 @@ stay where they are; the text kept here is what the citations were made from.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +15,21 @@ from typing import Protocol, cast
 
 import apsw
 
-from pygent_rag.chunking import Chunk
 from pygent_rag.decoding import one_line
-from pygent_rag.document import LONGEST_HEADING, Document, Unit
+from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.passage import Passage
+from pygent_rag.reading import Reading
 from pygent_shared.database import Database
 from pygent_shared.vectors import VectorStore
 from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
 """Of a term in the title or heading, where one in the text weighs 1; above 1.5 some sets lose."""
+
+POLL_EVERY = 1000
+"""Chunks that are stored between two looks whether to go on."""
+
+Poll = Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +90,9 @@ class Store(Protocol):
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
-    def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
-    ) -> None:
-        """Keep a document in place of what was at its path. Nothing is done if that is the same content."""
+    def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
+        """Keep a document in place of what was at its path. Nothing is done if that is the same content, and
+        nothing is kept if `poll`, which is called now and then, raises."""
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         """Note a new size and time of a document whose content is the same."""
@@ -174,7 +178,24 @@ END;
 {_CHUNKS.schema}
 """
 
-MIGRATIONS = (_FIRST,)
+# `position` counts a document's chunks from 0, so that a chunk's neighbours are known. The bytes are those of
+# the file that hold the text; NULL where the text was made from something else. `part` is the sheet. A unit
+# may be any now; the column comes anew, because SQLite changes no CHECK.
+_PLACES = """
+ALTER TABLE document ADD COLUMN counted TEXT NOT NULL DEFAULT 'line';
+UPDATE document SET counted = unit;
+ALTER TABLE document DROP COLUMN unit;
+ALTER TABLE document RENAME COLUMN counted TO unit;
+ALTER TABLE chunk ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chunk ADD COLUMN byte_start INTEGER;
+ALTER TABLE chunk ADD COLUMN byte_end INTEGER;
+ALTER TABLE chunk ADD COLUMN part TEXT NOT NULL DEFAULT '';
+UPDATE chunk SET position = (
+    SELECT count(*) FROM chunk AS o WHERE o.document = chunk.document AND o.id < chunk.id
+);
+"""
+
+MIGRATIONS = (_FIRST, _PLACES)
 
 # A folder's documents: its own path, or one that begins with it and a separator.
 _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
@@ -214,9 +235,7 @@ class SqliteStore:
             for path, size, mtime_ns, sha256, recipe in rows
         }
 
-    def put(
-        self, collection: str, path: str, found: Fingerprint, document: Document, chunks: Sequence[Chunk]
-    ) -> None:
+    def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
         with self.database.write() as connection:
             group = _collection_id(connection, collection)
             held = connection.execute(
@@ -226,8 +245,8 @@ class SqliteStore:
                 return  # another process was faster
             if held:
                 connection.execute("DELETE FROM document WHERE id = ?", held[:1])
-            id = _insert_document(connection, group, path, found, document)
-            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, document, chunks))
+            id = _insert_document(connection, group, path, found, reading)
+            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, reading, poll))
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         with self.database.write() as connection:
@@ -296,7 +315,8 @@ class SqliteStore:
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(
-            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.first, c.last, d.verbatim, c.text "
+            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, "
+            "c.text "
             "FROM chunk AS c JOIN document AS d ON d.id = c.document "
             "JOIN collection AS l ON l.id = c.collection "
             f"WHERE c.id IN ({_marks(ids)})",
@@ -319,8 +339,8 @@ class SqliteStore:
 
 
 _INSERT_CHUNK = (
-    "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, text) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO chunk (document, collection, position, char_start, char_end, byte_start, byte_end, "
+    "part, first, last, title, heading, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -331,15 +351,15 @@ def _collection_id(connection: apsw.Connection, name: str) -> int:
 
 
 def _insert_document(
-    connection: apsw.Connection, group: int, path: str, found: Fingerprint, document: Document
+    connection: apsw.Connection, group: int, path: str, found: Fingerprint, reading: Reading
 ) -> int:
     values: Mapping[str, apsw.SQLiteValue] = {
         "collection": group,
         "path": path,
-        "title": _title(document, path),
-        "unit": document.unit,
-        "verbatim": int(document.verbatim),
-        "text": document.text,
+        "title": _title(reading, path),
+        "unit": reading.unit,
+        "verbatim": int(reading.verbatim),
+        "text": reading.text,
         "size": found.size,
         "mtime_ns": found.mtime_ns,
         "sha256": found.sha256,
@@ -352,22 +372,25 @@ def _insert_document(
 
 
 def _chunk_rows(
-    document_id: int, group: int, path: str, document: Document, chunks: Sequence[Chunk]
+    document_id: int, group: int, path: str, reading: Reading, poll: Poll
 ) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
-    title = _title(document, path)
-    for chunk in chunks:
+    title = _title(reading, path)
+    for position, chunk in enumerate(reading.chunks):
+        if position % POLL_EVERY == 0:
+            poll()
         heading = chunk.heading[1:] if chunk.heading[:1] == (title,) else chunk.heading
-        text = document.text[chunk.start : chunk.end]
-        place = (chunk.start, chunk.end, chunk.first, chunk.last)
+        text = reading.text[chunk.start : chunk.end]
+        source = chunk.source or (None, None)
+        place = (position, chunk.start, chunk.end, *source, chunk.part, chunk.first, chunk.last)
         yield (document_id, group, *place, title, "\n".join(heading), text)
 
 
-def _title(document: Document, path: str) -> str:
-    return one_line(document.title or Path(path).stem)[:LONGEST_HEADING]
+def _title(reading: Reading, path: str) -> str:
+    return one_line(reading.title or Path(path).stem)[:LONGEST_HEADING]
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
-    id, collection, path, title, heading, unit, first, last, verbatim, text = row
+    id, collection, path, title, heading, unit, part, first, last, verbatim, text = row
     return Passage(
         id=_int(id),
         collection=str(collection),
@@ -375,6 +398,7 @@ def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
         title=str(title),
         heading=tuple(str(heading).split("\n")) if heading else (),
         unit=cast(Unit, unit),
+        part=str(part),
         first=_int(first),
         last=_int(last),
         verbatim=bool(verbatim),

@@ -77,7 +77,7 @@ def run(target: str | BuildServer, settings: Settings, *, transport: str) -> int
     logs.configure(settings)
     with redirect_stdout(sys.stderr):  # what an import prints would reach the host as protocol
         build = pkgutil.resolve_name(target) if isinstance(target, str) else target
-        server = lowlevel(build(settings, None))
+        server = lowlevel(build(settings.over_http() if transport == "http" else settings, None))
     gc.enable()
     with traces.exported(settings, server.name):
         if transport == "http":

@@ -110,6 +110,17 @@ class Settings:
     )
     space: str = row("default", "The memory space used when a call names none.")
     max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
+    read_timeout: float = row(
+        120.0, "Seconds that reading one file into a collection may take before it is refused.", least=0
+    )
+    read_from: tuple[str, ...] = row(
+        (),
+        "Folders, comma-separated, that files may be read from into collections, hidden ones apart; "
+        "empty is anywhere over stdio, and your home folder over HTTP.",
+    )
+    private_urls: Literal["refuse", "allow"] = row(
+        "refuse", "Whether web pages at private, loopback and link-local addresses may be read."
+    )
     tools: Literal["all", "search", "auto"] = row(
         "auto",
         "What hosts are shown: all tools, or three to search and call them by; auto: see tools_token_limit.",
@@ -180,6 +191,11 @@ class Settings:
         "Where traces are sent (OTLP over HTTP), such as http://127.0.0.1:4318; empty: where the standard "
         "OTEL_* variables say, and nowhere without those.",
     )
+
+    def over_http(self) -> Settings:
+        """These settings where callers come over HTTP: files are read from the home folder unless more is
+        allowed."""
+        return dataclasses.replace(self, read_from=self.read_from or (os.path.expanduser("~"),))
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

@@ -16,7 +16,7 @@ from pygent_shared.settings import Settings
 from pygent_shared.shipped import shipped
 
 CORPUS = shipped("demo")
-QUESTIONS = json.loads((CORPUS / "questions.json").read_text(encoding="utf-8"))
+QUESTIONS = json.loads(shipped("demo-questions.json").read_text(encoding="utf-8"))
 MODEL = pytest.mark.skipif(
     find_spec("sentence_transformers") is None, reason="needs pip install 'pygent-factory[embeddings]'"
 )

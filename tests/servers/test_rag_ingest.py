@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pygent_rag.ingest import FileReport, source, unwatched
+from pygent_rag.ingest import FileReport, unwatched
 from pygent_rag.library import Library, open_library
+from pygent_rag.sources import named
 from pygent_rag.store import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument
@@ -160,7 +161,7 @@ def test_one_bad_file_costs_only_itself(library: Library, folder: Path, tmp_path
     (folder / ".git").mkdir()
     (folder / ".git" / "hidden.md").write_text("hidden")
     (folder / ".hidden.md").write_text("hidden")
-    (folder / "table.xlsx").write_bytes(b"PK")
+    (folder / "picture.png").write_bytes(b"PNG")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.md")).write_text("no name")
     found = took_in(library, folder)
     assert Counter(report.outcome for report in found.values()) == {"added": 4, "refused": 9, "skipped": 1}
@@ -225,7 +226,7 @@ def test_a_folder_without_permission_costs_only_itself_and_loses_nothing() -> No
             with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
                 took_in(library, closed)
             with pytest.raises(FileRefused, match="may not be read by the user this server runs as"):
-                source(str(closed / "two.md"))
+                named(str(closed / "two.md"))
         assert {name: report.outcome for name, report in found.items()} == {
             "one.md": "unchanged",
             "closed": "refused",
@@ -266,6 +267,27 @@ def test_an_ingestion_ended_between_two_files_leaves_whole_documents(library: Li
         list(library.ingest("notes", str(folder), enough))
     assert [row.documents for row in library.store.collections()] == [2]
     assert Counter(outcomes(library, folder).values()) == {"unchanged": 2, "added": 1}
+
+
+def test_an_ingestion_ended_in_the_middle_of_a_file_leaves_nothing_of_it(
+    library: Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.md"
+    path.write_text("# Tide\n\nIt rose.\n\n" * 3000)
+    looks = 0
+
+    def enough(done: int, total: int, path: str) -> None:
+        nonlocal looks
+        looks += total == 0
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(library.ingest("notes", str(path), enough))
+    assert [row.documents for row in library.store.collections()] == []
+    assert_consistent(database(library))
+    assert outcomes(library, path) == {"long.md": "added"}
+    assert [row.chunks for row in library.store.collections()] == [3000]
 
 
 def test_documents_of_an_older_recipe_are_read_anew(library: Library, folder: Path) -> None:

@@ -29,7 +29,7 @@ MEANINGS = {"tide": SEA, "water": SEA, "surge": SEA, "wages": MONEY, "salary": M
 @contextmanager
 def semantic(settings: Settings, directions: dict[str, int]) -> Iterator[Library]:
     embedder = BackgroundEmbedder.loaded(ScriptedEmbedder(directions))
-    library = Library(SqliteStore(settings.data_dir / "rag.db"), embedder, max_file_mb=1)
+    library = Library(SqliteStore(settings.data_dir / "rag.db"), embedder, settings)
     try:
         yield library
     finally:

@@ -56,7 +56,7 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._corpus = shipped("demo")
-        self._asked = json.loads((self._corpus / "questions.json").read_text(encoding="utf-8"))
+        self._asked = json.loads(shipped("demo-questions.json").read_text(encoding="utf-8"))
 
     async def play(self) -> None:
         """Print the whole story."""

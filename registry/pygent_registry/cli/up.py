@@ -23,5 +23,5 @@ def run(chosen: Namespace) -> int:
 
     logs.configure(settings)
     with suppress(KeyboardInterrupt), traces.exported(settings, "pygent"):  # Ctrl-C is the way to end it
-        anyio.run(serve_up, settings)
+        anyio.run(serve_up, settings.over_http())
     return 0

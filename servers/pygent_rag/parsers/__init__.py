@@ -16,16 +16,26 @@ Parser = Callable[[Path, bytes], Document]
 
 # Suffix -> where its parser is; loaded at the first such file.
 PARSERS = {
-    ".md": "pygent_rag.parsers.markdown:parse",
-    ".markdown": "pygent_rag.parsers.markdown:parse",
-    ".txt": "pygent_rag.parsers.text:parse",
-    ".html": "pygent_rag.parsers.html:parse",
-    ".htm": "pygent_rag.parsers.html:parse",
-    ".py": "pygent_rag.parsers.python:parse",
-    ".pdf": "pygent_rag.parsers.pdf:parse",
+    suffix: f"pygent_rag.parsers.{module}:parse"
+    for module, suffixes in {
+        "markdown": ".md .markdown",
+        "text": ".txt .text",
+        "rst": ".rst",
+        "html": ".html .htm .xhtml",
+        "pdf": ".pdf",
+        "docx": ".docx",
+        "pptx": ".pptx",
+        "sheets": ".xlsx .xlsm .xlsb .xls .ods",
+        "csv": ".csv .tsv",
+        "json": ".json .jsonl .ndjson",
+        "notebook": ".ipynb",
+        "python": ".py .pyi",
+        "code": ".js .mjs .cjs .jsx .ts .mts .tsx .go .rs .java .c .h .cc .cpp .hpp .cs .rb .php .sh .bash",
+    }.items()
+    for suffix in suffixes.split()
 }
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when parsing or chunking changes: documents made by another recipe are read anew."""
 
 

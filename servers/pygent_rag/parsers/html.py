@@ -1,4 +1,7 @@
-"""HTML: what a browser would show as text, with the source line of each part. Nothing is fetched or run."""
+"""HTML: what a browser would show as text, with the source line of each part. Nothing is fetched or run.
+
+Navigation and footers are left out, and so is all around the main part where a page says which that is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,15 @@ _ENDINGS = {
 _STRAY = re.compile(r"<(?=[^<>]*(?:<|\Z))")
 _MOST_STEPS = 1_000_000_000
 
-_UNSEEN = frozenset("script style template noscript svg iframe".split())
+_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
+_MAIN = re.compile(r"<main\b|role\s*=\s*[\"']?main\b", re.IGNORECASE)
+
+LEAST_MAIN = 200
+"""Characters that a page's main part must have to stand for the page."""
+
+_UNSEEN = frozenset("script style template noscript svg iframe nav footer button select dialog".split())
+_MAY_HIDE = frozenset("article aside div form header main section span table ul".split())
+_HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
     "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer"
@@ -29,14 +40,29 @@ _BLOCKS = frozenset(
 
 
 def parse(path: Path, data: bytes) -> Document:
-    decoded = decode(path, data)
-    page = _Page()
+    named = _CHARSET.search(data, 0, 2048)
+    decoded = decode(path, data, named[1].decode() if named else "")
     try:
-        page.feed(_parsable(_without_hidden(decoded.text)))
-        page.close()
+        return read(decoded.text, decoded.encoding)
     except AssertionError as error:  # html.parser's way to say that a declaration is beyond it
         raise FileRefused(path, f"is not HTML that can be read ({error})", "Mend or convert it.") from error
-    return page.document(decoded.encoding)
+
+
+def read(source: str, encoding: str = "") -> Document:
+    """The document of a page's source."""
+    source = _parsable(_without_hidden(source))
+    if _MAIN.search(source):
+        page = _read(source, main_only=True)
+        if len(page.text) >= LEAST_MAIN:
+            return page.document(encoding)
+    return _read(source, main_only=False).document(encoding)
+
+
+def _read(source: str, *, main_only: bool) -> _Page:
+    page = _Page(main_only=main_only)
+    page.feed(source)
+    page.close()
+    return page
 
 
 def _without_hidden(source: str) -> str:
@@ -72,8 +98,13 @@ def _parsable(source: str) -> str:
 class _Page(HTMLParser):
     """Collects the text of a page, block by block."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, main_only: bool) -> None:
         super().__init__(convert_charrefs=True)
+        self._main_only = main_only
+        self._main = ""  # the element that is the main part, while inside it
+        self._main_depth = 0  # elements of its kind around us, from it on
+        self._hidden = ""  # the hidden element around us
+        self._hidden_depth = 0
         self._parts: list[str] = []
         self._length = 0
         self._blocks: list[Block] = []
@@ -88,6 +119,11 @@ class _Page(HTMLParser):
         self._gap = ""  # what is due between the text so far and the next word
         self._begin("prose")
 
+    @property
+    def text(self) -> str:
+        self._end()
+        return "".join(self._parts)
+
     def document(self, encoding: str) -> Document:
         self._end()
         headings = [block.heading[-1] for block in self._blocks if block.kind == "heading"]
@@ -100,6 +136,7 @@ class _Page(HTMLParser):
         )
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._enter(tag, attrs)
         if tag in _UNSEEN:
             self._unseen += 1
         elif tag == "title":
@@ -120,6 +157,7 @@ class _Page(HTMLParser):
             self._begin("prose")
 
     def handle_endtag(self, tag: str) -> None:
+        self._leave(tag)
         if tag in _UNSEEN:
             self._unseen = max(0, self._unseen - 1)
         elif tag == "title":
@@ -134,7 +172,7 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self._titles.append(data)
-        elif not self._unseen:
+        elif not (self._unseen or self._hidden) and (self._main or not self._main_only):
             number, _ = self.getpos()
             first, *more = visible(data).split("\n")
             self._add(number, first)
@@ -142,6 +180,25 @@ class _Page(HTMLParser):
                 number += 1
                 self._gap = self._gap or ("\n" if self._kind == "code" else " ")
                 self._add(number, line)
+
+    def _enter(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note whether the main part, or one that is hidden, begins here or goes on."""
+        if tag == self._hidden:
+            self._hidden_depth += 1
+        elif not self._hidden and tag in _MAY_HIDE and _is_hidden(attrs):
+            self._hidden, self._hidden_depth = tag, 1
+        if tag == self._main:
+            self._main_depth += 1
+        elif not self._main and (tag == "main" or ("role", "main") in attrs):
+            self._main, self._main_depth = tag, 1
+
+    def _leave(self, tag: str) -> None:
+        if tag == self._hidden:
+            self._hidden_depth -= 1
+            self._hidden = tag if self._hidden_depth else ""
+        if tag == self._main:
+            self._main_depth -= 1
+            self._main = tag if self._main_depth else ""
 
     def _inside_table(self, tag: str) -> None:
         """A row is a line; its cells are told apart by bars; what is inside a cell is not broken further."""
@@ -184,6 +241,14 @@ class _Page(HTMLParser):
             return
         if self._kind == "heading":
             self._outline.enter(self._level, "".join(self._parts[self._first_part :]))
-        block = Block(start=self._begun, end=self._length, kind=self._kind, heading=self._outline.path)
+        text = "".join(self._parts[self._first_part :]) if self._kind == "table" else ""
+        head = (self._begun, self._begun + text.index("\n")) if "\n" in text else None
+        block = Block(
+            start=self._begun, end=self._length, kind=self._kind, heading=self._outline.path, head=head
+        )
         self._blocks.append(block)
         self._append("\n\n")
+
+
+def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:
+    return any(name == "hidden" or (name == "style" and _HIDING.search(value or "")) for name, value in attrs)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pygent_rag.decoding import decode, one_line
-from pygent_rag.document import Block, Document, Kind, Outline, lines_of
+from pygent_rag.document import Block, Document, Kind, Outline, Span, verbatim
 
 _LINE = re.compile(r"^.*$", re.MULTILINE)
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)$")
@@ -26,15 +26,25 @@ _FRONT_TITLE = re.compile(r"^title:[ \t]*(.+)$", re.MULTILINE)
 
 def parse(path: Path, data: bytes) -> Document:
     decoded = decode(path, data)
-    blocks = tuple(_with_headings(decoded.text, _runs(decoded.text)))
-    return Document(
-        text=decoded.text,
-        blocks=blocks,
-        places=lines_of(decoded.text),
-        verbatim=True,
-        title=_title(decoded.text, blocks),
-        decoded=decoded.encoding,
-    )
+    found = tuple(blocks(decoded.text, Outline()))
+    return verbatim(decoded, found, title=_title(decoded.text, found))
+
+
+def blocks(text: str, outline: Outline) -> Iterator[Block]:
+    """The blocks of a Markdown text that stands under the headings of `outline`."""
+    for run in _runs(text):
+        if run.kind == "heading":
+            outline.enter(*_heading(text[run.start : run.end]))
+        # A fence that is never closed runs on over the blank lines at the document's end.
+        end = run.start + len(text[run.start : run.end].rstrip())
+        yield Block(start=run.start, end=end, kind=run.kind, heading=outline.path, head=_head(text, run))
+
+
+def _head(text: str, run: _Run) -> Span | None:
+    """The row that names a table's columns: the one above the delimiter row."""
+    first, _, rest = text[run.start : run.end].partition("\n")
+    named = run.kind == "table" and _DELIMITER_ROW.match(rest.partition("\n")[0])
+    return (run.start, run.start + len(first)) if named else None
 
 
 class _Run:
@@ -106,16 +116,6 @@ def _closes(line: str, fence: str) -> bool:
     return len(stripped) >= len(fence) and set(stripped) == {fence[0]}
 
 
-def _with_headings(text: str, runs: Iterator[_Run]) -> Iterator[Block]:
-    outline = Outline()
-    for run in runs:
-        if run.kind == "heading":
-            outline.enter(*_heading(text[run.start : run.end]))
-        # A fence that is never closed runs on over the blank lines at the document's end.
-        end = run.start + len(text[run.start : run.end].rstrip())
-        yield Block(start=run.start, end=end, kind=run.kind, heading=outline.path)
-
-
 def _heading(source: str) -> tuple[int, str]:
     """Level and title of a heading in either style."""
     if atx := _ATX.match(source):
@@ -129,9 +129,9 @@ def _plain(title: str) -> str:
     return _LINK.sub(r"\1", title).replace("**", "").replace("`", "").strip()
 
 
-def _title(text: str, blocks: tuple[Block, ...]) -> str:
+def _title(text: str, found: tuple[Block, ...]) -> str:
     """The title in the front matter, else the first heading."""
     front = _FRONT_MATTER.match(text)
     if front and (named := _FRONT_TITLE.search(front[1])):
         return one_line(named[1]).strip("\"'")
-    return next((block.heading[-1] for block in blocks if block.kind == "heading"), "")
+    return next((block.heading[-1] for block in found if block.kind == "heading"), "")

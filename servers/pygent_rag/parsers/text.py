@@ -5,16 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pygent_rag.decoding import decode
-from pygent_rag.document import Block, Document, lines_of, trimmed
+from pygent_rag.document import Block, Document, trimmed, verbatim
 
 
 def parse(path: Path, data: bytes) -> Document:
     decoded = decode(path, data)
     start, end = trimmed(decoded.text, 0, len(decoded.text))
-    return Document(
-        text=decoded.text,
-        blocks=(Block(start=start, end=end),) if start < end else (),
-        places=lines_of(decoded.text),
-        verbatim=True,
-        decoded=decoded.encoding,
-    )
+    return verbatim(decoded, [Block(start=start, end=end)] if start < end else [])
