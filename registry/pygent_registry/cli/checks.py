@@ -28,7 +28,7 @@ from pygent_registry.search.front import ToolSearch
 from pygent_registry.search.tools import tokens
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
-from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
+from pygent_shared.embeddings.weights import BUILT_IN, weights_folder
 from pygent_shared.errors import HostError, InvalidArgument, MissingExtra, PortTaken, ServerUnavailable
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file

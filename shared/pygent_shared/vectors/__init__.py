@@ -18,8 +18,9 @@ class VectorStore(Protocol):
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         """Keep vectors of `model`; items deleted in the meantime are skipped."""
 
-    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """At most `limit` items, with their texts, that have no vector of `model` yet; oldest first."""
+    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
+        """At most `limit` items, with their texts, that have no vector of `model` yet; by number, and only
+        those above `after`."""
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         """How many items (of these groups, or of all) have no vector of `model` yet."""

@@ -56,12 +56,13 @@ class SqliteVectors:
                 [(model, vector, item) for item, vector in vectors],
             )
 
-    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
+    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
         of = self._of
         rows = self._database.query(
-            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} NOT IN "
-            f"(SELECT item FROM {of.table}_vector WHERE model = ?) ORDER BY {of.id} LIMIT ?",
-            (model, limit),
+            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} > ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
+            f"ORDER BY {of.id} LIMIT ?",
+            (after, model, limit),
         )
         return [(int(str(item)), str(text)) for item, text in rows]
 
