@@ -6,7 +6,8 @@ one, as a join would, they take four times as long to compare and seventeen time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import pstdev
 
@@ -76,11 +77,20 @@ class SqliteVectors:
         )
         return int(str(count))
 
-    def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
+    def nearest(
+        self,
+        model: str,
+        query: Vector,
+        groups: Sequence[int],
+        limit: int,
+        among: Collection[int] | None = None,
+    ) -> dict[int, float]:
+        wanted = "" if among is None else "AND +item IN (SELECT value FROM json_each(?))"
+        some = () if among is None else (json.dumps(list(among)),)
         rows = self._database.query(
-            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {self._among(groups)} "
+            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {self._among(groups)} {wanted} "
             "ORDER BY cosine DESC, item LIMIT ?",
-            (query, model, *groups, limit),
+            (query, model, *groups, *some, limit),
         )
         return {int(str(item)): float(str(cosine)) for item, cosine in rows}
 
