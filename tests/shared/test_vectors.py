@@ -22,8 +22,6 @@ class Shelf(Protocol):
     """Items in groups, and the vectors of them that are under test."""
 
     vectors: VectorStore
-    tolerance: float
-    """How far a cosine may be from the exact one."""
 
     def add(self, group: int, text: str) -> int: ...
 
@@ -37,8 +35,6 @@ TABLE = "CREATE TABLE page (number INTEGER PRIMARY KEY AUTOINCREMENT, book INTEG
 
 
 class SqliteShelf:
-    tolerance = 1e-5
-
     def __init__(self, folder: Path) -> None:
         self._database = Database(folder / "pages.db", [TABLE + ITEMS.schema, mirror.schema(ITEMS)])
         self.vectors = self._store()
@@ -61,8 +57,6 @@ class SqliteShelf:
 
 class MirroredShelf(SqliteShelf):
     """Mirrored from the first vector on, and asked only once the mirror is built."""
-
-    tolerance = 0.005
 
     def _store(self) -> VectorStore:
         return Built(self._database, ITEMS, least=1)
@@ -97,9 +91,7 @@ def test_the_nearest_come_first_with_their_cosine(shelf: Shelf) -> None:
     found = shelf.vectors.nearest("m", unit(1, 2), [1], 10)
 
     assert list(found) == [north, east, south]
-    assert list(found.values()) == pytest.approx(
-        [2 / sqrt(5), 1 / sqrt(5), -2 / sqrt(5)], abs=shelf.tolerance
-    )
+    assert list(found.values()) == pytest.approx([2 / sqrt(5), 1 / sqrt(5), -2 / sqrt(5)], abs=3e-5)
     assert list(shelf.vectors.nearest("m", unit(1, 2), [1], 2)) == [north, east]
 
 
@@ -150,7 +142,7 @@ def test_a_later_vector_replaces_the_earlier_one(shelf: Shelf) -> None:
     shelf.vectors.put("m", [(item, unit(0, 1))])
     shelf.vectors.put("m", [(item, unit(1, 0))])
 
-    assert shelf.vectors.nearest("m", unit(1, 0), [1], 10) == {item: pytest.approx(1, abs=shelf.tolerance)}
+    assert shelf.vectors.nearest("m", unit(1, 0), [1], 10) == {item: pytest.approx(1, abs=3e-5)}
 
 
 def test_what_has_no_vector_of_this_model_is_missing_the_oldest_first(shelf: Shelf) -> None:
@@ -185,7 +177,7 @@ def test_the_ranking_is_by_the_cosine(shelf: Shelf, points: Sequence[list[int]],
         shelf.remove(item)
 
     exact = {item: cosine(point, query) for item, point in items.items()}
-    assert found == {item: pytest.approx(exact[item], abs=shelf.tolerance) for item in items}
+    assert found == {item: pytest.approx(exact[item], abs=3e-5) for item in items}
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 

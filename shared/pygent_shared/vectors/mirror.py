@@ -100,6 +100,14 @@ class MirroredVectors:
                 return codes.spread(query, groups, SAMPLE)
         return self._stored.spread(model, query, groups)
 
+    @property
+    def megabytes(self) -> float:
+        """The memory that the mirrors take."""
+        with self._lock:
+            return sum(
+                mirror.codes.megabytes for mirror in self._mirrors.values() if mirror.codes is not None
+            )
+
     def wait(self, model: str, seconds: float) -> bool:
         """Wait at most so long until the mirror of a model is built; whether it is."""
         with self._lock:

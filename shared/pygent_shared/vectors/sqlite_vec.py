@@ -1,7 +1,7 @@
 """Vectors as rows in SQLite, compared by sqlite-vec's `vec_distance_cosine`: exact, nothing to rebuild.
 
-The one rule: the vectors are read from end to end, and their items told by a set of ids. Looked up one by
-one, as a join would, they take four times as long to compare and seventeen times to count.
+The one rule: unless a few are named, the vectors are read from end to end, and their items told by a set of
+ids. Looked up one by one, as a join would, they take four times as long to compare and seventeen to count.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from statistics import pstdev
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 
+FEW = 1000
+"""Items up to which looking each up is faster than reading all from end to end."""
 SAMPLE = 256
 """About how many items tell the spread of a group's cosines; more changed no ranking measurably."""
 
@@ -85,12 +87,11 @@ class SqliteVectors:
         limit: int,
         among: Collection[int] | None = None,
     ) -> dict[int, float]:
-        wanted = "" if among is None else "AND +item IN (SELECT value FROM json_each(?))"
-        some = () if among is None else (json.dumps(list(among)),)
+        where, bindings = self._where(model, groups, among)
         rows = self._database.query(
-            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {self._among(groups)} {wanted} "
+            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {where} "
             "ORDER BY cosine DESC, item LIMIT ?",
-            (query, model, *groups, *some, limit),
+            (query, *bindings, limit),
         )
         return {int(str(item)): float(str(cosine)) for item, cosine in rows}
 
@@ -102,6 +103,22 @@ class SqliteVectors:
             f"SELECT vec_distance_cosine(vector, ?) {among} AND item % ? = 0", (query, model, *groups, every)
         )
         return pstdev(float(str(distance)) for (distance,) in rows) if rows else 0.0
+
+    def _where(
+        self, model: str, groups: Sequence[int], among: Collection[int] | None
+    ) -> tuple[str, tuple[str | int, ...]]:
+        if among is None:
+            return self._among(groups), (model, *groups)
+        ids = json.dumps(list(among))
+        if len(among) > FEW:
+            wanted = "AND +item IN (SELECT value FROM json_each(?))"
+            return f"{self._among(groups)} {wanted}", (model, *groups, ids)
+        of = self._of
+        return (
+            f"FROM {of.table}_vector WHERE model = ? AND item IN (SELECT value FROM json_each(?)) AND EXISTS "
+            f"(SELECT 1 FROM {of.table} WHERE {of.id} = item AND {of.group} IN ({_marks(groups)}))",
+            (model, ids, *groups),
+        )
 
     def _among(self, groups: Sequence[int]) -> str:
         """The vectors of a model in these groups. The plus keeps SQLite from looking each item up."""
