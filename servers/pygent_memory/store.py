@@ -10,7 +10,6 @@ import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -22,8 +21,9 @@ from pygent_memory.recall import Place
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.fulltext import match_query
-from pygent_shared.vectors import VectorStore
-from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
+from pygent_shared.vectors import VectorStore, mirror
+from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.vectors.sqlite_vec import Items
 
 Status = Literal["created", "duplicate"]
 
@@ -154,7 +154,7 @@ CREATE TABLE event (
 );
 """
 
-MIGRATIONS = (_SCHEMA + _PASSAGES.schema,)
+MIGRATIONS = (_SCHEMA + _PASSAGES.schema, mirror.schema(_PASSAGES))
 
 _COLUMNS = """
     m.id, m.kind, m.text, m.speaker, ifnull(m.occurred_at, ''), m.recorded_at, m.importance, m.seen,
@@ -171,7 +171,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, MIGRATIONS)
-        self._vectors = SqliteVectors(self._database, _PASSAGES)
+        self._vectors = MirroredVectors(self._database, _PASSAGES)
 
     @property
     def vectors(self) -> VectorStore:
@@ -248,14 +248,8 @@ class SqliteStore:
 
     def nearest(self, space: str, model: str, query: Vector, wanted: Filter, limit: int) -> dict[int, float]:
         groups = [key for key in (self._key(space),) if key is not None]
-        if wanted == Filter():
-            return self._vectors.nearest(model, query, groups, limit)
-        allowed = self._passages(space, wanted)
-        # All distances (-1: no limit), then the filter: no other memory takes the place of a wanted one.
-        found = self._vectors.nearest(model, query, groups, -1)
-        return dict(
-            islice(((passage, score) for passage, score in found.items() if passage in allowed), limit)
-        )
+        among = None if wanted == Filter() else self._passages(space, wanted)
+        return self._vectors.nearest(model, query, groups, limit, among)
 
     def pending(self, space: str, model: str) -> int:
         key = self._key(space)

@@ -24,7 +24,7 @@ from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
 
-Mode = Literal["hybrid", "lexical"]
+Mode = Literal["hybrid", "semantic", "lexical"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Found:
     Attributes:
         passages: each with its place in the ranking.
         searched: how many passages there were to search.
-        retrieval: "hybrid" when vectors took part.
+        retrieval: what was compared: words and meanings, or one of them.
         why: what kept the search lexical, or the vectors incomplete; "" when nothing did.
         pending: chunks that have no vector yet; None while the model that would tell is not loaded.
         left_out: passages found that did not fit the budget.
@@ -74,11 +74,20 @@ class Library:
                 self._backlog.notify()
             yield report
 
-    def search(self, question: str, collection: str, limit: int, max_tokens: int, wait_s: float) -> Found:
+    def search(
+        self,
+        question: str,
+        collection: str,
+        limit: int,
+        max_tokens: int,
+        wait_s: float,
+        mode: Mode = "hybrid",
+    ) -> Found:
         """The passages that bear most on a question, as many as fit; `collection` "" searches all.
 
         Args:
             wait_s: wait at most so many seconds for vectors still being computed.
+            mode: what to compare; without vectors it is words, whatever was asked for.
 
         Raises:
             UnknownName: there is no such collection.
@@ -90,10 +99,11 @@ class Library:
             return Found(passages=[], searched=0, retrieval="lexical", why=self.lexical_only)
         if wait_s:
             self._backlog.wait(wait_s)
-        embedder = self._embedder.ready()
+        embedder = self._embedder.ready() if mode != "lexical" else None
         pending = self.pending(groups)
         semantic, spread = self._semantic(embedder, question, groups)
-        lexical = self.store.lexical(match_query(question), groups, DEPTH)
+        words = mode != "semantic" or not semantic
+        lexical = self.store.lexical(match_query(question), groups, DEPTH) if words else {}
         fused = fuse(semantic, lexical, spread=spread, searched=searched)
         ranked = {entry.id: entry for entry in fused[:limit]}
         passages = self.store.passages(list(ranked))
@@ -101,8 +111,8 @@ class Library:
         return Found(
             passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
             searched=searched,
-            retrieval="hybrid" if semantic else "lexical",
-            why=self._why(bool(semantic), pending),
+            retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
+            why=self._why(bool(semantic), pending) if mode != "lexical" else "",
             pending=pending,
             left_out=len(passages) - fit,
             embedder=embedder,

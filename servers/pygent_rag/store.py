@@ -20,8 +20,9 @@ from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.passage import Passage
 from pygent_rag.reading import Reading
 from pygent_shared.database import Database
-from pygent_shared.vectors import VectorStore
-from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
+from pygent_shared.vectors import VectorStore, mirror
+from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.vectors.sqlite_vec import Items
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
 """Of a term in the title or heading, where one in the text weighs 1; above 1.5 some sets lose."""
@@ -195,7 +196,7 @@ UPDATE chunk SET position = (
 );
 """
 
-MIGRATIONS = (_FIRST, _PLACES)
+MIGRATIONS = (_FIRST, _PLACES, mirror.schema(_CHUNKS))
 
 # A folder's documents: its own path, or one that begins with it and a separator.
 _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
@@ -206,7 +207,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path, MIGRATIONS)
-        self._vectors = SqliteVectors(self.database, _CHUNKS)
+        self._vectors = MirroredVectors(self.database, _CHUNKS)
 
     @property
     def vectors(self) -> VectorStore:

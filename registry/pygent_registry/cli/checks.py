@@ -33,7 +33,7 @@ from pygent_registry.search.tools import tokens
 from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
-from pygent_shared.embeddings.sentence_transformers import BUILT_IN, weights_folder
+from pygent_shared.embeddings.weights import BUILT_IN, weights_folder
 from pygent_shared.errors import (
     FileRefused,
     HostError,

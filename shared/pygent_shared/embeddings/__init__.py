@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
 from pygent_shared.settings import Settings
@@ -34,14 +35,27 @@ class Embedder(Protocol):
 
 # What settings.embedder may name -> (the package it needs, where its `load(model) -> Embedder` is).
 ENGINES = {
+    "numpy": ("tokenizers", "pygent_shared.embeddings.bert:load"),
     "sentence_transformers": ("sentence_transformers", "pygent_shared.embeddings.sentence_transformers:load"),
 }
 
 
 def engine_for(settings: Settings) -> str | None:
-    """The engine in force: the one named; for `auto`, the first that is installed; None for lexical only."""
+    """The engine in force: the one named; for `auto`, the first that is installed and can compute the model;
+    None for lexical only."""
     if settings.embedder == "none":
         return None
     if settings.embedder != "auto":
         return settings.embedder
-    return next((name for name, (package, _) in ENGINES.items() if find_spec(package)), None)
+    for name, (package, _) in ENGINES.items():
+        if find_spec(package) and (name != "numpy" or _is_plain_bert(settings.embedding_model)):
+            return name
+    return None
+
+
+def _is_plain_bert(model: str) -> bool:
+    from pygent_shared.embeddings import bert, weights
+
+    if model == weights.BUILT_IN:
+        return weights.is_carried()
+    return bert.fits(Path(model))

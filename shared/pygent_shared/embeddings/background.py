@@ -10,6 +10,7 @@ import logging
 import pkgutil
 import threading
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from pygent_shared.embeddings import ENGINES, Embedder, engine_for
@@ -17,6 +18,9 @@ from pygent_shared.errors import PygentError
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+PAYS = 500
+"""Texts for which making the faster embedder, some ten seconds of processor time, is soon made up for."""
 
 State = Literal["absent", "idle", "loading", "ready", "failed"]
 
@@ -30,6 +34,8 @@ class BackgroundEmbedder:
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._loaded: Embedder | None = None
+        self._bulk: Embedder | None = None
+        self._bulk_begun = False
         self.state: State = "idle" if self._engine else "absent"
         self.why = "the embedding model is not loaded yet" if self._engine else _why_absent(settings)
 
@@ -60,6 +66,39 @@ class BackgroundEmbedder:
             self._done.wait(seconds)
         return self._loaded
 
+    def bulk(self, waiting: int) -> Embedder | None:
+        """The embedder for many texts: a faster one of the same vectors, where there is one.
+
+        Args:
+            waiting: how many texts wait. The faster one is made, once for good, when it pays for so many;
+                until it is there, the one of `ready` is given.
+        """
+        self.start()
+        if self._bulk is None and not self._bulk_begun and self._loaded is not None:
+            self._begin_bulk(waiting)
+        return self._bulk or self._loaded
+
+    def _begin_bulk(self, waiting: int) -> None:
+        from pygent_shared.embeddings import onnx
+
+        kept_in = self._settings.data_dir / "models"
+        assert self._loaded is not None
+        wanted = self._engine == "numpy" and self._settings.embedder == "auto"
+        made = wanted and onnx.is_made(self._loaded.model, kept_in)
+        if made or (wanted and waiting >= PAYS and onnx.can_export()):
+            self._bulk_begun = True
+            threading.Thread(
+                target=self._load_bulk, args=[kept_in], name="load bulk embedder", daemon=True
+            ).start()
+
+    def _load_bulk(self, kept_in: Path) -> None:
+        from pygent_shared.embeddings import onnx
+
+        try:
+            self._bulk = onnx.load(self._settings.embedding_model, kept_in)
+        except Exception:  # the runtime's errors share no class, and the slower one serves
+            log.exception("Texts are embedded without ONNX, more slowly")
+
     def _load(self) -> None:
         assert self._engine is not None
         _, where = ENGINES[self._engine]
@@ -84,10 +123,10 @@ def _why_absent(settings: Settings) -> str:
 
 
 @cache
-def _shared(embedder: str, model: str) -> BackgroundEmbedder:
-    return BackgroundEmbedder(Settings(embedder=embedder, embedding_model=model))  # type: ignore[arg-type]
+def _shared(embedder: str, model: str, data_dir: Path) -> BackgroundEmbedder:
+    return BackgroundEmbedder(Settings(embedder=embedder, embedding_model=model, data_dir=data_dir))  # type: ignore[arg-type]
 
 
 def shared_embedder(settings: Settings) -> BackgroundEmbedder:
     """The process's one embedder for these settings: servers that share a process share the model."""
-    return _shared(settings.embedder, settings.embedding_model)
+    return _shared(settings.embedder, settings.embedding_model, settings.data_dir)

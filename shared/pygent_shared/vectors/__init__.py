@@ -6,7 +6,7 @@ in one ranking. Whatever index a store keeps over them is derived and can be reb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from pygent_shared.embeddings import Vector
@@ -18,14 +18,27 @@ class VectorStore(Protocol):
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         """Keep vectors of `model`; items deleted in the meantime are skipped."""
 
-    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """At most `limit` items, with their texts, that have no vector of `model` yet; oldest first."""
+    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
+        """At most `limit` items, with their texts, that have no vector of `model` yet; by number, and only
+        those above `after`."""
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         """How many items (of these groups, or of all) have no vector of `model` yet."""
 
-    def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
-        """The items of `groups` closest to `query` with their cosine (-1 to 1), best first."""
+    def nearest(
+        self,
+        model: str,
+        query: Vector,
+        groups: Sequence[int],
+        limit: int,
+        among: Collection[int] | None = None,
+    ) -> dict[int, float]:
+        """The items of `groups` closest to `query` with their cosine (-1 to 1), best first.
+
+        Args:
+            limit: most items; -1 for all.
+            among: items outside of which nothing is wanted; None for no such filter.
+        """
 
     def spread(self, model: str, query: Vector, groups: Sequence[int]) -> float:
         """The standard deviation of the cosine of `query` with the items of `groups`, from a sample of

@@ -1,18 +1,21 @@
 """Vectors as rows in SQLite, compared by sqlite-vec's `vec_distance_cosine`: exact, nothing to rebuild.
 
-The one rule: the vectors are read from end to end, and their items told by a set of ids. Looked up one by
-one, as a join would, they take four times as long to compare and seventeen times to count.
+The one rule: unless a few are named, the vectors are read from end to end, and their items told by a set of
+ids. Looked up one by one, as a join would, they take four times as long to compare and seventeen to count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import pstdev
 
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 
+FEW = 1000
+"""Items up to which looking each up is faster than reading all from end to end."""
 SAMPLE = 256
 """About how many items tell the spread of a group's cosines; more changed no ranking measurably."""
 
@@ -56,12 +59,13 @@ class SqliteVectors:
                 [(model, vector, item) for item, vector in vectors],
             )
 
-    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
+    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
         of = self._of
         rows = self._database.query(
-            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} NOT IN "
-            f"(SELECT item FROM {of.table}_vector WHERE model = ?) ORDER BY {of.id} LIMIT ?",
-            (model, limit),
+            f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} > ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
+            f"ORDER BY {of.id} LIMIT ?",
+            (after, model, limit),
         )
         return [(int(str(item)), str(text)) for item, text in rows]
 
@@ -75,11 +79,19 @@ class SqliteVectors:
         )
         return int(str(count))
 
-    def nearest(self, model: str, query: Vector, groups: Sequence[int], limit: int) -> dict[int, float]:
+    def nearest(
+        self,
+        model: str,
+        query: Vector,
+        groups: Sequence[int],
+        limit: int,
+        among: Collection[int] | None = None,
+    ) -> dict[int, float]:
+        where, bindings = self._where(model, groups, among)
         rows = self._database.query(
-            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {self._among(groups)} "
+            f"SELECT item, 1 - vec_distance_cosine(vector, ?) AS cosine {where} "
             "ORDER BY cosine DESC, item LIMIT ?",
-            (query, model, *groups, limit),
+            (query, *bindings, limit),
         )
         return {int(str(item)): float(str(cosine)) for item, cosine in rows}
 
@@ -91,6 +103,22 @@ class SqliteVectors:
             f"SELECT vec_distance_cosine(vector, ?) {among} AND item % ? = 0", (query, model, *groups, every)
         )
         return pstdev(float(str(distance)) for (distance,) in rows) if rows else 0.0
+
+    def _where(
+        self, model: str, groups: Sequence[int], among: Collection[int] | None
+    ) -> tuple[str, tuple[str | int, ...]]:
+        if among is None:
+            return self._among(groups), (model, *groups)
+        ids = json.dumps(list(among))
+        if len(among) > FEW:
+            wanted = "AND +item IN (SELECT value FROM json_each(?))"
+            return f"{self._among(groups)} {wanted}", (model, *groups, ids)
+        of = self._of
+        return (
+            f"FROM {of.table}_vector WHERE model = ? AND item IN (SELECT value FROM json_each(?)) AND EXISTS "
+            f"(SELECT 1 FROM {of.table} WHERE {of.id} = item AND {of.group} IN ({_marks(groups)}))",
+            (model, ids, *groups),
+        )
 
     def _among(self, groups: Sequence[int]) -> str:
         """The vectors of a model in these groups. The plus keeps SQLite from looking each item up."""
