@@ -55,7 +55,8 @@ def servers(folder: Path) -> dict[str, dict[str, Any]]:
     """The four, with what they keep in a folder."""
     (folder / "files").mkdir(parents=True, exist_ok=True)
     return {
-        "everything": entry("server-everything", "stdio"),
+        # The host's model is for servers that are let ask for it.
+        "everything": {**entry("server-everything", "stdio"), "ask": ["elicitation", "roots", "sampling"]},
         "files": entry("server-filesystem", str(folder / "files")),
         "graph": entry("server-memory", env={"MEMORY_FILE_PATH": str(folder / "graph.jsonl")}),
         "time": entry("mcp_server_time", "--local-timezone", "UTC"),
