@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -113,27 +114,35 @@ def _tail(path: Path, where: Mapping[str, str], chosen: Namespace) -> int:
         for record in records:
             print(json.dumps(record) if chosen.json else fitting(_shown(record)), flush=True)
 
-    show(deque(_found(_files(path), where), maxlen=max(chosen.last, 0)))
-    for line in _growing(path):
-        show(_matching([line], where))
+    *before, last = _files(path)
+    with last.open("rb") as file:
+        *lines, rest = file.read().split(b"\n")
+        there = chain.from_iterable((_found(before, where), _matching(map(_text, lines), where)))
+        show(deque(there, maxlen=max(chosen.last, 0)))
+        for line in _growing(path, file, rest):
+            show(_matching([line], where))
     return 0
 
 
-def _growing(path: Path) -> Iterator[str]:
-    """The lines that are added from now on, to the last file and to those that come after it."""
-    file, rest = _files(path)[-1].open("rb"), b""
-    file.seek(0, os.SEEK_END)
+def _growing(path: Path, file: BinaryIO, rest: bytes) -> Iterator[str]:
+    """The lines that are added from now on, to the last file, which was read to its end but for the `rest` of
+    an unfinished line, and to those that come after it.
+    """
     while True:
         # Looked for before reading: once there is a next file, nothing is added to this one.
         following = _after(path, file)
         added = file.read()
         *lines, rest = (rest + added).split(b"\n")
-        yield from (line.decode("utf-8", "replace") for line in lines)
+        yield from map(_text, lines)
         if following is not None and not added:
             file.close()
             file, rest = following.open("rb"), b""
         elif not added:
             time.sleep(POLL_SECONDS)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
 
 
 def _after(path: Path, file: BinaryIO) -> Path | None:
