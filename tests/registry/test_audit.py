@@ -186,13 +186,13 @@ async def test_records_that_wait_at_once_share_a_flush(path: Path, flushes: list
 
 
 async def test_each_second_flushes_within_a_second_and_once_for_many(path: Path, flushes: list[int]) -> None:
-    journal = Journal(path, "second")
+    journal, began = Journal(path, "second"), anyio.current_time()
     for number in range(100):
         await journal.append({"n": number})
     with anyio.fail_after(5):
-        while not flushes:
+        while not flushes or flushes[-1] != path.stat().st_size:
             await anyio.sleep(0.05)
-    assert flushes == [path.stat().st_size]
+    assert len(flushes) <= anyio.current_time() - began + 1
     await journal.append({"n": 100})
     journal.close()
     assert flushes[-1] == path.stat().st_size
