@@ -110,7 +110,7 @@ def _is_ready(base: str) -> bool:
         return False
 
 
-@pytest.fixture(params=["stdio-legacy", "stdio-auto", "http-legacy", "http-auto"])
+@pytest.fixture(params=["stdio-auto", "http-legacy", "http-auto"])
 def host(request: pytest.FixtureRequest, folder: Path) -> Host:
     way, _, mode = request.param.partition("-")
     over = _Stdio(folder) if way == "stdio" else request.getfixturevalue("up") + "/mcp"
