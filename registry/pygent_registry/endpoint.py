@@ -10,6 +10,7 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskStatus
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
+from mcp.types import INVALID_REQUEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Route
@@ -113,7 +114,7 @@ class Added:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["name"]
         if name not in self._registry.downstreams or self._registry.tasks is None:
-            await _missing(self._registry, name)(scope, receive, send)
+            await _not_served(self._registry, name)(scope, receive, send)
             return
         async with self._opening:
             if name not in self._fronts:
@@ -147,6 +148,12 @@ class Added:
 
 def _missing(registry: Registry, name: str) -> JSONResponse:
     return JSONResponse({"error": str(UnknownName("server", name, registry.downstreams))}, status_code=404)
+
+
+def _not_served(registry: Registry, name: str) -> JSONResponse:
+    """The same for MCP clients, which show their users only what is said in JSON-RPC."""
+    error = {"code": INVALID_REQUEST, "message": str(UnknownName("server", name, registry.downstreams))}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status_code=404)
 
 
 def build_entry(config: Config, entry: Entry) -> BuildServer:

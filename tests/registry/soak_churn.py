@@ -241,8 +241,11 @@ class Churn:
                         return
                     await self.call(client, server, prefixed=not alone)
         except Exception as error:  # noqa: BLE001 - a host that cannot stay is what is looked for
-            if not alone.startswith("extra") or alone in self.extras:
-                self.tally.wrong.append(f"a {mode} host at {alone or 'all'}: {_leaf(error)!r}")
+            leaf = _leaf(error)
+            if alone and isinstance(leaf, MCPError) and f'no server "{alone}"' in leaf.error.message:
+                self.tally.refused[alone] += 1
+            elif not alone.startswith("extra") or alone in self.extras:
+                self.tally.wrong.append(f"a {mode} host at {alone or 'all'}: {leaf!r}")
             else:
                 self.tally.did["came to a server that was removed"] += 1
 
