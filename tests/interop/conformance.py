@@ -4,7 +4,7 @@
     python tests/interop/conformance.py --url http://localhost:3901/mcp --requirements 2025-11-25
     python tests/interop/conformance.py --url http://localhost:3901/mcp --scenario caching --scenario ping
 
-The suite is an npm package that wants node 22. Both live in a cache folder of ours: PYGENT_CONFORMANCE_DIR,
+The suite is an npm package that wants node 22. Both live in a cache folder of ours: CONFORMANCE_DIR,
 else ~/.cache/pygent/conformance. The rule of this file: only `install` reaches the network, and only the
 command line calls it; a test asks `missing` first and skips with that sentence.
 """
@@ -92,7 +92,7 @@ class Report:
 
 def cache() -> Path:
     """The folder the suite is installed in."""
-    chosen = os.environ.get("PYGENT_CONFORMANCE_DIR")
+    chosen = os.environ.get("CONFORMANCE_DIR")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "pygent" / "conformance"
 
 

@@ -4,7 +4,7 @@
 
 Three reference servers of the protocol's own makers, in JavaScript from npm, and one in Python that is
 built on the SDK before 2.0, so knows the 2025 era only, and has a virtual environment of its own. All lie in
-a cache folder of ours: PYGENT_REAL_SERVERS_DIR, else ~/.cache/pygent/real-servers. The rule of this file is
+a cache folder of ours: REAL_SERVERS_DIR, else ~/.cache/pygent/real-servers. The rule of this file is
 that of `conformance.py`: only the command line reaches the network; a test asks `missing` first.
 """
 
@@ -33,7 +33,7 @@ PYTHON_SERVERS = {"mcp_server_time": "2026.8.18", "mcp": "1.30.0"}
 
 def cache() -> Path:
     """The folder the servers are installed in."""
-    chosen = os.environ.get("PYGENT_REAL_SERVERS_DIR")
+    chosen = os.environ.get("REAL_SERVERS_DIR")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "pygent" / "real-servers"
 
 

@@ -173,7 +173,7 @@ async def completes(server: Served) -> bool:
 def test_a_suite_that_is_not_installed_is_named_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYGENT_CONFORMANCE_DIR", str(tmp_path))
+    monkeypatch.setenv("CONFORMANCE_DIR", str(tmp_path))
     assert missing() == (
         f"The MCP conformance suite is not in {tmp_path}. "
         "Install it: python tests/interop/conformance.py --install"

@@ -1,6 +1,6 @@
 """Long churn leaves nothing behind and loses nothing: `pytest -m soak tests/registry/test_soak.py`.
 
-Runs 24 minutes; PYGENT_SOAK_MINUTES makes it shorter or longer, PYGENT_SOAK_SEED another one. It prints
+Runs 24 minutes; SOAK_MINUTES makes it shorter or longer, SOAK_SEED another one. It prints
 what the registry held, every ten seconds and at the end. See `soak_churn.py` for what happens to it, and
 `soak_watch.py` for what is measured.
 """
@@ -26,8 +26,8 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
 ]
 
-MINUTES = float(os.environ.get("PYGENT_SOAK_MINUTES", "24"))
-SEED = int(os.environ.get("PYGENT_SOAK_SEED", "1"))
+MINUTES = float(os.environ.get("SOAK_MINUTES", "24"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
 BETWEEN_READINGS = 10.0
 SESSION_SECONDS = 10.0
 """After so long without a request the session of a host that left without a word ends."""
