@@ -229,6 +229,7 @@ class Churn:
         """Join, list, call for a while, and leave as one should."""
         self.tally.did[f"{mode} host"] += 1
         alone = self.random.choice([*SAYING, *self.extras]) if self.random.random() < 0.25 else ""
+        leaving = False
         try:
             async with self.host(mode, f"/servers/{alone}/mcp" if alone else "/mcp") as client:
                 with anyio.fail_after(JOIN_SECONDS):
@@ -240,10 +241,14 @@ class Churn:
                         self.tally.did["was at a server that was removed"] += 1
                         return
                     await self.call(client, server, prefixed=not alone)
+                leaving = True
         except Exception as error:  # noqa: BLE001 - a host that cannot stay is what is looked for
             leaf = _leaf(error)
             if alone and isinstance(leaf, MCPError) and f'no server "{alone}"' in leaf.error.message:
                 self.tally.refused[alone] += 1
+            elif leaving and isinstance(leaf, anyio.BrokenResourceError | anyio.ClosedResourceError):
+                # Its SDK was passing on the end of a call that it had cancelled to a session it had closed.
+                self.tally.did["host that tripped on its way out"] += 1
             elif not alone.startswith("extra") or alone in self.extras:
                 self.tally.wrong.append(f"a {mode} host at {alone or 'all'}: {leaf!r}")
             else:
