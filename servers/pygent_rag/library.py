@@ -219,7 +219,7 @@ def open_library(settings: Settings) -> Library:
     Raises:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
-    store = SqliteStore(Path(settings.data_dir) / "rag.db")
+    store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vectors)
     return Library(store, shared_embedder(settings), settings)
 
 

@@ -20,8 +20,8 @@ from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.passage import Passage
 from pygent_rag.reading import Reading
 from pygent_shared.database import Database
-from pygent_shared.vectors import VectorStore, mirror
-from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.vectors import MEMORY, VectorStore, mirror
+from pygent_shared.vectors.mirror import open_vectors
 from pygent_shared.vectors.sqlite_vec import Items
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
@@ -205,9 +205,9 @@ _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) =
 class SqliteStore:
     """A `Store` in one SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, index: str = MEMORY) -> None:
         self.database = Database(path, MIGRATIONS)
-        self._vectors = MirroredVectors(self.database, _CHUNKS)
+        self._vectors = open_vectors(self.database, _CHUNKS, index)
 
     @property
     def vectors(self) -> VectorStore:
