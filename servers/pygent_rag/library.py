@@ -180,6 +180,11 @@ class Library:
             self._backlog.notify()
         return pending
 
+    def model(self, seconds: float) -> str:
+        """The name of what makes the vectors, which is waited for so long; "" while there is none."""
+        embedder = self._embedder.wait(seconds)
+        return embedder.model if embedder else ""
+
     @property
     def lexical_only(self) -> str:
         """Why there will be no vectors; "" where there are, or will be."""

@@ -66,7 +66,7 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Li
     _add_changing(server, library)
     _add_searching(server, library)
     _add_listing(server, library)
-    add_study(server, library)
+    add_study(server, library, _watcher)
     return server
 
 

@@ -116,6 +116,9 @@ class Store(Protocol):
     def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
         """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
 
+    def members(self, group: int) -> list[int]:
+        """The chunks of a collection, by number."""
+
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These chunks in this order; those deleted in the meantime are left out."""
 
@@ -313,6 +316,10 @@ class SqliteStore:
             (match, *groups, limit),
         )
         return {_int(id): float(str(score)) for id, score in rows}
+
+    def members(self, group: int) -> list[int]:
+        rows = self.database.query("SELECT id FROM chunk WHERE collection = ? ORDER BY id", (group,))
+        return [_int(id) for (id,) in rows]
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(

@@ -185,6 +185,14 @@ def test_the_spread_is_the_deviation_of_the_cosines(shelf: Shelf) -> None:
     assert shelf.vectors.spread("m", unit(1, 0), [9]) == 0
 
 
+def test_vectors_are_read_as_they_were_put(shelf: Shelf) -> None:
+    first, second, bare = (shelf.add(1, "text") for _ in range(3))
+    shelf.vectors.put("m", [(first, unit(1, 2)), (second, unit(3, 1))])
+
+    assert shelf.vectors.read("m", [second, bare]) == {second: unit(3, 1)}
+    assert shelf.vectors.read("other", [first]) == {}
+
+
 def test_putting_nothing_is_allowed(shelf: Shelf) -> None:
     shelf.vectors.put("m", [])
 

@@ -29,6 +29,9 @@ class VectorStore(Protocol):
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         """How many items (of these groups, or of all) have no vector of `model` yet."""
 
+    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
+        """The vectors that these items have of `model`."""
+
     def nearest(
         self,
         model: str,

@@ -80,6 +80,9 @@ class MirroredVectors:
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         return self._stored.pending(model, groups)
 
+    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
+        return self._stored.read(model, items)
+
     def nearest(
         self,
         model: str,
