@@ -30,6 +30,8 @@ SAMPLE = 2_000
 COUNTS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 LEAST = 3
 """Members that a group has on average, at least, where its number is chosen."""
+FEWEST = 12
+"""Groups a large collection has at least: on texts the silhouette is best at two, which tells nothing."""
 
 Poll = Callable[[], None]
 """Called between rounds; it may raise to end the work."""
@@ -49,7 +51,7 @@ def clusters(vectors: Floats, count: int, poll: Poll) -> list[Cluster]:
         count: how many there shall be at most; 0 chooses.
     """
     random = np.random.default_rng(SEED)
-    count = min(count, len(vectors)) or chosen(_sample(vectors, random), poll)
+    count = min(count, len(vectors)) or chosen(_sample(vectors, random), poll, _fewest(len(vectors)))
     centres = _centres(vectors, count, random, poll)
     labels, likeness = _labels(vectors, centres)
     found = []
@@ -60,16 +62,24 @@ def clusters(vectors: Floats, count: int, poll: Poll) -> list[Cluster]:
     return sorted(found, key=lambda cluster: -len(cluster.members))
 
 
-def chosen(vectors: Floats, poll: Poll) -> int:
-    """The number of groups whose members are, on average, nearest to their own centre as against the next."""
+def chosen(vectors: Floats, poll: Poll, fewest: int) -> int:
+    """The number of groups, of at least `fewest`, whose members are, on average, nearest to their own centre
+    as against the next."""
     best, count = -2.0, 1
     for candidate in COUNTS:
+        if candidate < fewest:
+            continue
         if candidate * LEAST > len(vectors):
             break
         centres = _centres(vectors, candidate, np.random.default_rng(SEED), poll)
         if (width := _silhouette(vectors, centres)) > best:
             best, count = width, candidate
     return count
+
+
+def _fewest(count: int) -> int:
+    """The cube root: 2 of 18 vectors, 6 of 280, 12 from 1,728 on."""
+    return int(min(FEWEST, np.cbrt(count)))
 
 
 def _silhouette(vectors: Floats, centres: Floats) -> float:
@@ -104,8 +114,7 @@ def _whole(vectors: Floats, centres: Floats, poll: Poll) -> Floats:
         before, (labels, likeness) = labels, _labels(vectors, centres)
         if (labels == before).all():
             break
-        sums = np.zeros_like(centres)
-        np.add.at(sums, labels, vectors)
+        sums = _sums(vectors, labels, len(centres))
         empty = np.flatnonzero(np.bincount(labels, minlength=len(centres)) == 0)
         sums[empty] = vectors[np.argsort(likeness)[: len(empty)]]
         centres = _unit(sums)
@@ -113,16 +122,19 @@ def _whole(vectors: Floats, centres: Floats, poll: Poll) -> Floats:
 
 
 def _batches(vectors: Floats, centres: Floats, random: np.random.Generator, poll: Poll) -> Floats:
-    counts = np.zeros(len(centres), np.float32)
     sums = centres.copy()
     for _ in range(ROUNDS):
         poll()
         some = vectors[random.integers(len(vectors), size=BATCH)]
         labels, _likeness = _labels(some, centres)
-        np.add.at(sums, labels, some)
-        counts += np.bincount(labels, minlength=len(centres))
+        sums += _sums(some, labels, len(centres))
         centres = _unit(sums)
     return centres
+
+
+def _sums(vectors: Floats, labels: NDArray[np.int64], count: int) -> Floats:
+    """The sum of each group's vectors."""
+    return np.stack([vectors[labels == label].sum(axis=0) for label in range(count)])
 
 
 def _labels(vectors: Floats, centres: Floats) -> tuple[NDArray[np.int64], Floats]:

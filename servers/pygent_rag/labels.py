@@ -18,6 +18,12 @@ from pygent_shared.fulltext import terms
 MOST = 5
 """Words in a label."""
 SHORTEST = 3
+_EMPTY = frozenset(
+    "her hers herself him himself his itself being been became become both each either more most much many "
+    "may might must one two three other others only own same such very well new first last several used "
+    "during under between through until upon within without while again known called made make later".split()
+)
+"""Words that tell of no subject, beside those that searches leave out."""
 
 
 class Words:
@@ -35,7 +41,8 @@ class Words:
         counts: Counter[str] = Counter()
         forms: dict[str, str] = {}
         for word, count in self._counts.most_common():
-            if len(word) >= SHORTEST and not any(letter.isdigit() for letter in word):
+            telling = word not in _EMPTY and not any(letter.isdigit() for letter in word)
+            if telling and len(word) >= SHORTEST:
                 root = stem(word)
                 counts[root] += count
                 forms.setdefault(root, word)

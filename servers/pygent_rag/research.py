@@ -56,6 +56,10 @@ class Research:
         question: what it is about; its first search.
         collection: where it searches; "" is everywhere.
         searches: how many searches it has, the first among them.
+
+    Attributes:
+        window: what the last search showed for the first time, best first.
+        ranking: that, and what had been shown before and was found again, best first.
     """
 
     def __init__(self, question: str, collection: str = "", searches: int = 4) -> None:
@@ -66,6 +70,7 @@ class Research:
         self.found: dict[str, Found] = {}
         self.selected: list[str] = []
         self.window: list[str] = []
+        self.ranking: list[str] = []
         self._searches = searches
         self._first: list[str] = []
         self._dropped: set[str] = set()
@@ -79,11 +84,6 @@ class Research:
         """What is possible now, in a sentence."""
         return NOW[self.state]
 
-    @property
-    def seen(self) -> set[int]:
-        """The passages shown so far, by their own numbers."""
-        return {passage.id for passage, _ in self.found.values()}
-
     def may_search(self) -> None:
         """See that another search is possible.
 
@@ -95,10 +95,16 @@ class Research:
     def searched(self, query: str, found: Iterable[Found], most: int) -> list[str]:
         """Take in what a search found, best first; the ids of the first `most` that were not shown before."""
         self.state = self._next("search" if self.searches_left > 1 else "last search", "query")
-        seen = self.seen
-        new = [entry for entry in found if entry[0].id not in seen][:most]
-        self.window = [f"d{number}" for number in range(len(self.found) + 1, len(self.found) + len(new) + 1)]
-        self.found.update(zip(self.window, new, strict=True))
+        shown = {passage.id: id for id, (passage, _) in self.found.items()}
+        self.window, self.ranking = [], []
+        for passage, ranked in found:
+            if (id := shown.get(passage.id)) is None:
+                if len(self.window) == most:
+                    break
+                id = f"d{len(self.found) + 1}"
+                self.found[id] = (passage, ranked)
+                self.window.append(id)
+            self.ranking.append(id)
         if not self.queries:
             self._first = self.window
         self.queries.append(query)

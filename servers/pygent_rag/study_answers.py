@@ -29,6 +29,10 @@ class ResearchAnswer(BaseModel):
     retrieval: Mode | None = Field(default=None, description="What was compared, if this call searched.")
     why: str = Field(default="", description="What was missing from that search.")
     found: list[EvidenceEntry] = Field(description="Passages this call found, not shown before, best first.")
+    ranking: list[str] = Field(
+        default=[],
+        description="Ids of what this search found, best first; what is not in found was shown before.",
+    )
     selected: list[str] = Field(description="The ids of all that is selected.")
     open_words: list[str] = Field(description="Words of the question that no selected passage holds.")
     searches_left: int
@@ -48,6 +52,7 @@ class ResearchAnswer(BaseModel):
             retrieval=searched.retrieval if searched else None,
             why=searched.why if searched else "",
             found=_entries(research, research.window if searched else []),
+            ranking=list(research.ranking) if searched else [],
             selected=list(research.selected),
             open_words=research.open_words(),
             searches_left=research.searches_left,
@@ -72,6 +77,8 @@ class ResearchAnswer(BaseModel):
         else:
             how = f"{self.retrieval} search{f': {self.why}' if self.why else ''}"
             head = f"{counted(len(self.found), 'passage')} not shown before ({how}), best first. {UNTRUSTED}"
+        if again := [id for id in self.ranking if id not in {entry.id for entry in self.found}]:
+            head = f"{head} Found again: {', '.join(again)}."
         selected = ", ".join(self.selected) or "none yet"
         lines = [f"Research {self.session}. Selected: {selected}. Searches left: {self.searches_left}."]
         if self.selected and self.open_words:

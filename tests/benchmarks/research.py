@@ -109,8 +109,10 @@ class Script:
     async def drive(self, client: Client, question: str, gold: set[str]) -> Ends:
         data = await begin(client, question)
         session, kept, asked = data["session"], list[dict[str, Any]](), {question.lower()}
+        shown: dict[str, dict[str, Any]] = {}
         for made in range(1, SEARCHES + 1):
-            best = data["found"][:KEPT]
+            shown |= {entry["id"]: entry for entry in data["found"]}
+            best = [shown[id] for id in data["ranking"] if shown[id] not in kept][:KEPT]
             kept += best
             step: dict[str, Any] = {"session": session, "select": [entry["id"] for entry in best]}
             name = self._name(kept, " ".join(asked)) if made < SEARCHES else None

@@ -55,6 +55,7 @@ def test_an_id_stays_with_its_passage_and_a_passage_is_shown_once() -> None:
 
     assert research.window == ["d1", "d2"]
     assert research.searched("ebb", found(8, 9, 7, 10, 11), 2) == ["d3", "d4"]
+    assert research.ranking == ["d2", "d3", "d1", "d4"]
     assert [research.found[id][0].id for id in ("d1", "d2", "d3", "d4")] == [7, 8, 9, 10]
 
 
@@ -251,6 +252,8 @@ async def test_evidence_from_two_documents_is_gathered_in_two_searches(
             client, "research", session=session, select=["d1"], query="Halden Works seat", results=1
         )
         assert [(entry["id"], Path(entry["path"]).name) for entry in second["found"]] == [("d2", "halden.md")]
+        assert second["ranking"] == ["d2", "d1"]
+        assert "Found again: d1." in text
         assert second["open_words"] == ["maker", "sit"]
         assert f"[d2] {folder}/halden.md:3\n> Halden Works\n> Halden Works has its seat in Bergen." in text
         assert "No selected passage holds: maker, sit." in text
