@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from pygent_rag import sessions, tags
 from pygent_rag.passage import Passage
@@ -17,8 +22,12 @@ from pygent_rag.ranking import Ranked
 from pygent_rag.research import NOW, TABLE, Move, Research, State
 from pygent_rag.sessions import Sessions
 from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.http.app import build_app
+from pygent_shared.http.keys import KeyFile
+from pygent_shared.http.run import address, listen, running
+from pygent_shared.serve import lowlevel
 from pygent_shared.settings import Settings
-from pygent_shared.testing import Connect, call, in_memory, refusal
+from pygent_shared.testing import Connect, built, call, in_memory, refusal
 
 RAG = "pygent_rag"
 
@@ -309,3 +318,25 @@ async def test_a_searcher_trained_on_the_papers_tags_drives_it(settings: Setting
         reply = "<search_complete>True</search_complete>"
         last, _ = await call(client, "research", session=session, reply=reply)
         assert [Path(entry["path"]).name for entry in last["evidence"]] == ["pump.md", "halden.md"]
+
+
+@pytest.mark.anyio
+async def test_over_http_another_callers_research_is_as_if_it_were_not_there(settings: Settings) -> None:
+    keys = [KeyFile(settings).add(name)[1] for name in ("ann", "bob")]
+    listener = listen(settings)
+    app = build_app({"/mcp": lowlevel(built(RAG, settings))}, settings, settings.token)
+    async with running(app, listener):
+        url = f"{address(listener)}/mcp"
+        async with with_key(url, keys[0]) as ann, with_key(url, keys[1]) as bob:
+            begun, _ = await call(ann, "research", question="Where?")
+            assert "there is no research" in await refusal(
+                bob, "research", session=begun["session"], finish=True
+            )
+            await call(ann, "research", session=begun["session"], finish=True)
+
+
+@asynccontextmanager
+async def with_key(url: str, key: str) -> AsyncIterator[Client]:
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+        async with Client(streamable_http_client(url, http_client=http)) as client:
+            yield client
