@@ -21,8 +21,8 @@ from pygent_memory.recall import Place
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.fulltext import match_query
-from pygent_shared.vectors import VectorStore, mirror
-from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.vectors import MEMORY, VectorStore, mirror
+from pygent_shared.vectors.mirror import open_vectors
 from pygent_shared.vectors.sqlite_vec import Items
 
 Status = Literal["created", "duplicate"]
@@ -169,9 +169,9 @@ class SqliteStore:
         DatabaseUnusable: the file cannot be used; it is left as it was.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, index: str = MEMORY) -> None:
         self._database = Database(path, MIGRATIONS)
-        self._vectors = MirroredVectors(self._database, _PASSAGES)
+        self._vectors = open_vectors(self._database, _PASSAGES, index)
 
     @property
     def vectors(self) -> VectorStore:

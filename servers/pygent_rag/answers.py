@@ -122,7 +122,7 @@ class PassageEntry(BaseModel):
             resource=document_uri(passage.collection, passage.path),
         )
 
-    def shown(self, number: int) -> str:
+    def shown(self, number: int | str) -> str:
         context = " › ".join([self.title, *self.heading])
         return f"[{number}] {self.citation}\n{_quoted(context)}\n{_quoted(self.text)}"
 

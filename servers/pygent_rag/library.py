@@ -180,6 +180,11 @@ class Library:
             self._backlog.notify()
         return pending
 
+    def model(self, seconds: float) -> str:
+        """The name of what makes the vectors, which is waited for so long; "" while there is none."""
+        embedder = self._embedder.wait(seconds)
+        return embedder.model if embedder else ""
+
     @property
     def lexical_only(self) -> str:
         """Why there will be no vectors; "" where there are, or will be."""
@@ -219,7 +224,7 @@ def open_library(settings: Settings) -> Library:
     Raises:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
-    store = SqliteStore(Path(settings.data_dir) / "rag.db")
+    store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vectors)
     return Library(store, shared_embedder(settings), settings)
 
 

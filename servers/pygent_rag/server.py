@@ -26,6 +26,7 @@ from pygent_rag.decoding import visible
 from pygent_rag.ingest import FileReport, Watcher
 from pygent_rag.library import Library, Mode, open_library
 from pygent_rag.sources import given
+from pygent_rag.study import add_study
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
@@ -65,6 +66,7 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Li
     _add_changing(server, library)
     _add_searching(server, library)
     _add_listing(server, library)
+    add_study(server, library, _watcher)
     return server
 
 

@@ -20,8 +20,8 @@ from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.passage import Passage
 from pygent_rag.reading import Reading
 from pygent_shared.database import Database
-from pygent_shared.vectors import VectorStore, mirror
-from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.vectors import MEMORY, VectorStore, mirror
+from pygent_shared.vectors.mirror import open_vectors
 from pygent_shared.vectors.sqlite_vec import Items
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
@@ -116,6 +116,9 @@ class Store(Protocol):
     def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
         """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
 
+    def members(self, group: int) -> list[int]:
+        """The chunks of a collection, by number."""
+
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These chunks in this order; those deleted in the meantime are left out."""
 
@@ -205,9 +208,9 @@ _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) =
 class SqliteStore:
     """A `Store` in one SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, index: str = MEMORY) -> None:
         self.database = Database(path, MIGRATIONS)
-        self._vectors = MirroredVectors(self.database, _CHUNKS)
+        self._vectors = open_vectors(self.database, _CHUNKS, index)
 
     @property
     def vectors(self) -> VectorStore:
@@ -313,6 +316,10 @@ class SqliteStore:
             (match, *groups, limit),
         )
         return {_int(id): float(str(score)) for id, score in rows}
+
+    def members(self, group: int) -> list[int]:
+        rows = self.database.query("SELECT id FROM chunk WHERE collection = ? ORDER BY id", (group,))
+        return [_int(id) for (id,) in rows]
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(

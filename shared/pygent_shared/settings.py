@@ -100,6 +100,11 @@ class Settings:
         "all-MiniLM-L6-v2",
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
+    vectors: Literal["memory", "exact", "faiss", "chroma"] = row(
+        "memory",
+        "What finds the nearest vectors: codes in memory; exact, which reads them all; or faiss or chroma, "
+        "extras, in memory too. The vectors themselves are kept in the database whichever it is.",
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )

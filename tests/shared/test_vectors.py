@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygent_shared.database import Database
-from pygent_shared.vectors import VectorStore, mirror
-from pygent_shared.vectors.mirror import MirroredVectors
+from pygent_shared.errors import MissingExtra
+from pygent_shared.vectors import EXACT, INDEXES, VectorStore, mirror
+from pygent_shared.vectors.mirror import MirroredVectors, open_vectors
 from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
 
 
@@ -58,8 +60,12 @@ class SqliteShelf:
 class MirroredShelf(SqliteShelf):
     """Mirrored from the first vector on, and asked only once the mirror is built."""
 
+    def __init__(self, folder: Path, index: str) -> None:
+        self._index = index
+        super().__init__(folder)
+
     def _store(self) -> VectorStore:
-        return Built(self._database, ITEMS, least=1)
+        return Built(self._database, ITEMS, self._index, least=1)
 
 
 class Built(MirroredVectors):
@@ -69,11 +75,16 @@ class Built(MirroredVectors):
         return super().nearest(model, *args)
 
 
-SHELVES: dict[str, Callable[[Path], Shelf]] = {"sqlite": SqliteShelf, "mirrored": MirroredShelf}
+SHELVES: dict[str, Callable[[Path], Shelf]] = {
+    EXACT: SqliteShelf,
+    **{index: partial(MirroredShelf, index=index) for index in INDEXES},
+}
 
 
 @pytest.fixture(params=SHELVES)
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    if (kind := INDEXES.get(request.param)) and not kind.is_installed:
+        pytest.skip(f"{kind.package} is not installed")
     opened = SHELVES[request.param](tmp_path)
     yield opened
     opened.close()
@@ -157,6 +168,31 @@ def test_what_has_no_vector_of_this_model_is_missing_the_oldest_first(shelf: She
     assert shelf.vectors.pending("m", []) == 0
 
 
+def test_of_some_items_alone_the_nearest_is_found(shelf: Shelf) -> None:
+    near, far, other = (shelf.add(group, "text") for group in (1, 1, 2))
+    shelf.vectors.put("m", [(near, unit(1, 0)), (far, unit(0, 1)), (other, unit(1, 0))])
+
+    assert list(shelf.vectors.nearest("m", unit(1, 0), [1], 10, [far, other])) == [far]
+    assert shelf.vectors.nearest("m", unit(1, 0), [1], 10, []) == {}
+
+
+def test_the_spread_is_the_deviation_of_the_cosines(shelf: Shelf) -> None:
+    items = [shelf.add(1, "text") for _ in range(4)]
+    shelf.vectors.put("m", [(item, unit(1, 0) if item % 2 else unit(-1, 0)) for item in items])
+    shelf.vectors.nearest("m", unit(1, 0), [1], 1)
+
+    assert shelf.vectors.spread("m", unit(1, 0), [1]) == pytest.approx(1, abs=0.01)
+    assert shelf.vectors.spread("m", unit(1, 0), [9]) == 0
+
+
+def test_vectors_are_read_as_they_were_put(shelf: Shelf) -> None:
+    first, second, bare = (shelf.add(1, "text") for _ in range(3))
+    shelf.vectors.put("m", [(first, unit(1, 2)), (second, unit(3, 1))])
+
+    assert shelf.vectors.read("m", [second, bare]) == {second: unit(3, 1)}
+    assert shelf.vectors.read("other", [first]) == {}
+
+
 def test_putting_nothing_is_allowed(shelf: Shelf) -> None:
     shelf.vectors.put("m", [])
 
@@ -184,3 +220,14 @@ def test_the_ranking_is_by_the_cosine(shelf: Shelf, points: Sequence[list[int]],
 def cosine(left: Sequence[float], right: Sequence[float]) -> float:
     dot = sum(a * b for a, b in zip(left, right, strict=True))
     return dot / sqrt(sum(a * a for a in left) * sum(b * b for b in right))
+
+
+def test_an_index_that_is_not_installed_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    index, kind = next(((name, kind) for name, kind in INDEXES.items() if not kind.is_installed), ("", None))
+    if kind is None:
+        pytest.skip("every index is installed")
+    database = Database(tmp_path / "pages.db", [TABLE + ITEMS.schema, mirror.schema(ITEMS)])
+
+    with pytest.raises(MissingExtra, match=rf"pip install 'pygent-factory\[{kind.extra}\]'"):
+        open_vectors(database, ITEMS, index)
+    database.close()

@@ -1,13 +1,17 @@
 """Where vectors are kept and searched: the seam.
 
 The rows are the truth: each names its item and the model that made it, so vectors of two models never meet
-in one ranking. Whatever index a store keeps over them is derived and can be rebuilt.
+in one ranking. Whatever index a store keeps over them is derived and can be rebuilt; `INDEXES` is the lazy
+table of them.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Protocol, cast
 
 from pygent_shared.embeddings import Vector
 
@@ -24,6 +28,9 @@ class VectorStore(Protocol):
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         """How many items (of these groups, or of all) have no vector of `model` yet."""
+
+    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
+        """The vectors that these items have of `model`."""
 
     def nearest(
         self,
@@ -43,3 +50,56 @@ class VectorStore(Protocol):
     def spread(self, model: str, query: Vector, groups: Sequence[int]) -> float:
         """The standard deviation of the cosine of `query` with the items of `groups`, from a sample of
         them; 0 where there are none."""
+
+
+class Index(Protocol):
+    """What a mirror asks: the vectors of one model, told apart by an integer and grouped by another. It need
+    not be safe for threads, nor outlive the process."""
+
+    @property
+    def megabytes(self) -> float:
+        """The memory it takes."""
+
+    def put(self, items: Sequence[int], groups: Sequence[int], vectors: Sequence[Vector]) -> None:
+        """Keep vectors of these items, all different, in place of what they had."""
+
+    def remove(self, items: Sequence[int]) -> None:
+        """Take out the vectors of these items, where there are any."""
+
+    def nearest(
+        self, query: Vector, groups: Collection[int], limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
+        """As of `VectorStore`; of equals the lower number comes first."""
+
+    def spread(self, query: Vector, groups: Collection[int], sample: int) -> float:
+        """The standard deviation of the cosine of `query` with about `sample` items of `groups`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexKind:
+    """A line of the table: `where` is made with the number of dimensions, and needs `package`, which the
+    extra `extra` installs."""
+
+    package: str
+    where: str
+    extra: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        return find_spec(self.package) is not None
+
+    def make(self, dimensions: int) -> Index:
+        """An empty index."""
+        return cast(Index, pkgutil.resolve_name(self.where)(dimensions))
+
+
+EXACT = "exact"
+"""Of the setting `vectors`: no index, every vector is read; what the others are measured against."""
+MEMORY = "memory"
+
+# What else the setting `vectors` may name. Without numpy, memory is exact.
+INDEXES = {
+    MEMORY: IndexKind(package="numpy", where="pygent_shared.vectors.codes:Codes"),
+    "faiss": IndexKind(package="faiss", where="pygent_shared.vectors.flat_faiss:FlatFaiss", extra="faiss"),
+    "chroma": IndexKind(package="chromadb", where="pygent_shared.vectors.chroma:Chroma", extra="chroma"),
+}

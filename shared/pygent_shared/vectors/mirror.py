@@ -1,8 +1,8 @@
-"""A memory mirror of the vectors in a database: it answers, the rows stay the truth.
+"""A memory mirror of the vectors in a database: an index that answers, while the rows stay the truth.
 
 A trigger writes every change of a vector into a log beside them, so a mirror in any process sees from one
 number whether it is stale and reads what changed, and no more. Until it is built, in a thread of its own, the
-store it mirrors answers.
+store it mirrors answers. Which index that is, `pygent_shared.vectors.INDEXES` tells.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
+from pygent_shared.errors import MissingExtra
+from pygent_shared.vectors import EXACT, INDEXES, MEMORY, Index, VectorStore
 from pygent_shared.vectors.sqlite_vec import SAMPLE, Items, SqliteVectors
-
-if TYPE_CHECKING:
-    from pygent_shared.vectors.codes import Codes
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +51,16 @@ class MirroredVectors:
     Args:
         database: holds the items, their vectors, and the log that `schema` makes.
         items: the table the vectors belong to.
+        index: what the mirror is; a key of `INDEXES`.
         least: vectors of a model below which there is no mirror.
     """
 
-    def __init__(self, database: Database, items: Items, least: int = LEAST) -> None:
+    def __init__(self, database: Database, items: Items, index: str = MEMORY, *, least: int = LEAST) -> None:
         self._database = database
         self._of = items
         self._table = f"{items.table}_vector"
         self._stored = SqliteVectors(database, items)
+        self._kind = INDEXES[index]
         self._least = least
         self._mirrors: dict[str, _Mirror] = {}
         self._lock = threading.Lock()
@@ -81,6 +80,9 @@ class MirroredVectors:
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         return self._stored.pending(model, groups)
 
+    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
+        return self._stored.read(model, items)
+
     def nearest(
         self,
         model: str,
@@ -90,14 +92,14 @@ class MirroredVectors:
         among: Collection[int] | None = None,
     ) -> dict[int, float]:
         with self._lock:
-            if (codes := self._current(model)) is not None:
-                return codes.nearest(query, groups, limit, among)
+            if (index := self._current(model)) is not None:
+                return index.nearest(query, groups, limit, among)
         return self._stored.nearest(model, query, groups, limit, among)
 
     def spread(self, model: str, query: Vector, groups: Sequence[int]) -> float:
         with self._lock:
-            if (codes := self._current(model)) is not None:
-                return codes.spread(query, groups, SAMPLE)
+            if (index := self._current(model)) is not None:
+                return index.spread(query, groups, SAMPLE)
         return self._stored.spread(model, query, groups)
 
     @property
@@ -105,28 +107,28 @@ class MirroredVectors:
         """The memory that the mirrors take."""
         with self._lock:
             return sum(
-                mirror.codes.megabytes for mirror in self._mirrors.values() if mirror.codes is not None
+                mirror.index.megabytes for mirror in self._mirrors.values() if mirror.index is not None
             )
 
     def wait(self, model: str, seconds: float) -> bool:
         """Wait at most so long until the mirror of a model is built; whether it is."""
         with self._lock:
             mirror = self._mirrors.get(model)
-        return mirror is not None and mirror.built.wait(seconds) and mirror.codes is not None
+        return mirror is not None and mirror.built.wait(seconds) and mirror.index is not None
 
-    def _current(self, model: str) -> Codes | None:
-        """The codes of a model as the database is now; None while there are none."""
+    def _current(self, model: str) -> Index | None:
+        """The index of a model as the database is now; None while there are none."""
         mirror = self._mirrors.get(model)
         if mirror is None:
             mirror = self._mirrors[model] = _Mirror()
-            if find_spec("numpy") is None or not self._pays(model):
+            if not self._kind.is_installed or not self._pays(model):
                 del self._mirrors[model]
                 return None
             threading.Thread(
                 target=self._build, args=[model, mirror], name="mirror vectors", daemon=True
             ).start()
             return None
-        if mirror.codes is None:
+        if mirror.index is None:
             if mirror.built.is_set():  # it failed, or was too far behind: once more
                 del self._mirrors[model]
             return None
@@ -134,7 +136,7 @@ class MirroredVectors:
         if latest != mirror.latest and not self._catch_up(model, mirror, latest):
             del self._mirrors[model]
             return None
-        return mirror.codes
+        return mirror.index
 
     def _pays(self, model: str) -> bool:
         rows = self._database.query(
@@ -149,7 +151,7 @@ class MirroredVectors:
 
     def _catch_up(self, model: str, mirror: _Mirror, latest: int) -> bool:
         """Take over what changed since; False where the log no longer tells."""
-        assert mirror.codes is not None
+        assert mirror.index is not None
         ((first,),) = self._database.query(f"SELECT min(number) FROM {self._table}_change")
         if int(str(first or 0)) > mirror.latest + 1 or latest < mirror.latest:
             return False
@@ -162,22 +164,20 @@ class MirroredVectors:
             some = items[start : start + READ_AT_ONCE]
             marks = ",".join("?" * len(some))
             found = self._rows(f"AND v.item IN ({marks})", (model, *some))
-            mirror.codes.remove([item for item in some if item not in {row[0] for row in found}])
-            _put(mirror.codes, found)
+            mirror.index.remove([item for item in some if item not in {row[0] for row in found}])
+            _put(mirror.index, found)
         mirror.latest = latest
         return True
 
     def _build(self, model: str, mirror: _Mirror) -> None:
-        from pygent_shared.vectors.codes import Codes
-
         try:
             latest, last = self._latest(), -1
-            codes: Codes | None = None
+            index: Index | None = None
             while rows := self._rows("AND v.item > ? ORDER BY v.item LIMIT ?", (model, last, READ_AT_ONCE)):
-                codes = codes or Codes(len(rows[0][2]) // 4)
-                _put(codes, rows)
+                index = index or self._kind.make(len(rows[0][2]) // 4)
+                _put(index, rows)
                 last = rows[-1][0]
-            mirror.codes, mirror.latest = codes, latest
+            mirror.index, mirror.latest = index, latest
         except Exception:
             log.exception("The vectors could not be mirrored; they are read from the database instead")
         finally:
@@ -195,18 +195,32 @@ class MirroredVectors:
 
 
 class _Mirror:
-    """The codes of one model's vectors, and the last change they hold."""
+    """The index over one model's vectors, and the last change it holds."""
 
     def __init__(self) -> None:
-        self.codes: Codes | None = None
+        self.index: Index | None = None
         self.latest = 0
         self.built = threading.Event()
 
 
-def _put(codes: Codes, rows: Sequence[tuple[int, int, Vector]]) -> None:
+def open_vectors(database: Database, items: Items, index: str) -> VectorStore:
+    """The vectors of `items`, with the index that the setting `vectors` names.
+
+    Raises:
+        MissingExtra: that index is not installed.
+    """
+    if index == EXACT:
+        return SqliteVectors(database, items)
+    kind = INDEXES[index]
+    if kind.extra and not kind.is_installed:
+        raise MissingExtra(f"PYGENT_VECTORS={index}", kind.extra)
+    return MirroredVectors(database, items, index)
+
+
+def _put(index: Index, rows: Sequence[tuple[int, int, Vector]]) -> None:
     if rows:
         items, groups, vectors = zip(*rows, strict=True)
-        codes.put(items, groups, vectors)
+        index.put(items, groups, vectors)
 
 
 def _bytes(value: object) -> bytes:

@@ -79,6 +79,14 @@ class SqliteVectors:
         )
         return int(str(count))
 
+    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
+        rows = self._database.query(
+            f"SELECT item, vector FROM {self._of.table}_vector "
+            "WHERE model = ? AND item IN (SELECT value FROM json_each(?))",
+            (model, json.dumps(list(items))),
+        )
+        return {int(str(item)): vector for item, vector in rows if isinstance(vector, bytes)}
+
     def nearest(
         self,
         model: str,
