@@ -180,6 +180,10 @@ class Library:
             self._backlog.notify()
         return pending
 
+    def settle(self, seconds: float) -> bool:
+        """Wait at most so long until everything has its vector; whether it has."""
+        return self._backlog.wait(seconds)
+
     @property
     def lexical_only(self) -> str:
         """Why there will be no vectors; "" where there are, or will be."""

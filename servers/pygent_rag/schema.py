@@ -6,7 +6,10 @@ from pygent_shared.vectors import mirror
 from pygent_shared.vectors.sqlite_vec import Items
 
 CHUNKS = Items(
-    table="chunk", text="o.title || char(10) || o.heading || char(10) || o.text", group="collection"
+    table="chunk",
+    text="o.title || char(10) || o.heading || char(10) || o.text",
+    group="collection",
+    digest="digest",
 )
 
 # The index keeps no copy of the text. It needs detail = full (the default): without content and with less
@@ -79,4 +82,22 @@ UPDATE chunk SET position = (
 );
 """
 
-MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS))
+# `digest` tells chunks apart by what is embedded of them; NULL in those stored before there was one. `model`
+# is the embedder whose vectors a collection has. A source is what was named to be read: a path or pattern.
+_SYNC = """
+ALTER TABLE chunk ADD COLUMN digest BLOB;
+CREATE INDEX chunk_digest ON chunk (digest);
+ALTER TABLE collection ADD COLUMN model TEXT;
+UPDATE collection SET model = (
+    SELECT v.model FROM chunk_vector AS v JOIN chunk AS c ON c.id = v.item
+    WHERE c.collection = collection.id LIMIT 1
+);
+CREATE INDEX chunk_vector_model ON chunk_vector (model, item);
+CREATE TABLE source (
+    collection INTEGER NOT NULL REFERENCES collection(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    PRIMARY KEY (collection, name)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS), _SYNC)

@@ -16,7 +16,8 @@ class VectorStore(Protocol):
     """Vectors of items that are told apart by an integer and grouped by another (a space, a collection)."""
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
-        """Keep vectors of `model`; items deleted in the meantime are skipped."""
+        """Keep vectors of `model`, also for other items of the same text where the store knows them; items
+        deleted in the meantime are skipped."""
 
     def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
         """At most `limit` items, with their texts, that have no vector of `model` yet; by number, and only

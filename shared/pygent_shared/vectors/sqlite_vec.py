@@ -22,12 +22,17 @@ SAMPLE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """The table the vectors belong to, as SQL names: its key, the text to embed and the grouping column."""
+    """The table the vectors belong to, as SQL names: its key, the text to embed and the grouping column.
+
+    Attributes:
+        digest: the column that tells texts apart, indexed; items alike in it share a text's vector. "": none.
+    """
 
     table: str
     id: str = "id"
     text: str = "text"
     group: str
+    digest: str = ""
 
     @property
     def schema(self) -> str:
@@ -51,12 +56,18 @@ class SqliteVectors:
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         of = self._of
-        # SELECT … WHERE EXISTS: an item may have been deleted while its vector was computed.
+        # SELECT … WHERE: an item may have been deleted while its vector was computed.
+        which = f"{of.id} = ?1"
+        if of.digest:
+            which += (
+                f" OR ({of.digest} = (SELECT {of.digest} FROM {of.table} WHERE {of.id} = ?1) AND NOT EXISTS "
+                f"(SELECT 1 FROM {of.table}_vector AS v WHERE v.item = o.{of.id} AND v.model = ?2))"
+            )
         with self._database.write() as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO {of.table}_vector (item, model, vector) "
-                f"SELECT {of.id}, ?, ? FROM {of.table} WHERE {of.id} = ?",
-                [(model, vector, item) for item, vector in vectors],
+                f"SELECT {of.id}, ?2, ?3 FROM {of.table} AS o WHERE {which}",
+                [(item, model, vector) for item, vector in vectors],
             )
 
     def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
