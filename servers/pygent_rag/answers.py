@@ -199,6 +199,8 @@ class CollectionEntry(BaseModel):
     documents: int
     passages: int
     pending: int | None = Field(default=None, description="Passages that have no vector yet, where known.")
+    sources: list[str] = Field(description="What sync reads anew: files, folders, patterns, pages.")
+    watched: bool = Field(default=False, description="Whether changes of its files are followed at once.")
 
 
 class CollectionsAnswer(BaseModel):
@@ -210,6 +212,7 @@ class CollectionsAnswer(BaseModel):
         return "\n".join(
             f'"{entry.name}": {_counted(entry.documents, "document")}, {_counted(entry.passages, "passage")}'
             + (f", {entry.pending} of them without a vector yet" if entry.pending else "")
+            + (", changes are followed" if entry.watched else "")
             for entry in self.collections
         )
 

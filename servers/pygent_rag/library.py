@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -11,18 +12,22 @@ from pathlib import Path
 from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
+from pygent_rag.following import Ended, Follower, FollowingEnded
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage
 from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
 from pygent_rag.reader import Reader
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
+from pygent_rag.sync import sync
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import UnknownName
 from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
@@ -59,6 +64,8 @@ class Library:
         self._backlog = Backlog(store.vectors, embedder)
         self._reader = Reader(seconds=settings.read_timeout)
         self._settings = settings
+        self._max_bytes = settings.max_file_mb * 1_000_000
+        self._followers: dict[str, Follower] = {}
 
     def source(self, path: str) -> Source:
         """What a caller means by a path or URL, as far as it may be read; see `pygent_rag.sources`."""
@@ -68,8 +75,46 @@ class Library:
     def ingest(self, collection: str, source: str | Source, watch: Watcher) -> Iterator[FileReport]:
         """See `pygent_rag.ingest`; vectors follow in the background."""
         found = self.source(source) if isinstance(source, str) else source
-        max_bytes = self._settings.max_file_mb * 1_000_000
-        for report in ingest(self.store, collection, found, self._reader, max_bytes=max_bytes, watch=watch):
+        yield from self._noting(
+            ingest(self.store, collection, found, self._reader, max_bytes=self._max_bytes, watch=watch)
+        )
+        if collection in self._followers and found.again not in self._followers[collection].sources:
+            self.follow(collection)
+
+    def sync(self, collection: str, watch: Watcher) -> Iterator[FileReport]:
+        """See `pygent_rag.sync`.
+
+        Raises:
+            UnknownName: there is no such collection.
+        """
+        name = self.collection(collection).name
+        yield from self._noting(
+            sync(self.store, name, self.source, self._reader, max_bytes=self._max_bytes, watch=watch)
+        )
+
+    def follow(self, collection: str) -> None:
+        """Sync a collection whenever its files change, until `close` or `leave`."""
+        self.leave(collection)
+
+        def run(ended: Ended) -> None:
+            for report in self.sync(collection, _ending(ended)):
+                if report.outcome == "refused":
+                    log.warning("Following files: %s", report.why)
+
+        self._followers[collection] = Follower(self.store.sources(collection), run)
+
+    def leave(self, collection: str) -> None:
+        """Follow a collection's files no longer."""
+        if follower := self._followers.pop(collection, None):
+            follower.close()
+
+    def follows(self, collection: str) -> bool:
+        """Whether changes of a collection's files are followed."""
+        return collection in self._followers
+
+    def _noting(self, reports: Iterator[FileReport]) -> Iterator[FileReport]:
+        """The reports; the backlog hears of what is new."""
+        for report in reports:
             if report.outcome in ("added", "updated"):
                 self._backlog.notify()
             yield report
@@ -149,13 +194,16 @@ class Library:
         removed = self.store.removable(name, under)
         if path and not removed.paths and is_file_name(path):
             removed = self.store.removable(name, os.path.realpath(under))
-        if path and not removed.paths:
+        source = under in self.store.sources(name)
+        if path and not removed.paths and not source:
             known = self.store.removable(name, "").paths
             raise UnknownName("document", path, known, "See them all: list_documents.")
         if not dry_run:
             if path:
                 self.store.remove(name, removed.paths)
+                self.store.forget(name, under)
             else:
+                self.leave(name)
                 self.store.drop(name)
         return removed
 
@@ -190,6 +238,8 @@ class Library:
         return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
 
     def close(self) -> None:
+        for collection in list(self._followers):
+            self.leave(collection)
         self._reader.rest()
         self._backlog.close()
         self.store.close()
@@ -215,6 +265,16 @@ class Library:
             return ""
         some = "some" if semantic else "all"
         return f"{some} vectors are still being computed ({pending} passages to go)"
+
+
+def _ending(ended: Ended) -> Watcher:
+    """A watcher that ends the work when it is time to."""
+
+    def watch(done: int, total: int, path: str) -> None:
+        if ended():
+            raise FollowingEnded
+
+    return watch
 
 
 def open_library(settings: Settings) -> Library:

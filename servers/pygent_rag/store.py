@@ -84,6 +84,15 @@ class Store(Protocol):
     def make(self, collection: str) -> None:
         """Make an empty collection, unless there is one of that name."""
 
+    def sources(self, collection: str) -> list[str]:
+        """What was named to be read into a collection, in the order of names."""
+
+    def remember(self, collection: str, source: str) -> None:
+        """Keep the name of a source; the collection is made if new."""
+
+    def forget(self, collection: str, under: str) -> int:
+        """Forget the source of this name and those below that path ("" for all); how many there were."""
+
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
@@ -118,8 +127,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-# A folder's documents: its own path, or one that begins with it and a separator.
-_UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
+# What is in a folder: its own path, or one that begins with it and a separator.
+_UNDER = (
+    "(:under = '' OR {column} = :under OR substr({column}, 1, length(:under) + 1) = :under || :separator)"
+)
 
 
 class SqliteStore:
@@ -146,6 +157,32 @@ class SqliteStore:
     def make(self, collection: str) -> None:
         with self.database.write() as connection:
             collection_id(connection, collection)
+
+    def sources(self, collection: str) -> list[str]:
+        rows = self.database.query(
+            "SELECT name FROM source WHERE collection = (SELECT id FROM collection WHERE name = ?) "
+            "ORDER BY name",
+            (collection,),
+        )
+        return [str(name) for (name,) in rows]
+
+    def remember(self, collection: str, source: str) -> None:
+        if source in self.sources(collection):
+            return
+        with self.database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO source (collection, name) VALUES (?, ?)",
+                (collection_id(connection, collection), source),
+            )
+
+    def forget(self, collection: str, under: str) -> int:
+        with self.database.write() as connection:
+            connection.execute(
+                f"DELETE FROM source WHERE {_UNDER.format(column='name')} "
+                "AND collection = (SELECT id FROM collection WHERE name = :collection)",
+                _below(collection, under),
+            )
+            return connection.changes()
 
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         rows = self._of(collection, under, "path, size, mtime_ns, sha256, recipe")
@@ -242,12 +279,16 @@ class SqliteStore:
 
     def _of(self, collection: str, under: str, columns: str) -> list[tuple[apsw.SQLiteValue, ...]]:
         """Columns of the documents of a collection at the path `under` or below it, by path."""
-        bindings = {"collection": collection, "under": under.rstrip(os.sep) or under, "separator": os.sep}
         return self.database.query(
-            f"SELECT {columns} FROM document AS d WHERE {_UNDER} "
+            f"SELECT {columns} FROM document AS d WHERE {_UNDER.format(column='path')} "
             "AND collection = (SELECT id FROM collection WHERE name = :collection) ORDER BY path",
-            bindings,
+            _below(collection, under),
         )
+
+
+def _below(collection: str, under: str) -> dict[str, str]:
+    """The bindings of `_UNDER`, and the collection."""
+    return {"collection": collection, "under": under.rstrip(os.sep) or under, "separator": os.sep}
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:

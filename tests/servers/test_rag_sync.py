@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,10 @@ import pytest
 
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library
+from pygent_rag.sources import given
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.errors import FileRefused, InvalidArgument, MissingExtra
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
 
@@ -133,3 +138,149 @@ def test_a_paragraph_that_stands_twice_keeps_a_row_for_each(
     assert [position for position, _ in rows] == [0, 1, 2, 3]
     assert [text for _, text in rows] == ["The mud.", "The gulls.", "The mud.", "The mud."]
     assert len(embedder.since()) == 2
+
+
+def synced(library: Library) -> dict[str, str]:
+    return {Path(report.path).name: report.outcome for report in library.sync("notes", unwatched)}
+
+
+def test_sync_makes_a_collection_equal_to_all_its_sources(
+    library: Library, folder: Path, tmp_path: Path
+) -> None:
+    single = tmp_path / "single.md"
+    single.write_text("Alone.\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.md").write_text("A.\n")
+    (tmp_path / "more" / "b.txt").write_text("B.\n")
+    took_in(library, folder)
+    took_in(library, single)
+    took_in(library, tmp_path / "more" / "*.md")
+    assert synced(library) == {"tides.md": "unchanged", "single.md": "unchanged", "a.md": "unchanged"}
+
+    (folder / "tides.md").unlink()
+    (folder / "new.md").write_text("New.\n")
+    (tmp_path / "more" / "c.md").write_text("C.\n")
+    single.write_text("Alone again.\n")
+    assert synced(library) == {
+        "tides.md": "removed",
+        "new.md": "added",
+        "single.md": "updated",
+        "a.md": "unchanged",
+        "c.md": "added",
+    }
+    single.unlink()
+    assert synced(library)["single.md"] == "removed"
+    assert "single.md" not in synced(library)
+
+
+def test_a_source_that_cannot_be_read_costs_only_itself_and_loses_nothing(
+    library: Library, folder: Path, tmp_path: Path
+) -> None:
+    took_in(library, folder)
+    other = tmp_path / "other.md"
+    other.write_text("Other.\n")
+    took_in(library, other)
+    folder.rename(tmp_path / "away")
+    found = {Path(report.path).name: report for report in library.sync("notes", unwatched)}
+    assert {name: report.outcome for name, report in found.items()} == {
+        "docs": "refused",
+        "other.md": "unchanged",
+    }
+    assert f'delete(collection="notes", path="{folder}")' in found["docs"].why
+    assert library.search("mud", "notes", 1, 500, 0).passages
+
+    library.delete("notes", str(folder), dry_run=False)
+    assert synced(library) == {"other.md": "unchanged"}
+
+
+def test_a_collection_without_sources_says_what_to_do(library: Library) -> None:
+    list(library.ingest("notes", given("Some text.", "Title"), unwatched))
+    with pytest.raises(InvalidArgument, match="remembers no files, folders or pages"):
+        synced(library)
+
+
+def test_a_refused_file_is_not_remembered(library: Library, folder: Path, tmp_path: Path) -> None:
+    took_in(library, folder)
+    (tmp_path / "bad.md").write_bytes(b"\0")
+    with pytest.raises(FileRefused):
+        took_in(library, tmp_path / "bad.md")
+    assert library.store.sources("notes") == [str(folder)]
+
+
+def test_the_progress_of_several_sources_never_goes_back(library: Library, tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        many = tmp_path / name
+        many.mkdir()
+        for number in range(3):
+            (many / f"{number}.md").write_text("Text.\n")
+        took_in(library, many)
+    told: list[tuple[int, int]] = []
+
+    def watch(done: int, total: int, path: str) -> None:
+        if total:
+            told.append((done, total))
+
+    list(library.sync("notes", watch))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (9, 9)
+
+
+def test_a_cancelled_sync_leaves_whole_documents_and_the_next_one_finishes(
+    library: Library, folder: Path
+) -> None:
+    for number in range(4):
+        (folder / f"{number}.md").write_text(f"Note {number}.\n")
+
+    def enough(done: int, total: int, path: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    took_in(library, folder / "tides.md")
+    with pytest.raises(KeyboardInterrupt):
+        list(library.ingest("notes", str(folder), enough))
+    assert Counter(synced(library).values()) == {"unchanged": 3, "added": 2}
+
+
+def test_followed_files_are_read_when_they_change_until_nobody_follows(
+    library: Library, folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("watchfiles")
+    single = tmp_path / "single.md"
+    single.write_text("Alone.\n")
+    took_in(library, folder)
+    took_in(library, single)
+    library.follow("notes")
+    assert library.follows("notes")
+
+    def write(path: Path, words: str) -> None:
+        # Again and again: the watcher may not have begun yet.
+        for number in range(40):
+            path.write_text(f"{words} {number}\n")
+            if holds_in_time(lambda: bool(library.store.lexical(words, [1], 1)), 1):
+                return
+        raise AssertionError(f"{path} was not read")
+
+    write(folder / "new.md", "herons")
+    write(single, "terns")
+    library.leave("notes")
+    assert not library.follows("notes")
+    (folder / "late.md").write_text("plovers\n")
+    assert not holds_in_time(lambda: bool(library.store.lexical("plovers", [1], 1)), 2)
+    assert synced(library)["late.md"] == "added"
+
+
+def holds_in_time(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether a condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return held
+
+
+def test_following_without_its_package_says_what_to_install(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took_in(library, folder)
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(MissingExtra, match=r"pygent-factory\[watch\]"):
+        library.follow("notes")
