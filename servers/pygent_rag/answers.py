@@ -201,6 +201,10 @@ class CollectionEntry(BaseModel):
     pending: int | None = Field(default=None, description="Passages that have no vector yet, where known.")
     sources: list[str] = Field(description="What sync reads anew: files, folders, patterns, pages.")
     watched: bool = Field(default=False, description="Whether changes of its files are followed at once.")
+    model: str = Field(default="", description="What made its vectors; empty while it has none.")
+    reindex: bool = Field(
+        default=False, description="Whether that is not the model in force, so that reindex is wanted."
+    )
 
 
 class CollectionsAnswer(BaseModel):
@@ -213,8 +217,19 @@ class CollectionsAnswer(BaseModel):
             f'"{entry.name}": {_counted(entry.documents, "document")}, {_counted(entry.passages, "passage")}'
             + (f", {entry.pending} of them without a vector yet" if entry.pending else "")
             + (", changes are followed" if entry.watched else "")
+            + (f", with vectors of {entry.model}, not in force: reindex" if entry.reindex else "")
             for entry in self.collections
         )
+
+
+class ReindexAnswer(BaseModel):
+    collection: str
+    model: str = Field(description="What made all its vectors now.")
+    embedded: int = Field(description="Passages that were embedded; those that had a vector of it were not.")
+
+    def text(self) -> str:
+        done = f"{_counted(self.embedded, 'passage')} embedded"
+        return f'All vectors of collection "{self.collection}" are of {self.model} now ({done}).'
 
 
 class DocumentEntry(BaseModel):

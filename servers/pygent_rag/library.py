@@ -22,12 +22,16 @@ from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
 from pygent_rag.sync import sync
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.errors import UnknownName
+from pygent_shared.errors import SearchIsLexical, UnknownName
 from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
+from pygent_shared.vectors.reindexing import reindex
 
 log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Between two looks whether to go on, while the model loads."""
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
@@ -92,6 +96,31 @@ class Library:
             sync(self.store, name, self.source, self._reader, max_bytes=self._max_bytes, watch=watch)
         )
 
+    def reindex(self, collection: str, watch: Watcher) -> tuple[str, int]:
+        """Give all of a collection vectors of the model in force; that, and how many were embedded.
+
+        Raises:
+            UnknownName: there is no such collection.
+            SearchIsLexical: there is no model.
+        """
+        row = self.collection(collection)
+        while (embedder := self._embedder.wait(POLL_SECONDS)) is None:
+            watch(0, 0, row.name)
+            if self._embedder.state != "loading":
+                raise SearchIsLexical(self._embedder.why)
+        count = reindex(
+            self.store.vectors,
+            self._embedder,
+            row.id,
+            lambda done, total: watch(done, total, row.name),
+        )
+        return embedder.model, count
+
+    def foreign(self, row: CollectionRow) -> bool:
+        """Whether a collection's vectors are of another model than the one in force, as far as is known."""
+        embedder = self._embedder.ready() if self._embedder.state == "ready" else None
+        return embedder is not None and row.model not in ("", embedder.model)
+
     def follow(self, collection: str) -> None:
         """Sync a collection whenever its files change, until `close` or `leave`."""
         self.leave(collection)
@@ -145,8 +174,10 @@ class Library:
         if wait_s:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready() if mode != "lexical" else None
-        pending = self.pending(groups)
-        semantic, spread = self._semantic(embedder, question, groups)
+        foreign = [row for row in rows if embedder and row.model not in ("", embedder.model)]
+        own = [row.id for row in rows if row not in foreign]
+        pending = self.pending(own)
+        semantic, spread = self._semantic(embedder, question, own)
         words = mode != "semantic" or not semantic
         lexical = self.store.lexical(match_query(question), groups, DEPTH) if words else {}
         fused = fuse(semantic, lexical, spread=spread, searched=searched)
@@ -157,7 +188,7 @@ class Library:
             passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
             searched=searched,
             retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
-            why=self._why(bool(semantic), pending) if mode != "lexical" else "",
+            why=self._why(bool(semantic), pending, foreign) if mode != "lexical" else "",
             pending=pending,
             left_out=len(passages) - fit,
             embedder=embedder,
@@ -251,16 +282,18 @@ class Library:
         self, embedder: Embedder | None, question: str, groups: Sequence[int]
     ) -> tuple[dict[int, float], float]:
         """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
-        if embedder is None:
+        if embedder is None or not groups:
             return {}, 0.0
         (query,) = embedder.embed([question])
         vectors = self.store.vectors
         nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
         return nearest, vectors.spread(embedder.model, query, groups)
 
-    def _why(self, semantic: bool, pending: int | None) -> str:
+    def _why(self, semantic: bool, pending: int | None, foreign: Sequence[CollectionRow]) -> str:
         if self._embedder.why:
             return self._embedder.why
+        if foreign:
+            return "; ".join(map(foreign_model, foreign))
         if not pending:
             return ""
         some = "some" if semantic else "all"
@@ -285,6 +318,14 @@ def open_library(settings: Settings) -> Library:
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db")
     return Library(store, shared_embedder(settings), settings)
+
+
+def foreign_model(row: CollectionRow) -> str:
+    """Why a collection's vectors are not compared, and what to do."""
+    return (
+        f'the vectors of "{row.name}" were made by {row.model}, which is not the model in force; '
+        f'make new ones: reindex(collection="{row.name}")'
+    )
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

@@ -10,6 +10,7 @@ CHUNKS = Items(
     text="o.title || char(10) || o.heading || char(10) || o.text",
     group="collection",
     digest="digest",
+    owner="collection",
 )
 
 # The index keeps no copy of the text. It needs detail = full (the default): without content and with less

@@ -20,6 +20,7 @@ from pygent_rag.answers import (
     DeleteAnswer,
     DocumentsAnswer,
     IngestAnswer,
+    ReindexAnswer,
     SearchAnswer,
 )
 from pygent_rag.decoding import visible
@@ -153,6 +154,30 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
         return answer(data.text(), data)
 
     @server.tool(
+        title="Make vectors anew",
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+    async def reindex(
+        ctx: Context[Lazy[Library]],
+        collection: Annotated[str, Field(description="The collection.")] = "default",
+    ) -> Annotated[CallToolResult, ReindexAnswer]:
+        """Give all passages of a collection vectors of the embedding model in force. Use it when search says
+        that a collection's vectors are of another model. Files are not read; it takes a while, and says how
+        far it is. The old vectors stay in force until all new ones are there; broken off, it goes on where it
+        was when you call it again.
+        """
+        progress = _watcher(ctx)
+
+        def work() -> tuple[str, int]:
+            return library.get().reindex(collection, progress)
+
+        model, count = await anyio.to_thread.run_sync(work)
+        data = ReindexAnswer(collection=collection, model=model, embedded=count)
+        return answer(data.text(), data)
+
+    @server.tool(
         title="Take out documents",
         annotations=ToolAnnotations(
             read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
@@ -236,6 +261,8 @@ def _add_listing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) -> 
                 pending=opened.pending([row.id]),
                 sources=opened.store.sources(row.name),
                 watched=opened.follows(row.name),
+                model=row.model,
+                reindex=opened.foreign(row),
             )
             for row in opened.store.collections()
         ]

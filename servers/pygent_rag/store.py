@@ -61,6 +61,8 @@ class CollectionRow:
     name: str
     documents: int
     chunks: int
+    model: str = ""
+    """The embedder whose vectors it has; "" while it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +149,18 @@ class SqliteStore:
     def collections(self) -> list[CollectionRow]:
         rows = self.database.query(
             "SELECT id, name, (SELECT count(*) FROM document WHERE collection = c.id), "
-            "(SELECT count(*) FROM chunk WHERE collection = c.id) FROM collection AS c ORDER BY name"
+            "(SELECT count(*) FROM chunk WHERE collection = c.id), coalesce(model, '') "
+            "FROM collection AS c ORDER BY name"
         )
         return [
-            CollectionRow(id=_int(id), name=str(name), documents=_int(documents), chunks=_int(chunks))
-            for id, name, documents, chunks in rows
+            CollectionRow(
+                id=_int(id),
+                name=str(name),
+                documents=_int(documents),
+                chunks=_int(chunks),
+                model=str(model),
+            )
+            for id, name, documents, chunks, model in rows
         ]
 
     def make(self, collection: str) -> None:

@@ -115,6 +115,8 @@ async def test_documents_are_listed_read_and_taken_out(connect: Connect, folder:
                 "pending": 0,
                 "sources": [str(folder)],
                 "watched": False,
+                "model": "",
+                "reindex": False,
             }
         ]
         page, text = await call(client, "list_documents", collection="Feldnotizen 1", limit=2)

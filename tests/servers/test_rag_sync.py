@@ -17,7 +17,7 @@ from pygent_rag.library import Library
 from pygent_rag.sources import given
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
-from pygent_shared.errors import FileRefused, InvalidArgument, MissingExtra
+from pygent_shared.errors import FileRefused, InvalidArgument, MissingExtra, SearchIsLexical
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
 
@@ -284,3 +284,77 @@ def test_following_without_its_package_says_what_to_install(
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(MissingExtra, match=r"pygent-factory\[watch\]"):
         library.follow("notes")
+
+
+def models(library: Library) -> Counter[str]:
+    assert isinstance(library.store, SqliteStore)
+    return Counter(str(model) for (model,) in library.store.database.query("SELECT model FROM chunk_vector"))
+
+
+@pytest.fixture
+def other(library: Library, settings: Settings, folder: Path) -> Iterator[tuple[Library, Counting]]:
+    """The same collection, with vectors of "scripted", met with another model."""
+    took_in(library, folder)
+    embedder = Counting("another")
+    opened = opened_with(settings, embedder)
+    yield opened, embedder
+    opened.close()
+
+
+def test_vectors_of_another_model_are_not_compared_and_search_says_so(
+    other: tuple[Library, Counting], tmp_path: Path
+) -> None:
+    library, embedder = other
+    assert library.settle(30)
+    found = library.search("mud", "notes", 1, 500, 0)
+    assert found.retrieval == "lexical"
+    assert found.why == (
+        'the vectors of "notes" were made by scripted, which is not the model in force; '
+        'make new ones: reindex(collection="notes")'
+    )
+    assert embedder.since() == []
+    (tmp_path / "late.md").write_text("Gulls come late.\n")
+    took_in(library, tmp_path / "late.md", "fresh")
+    found = library.search("gulls", "", 5, 500, 0)
+    assert found.retrieval == "hybrid"
+    assert "reindex" in found.why
+    assert models(library) == {"scripted": 2, "another": 1}
+
+
+def test_reindexing_gives_all_vectors_of_the_model_in_force(other: tuple[Library, Counting]) -> None:
+    library, embedder = other
+    assert library.reindex("notes", unwatched) == ("another", 2)
+    assert models(library) == {"another": 2}
+    found = library.search("mud", "notes", 1, 500, 0)
+    assert (found.retrieval, found.why) == ("hybrid", "")
+    embedder.since()
+    assert library.reindex("notes", unwatched) == ("another", 0)
+    assert embedder.since() == []
+
+
+def test_a_broken_off_reindex_leaves_the_old_vectors_in_force(
+    other: tuple[Library, Counting], library: Library
+) -> None:
+    new, embedder = other
+
+    def enough(done: int, total: int, path: str) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        new.reindex("notes", enough)
+    assert models(new) == {"scripted": 2, "another": 2}
+    assert library.search("mud", "notes", 1, 500, 0).retrieval == "hybrid"
+    assert new.search("mud", "notes", 1, 500, 0).retrieval == "lexical"
+    embedder.since()
+    assert new.reindex("notes", unwatched) == ("another", 0)
+    assert embedder.since() == []
+    assert models(new) == {"another": 2}
+
+
+def test_reindexing_without_a_model_says_why(settings: Settings, library: Library, folder: Path) -> None:
+    took_in(library, folder)
+    without = Library(SqliteStore(settings.data_dir / "rag.db"), BackgroundEmbedder(settings), settings)
+    with pytest.raises(SearchIsLexical, match="PYGENT_EMBEDDER is none"):
+        without.reindex("notes", unwatched)
+    without.close()

@@ -101,15 +101,19 @@ class Backlog:
             pass
         if (embedder := self._embedder.ready()) is None:
             return False
-        waiting, after = self._vectors.pending(embedder.model), 0
+        waiting, after = self._waiting(embedder), 0
         while not self._closed and waiting:
             batch = self._vectors.missing(embedder.model, BATCH, after)
             if not batch:  # the end was reached: were some added, or given a new text, meanwhile?
-                waiting, after = self._vectors.pending(embedder.model), 0
+                waiting, after = self._waiting(embedder), 0
                 continue
             self._vectors.put(embedder.model, embedded(self._embedder.bulk(waiting) or embedder, batch))
             waiting, after = max(1, waiting - len(batch)), batch[-1][0]
         return not self._closed
+
+    def _waiting(self, embedder: Embedder) -> int:
+        self._vectors.claim(embedder.model)
+        return self._vectors.pending(embedder.model)
 
 
 def embedded(embedder: Embedder, batch: Sequence[tuple[int, str]]) -> list[tuple[int, Vector]]:

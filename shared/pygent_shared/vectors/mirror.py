@@ -75,8 +75,16 @@ class MirroredVectors:
                 (KEPT_CHANGES,),
             )
 
-    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
-        return self._stored.missing(model, limit, after)
+    def claim(self, model: str) -> None:
+        self._stored.claim(model)
+
+    def turn(self, model: str, group: int) -> bool:
+        return self._stored.turn(model, group)
+
+    def missing(
+        self, model: str, limit: int, after: int = 0, group: int | None = None
+    ) -> list[tuple[int, str]]:
+        return self._stored.missing(model, limit, after, group)
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         return self._stored.pending(model, groups)

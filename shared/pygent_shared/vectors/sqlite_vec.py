@@ -26,6 +26,7 @@ class Items:
 
     Attributes:
         digest: the column that tells texts apart, indexed; items alike in it share a text's vector. "": none.
+        owner: the table of groups, whose column `model` names the model that a group keeps to. "": none.
     """
 
     table: str
@@ -33,6 +34,7 @@ class Items:
     text: str = "text"
     group: str
     digest: str = ""
+    owner: str = ""
 
     @property
     def schema(self) -> str:
@@ -70,25 +72,59 @@ class SqliteVectors:
                 [(item, model, vector) for item, vector in vectors],
             )
 
-    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
+    def claim(self, model: str) -> None:
+        if not (owner := self._of.owner):
+            return
+        if self._database.query(f"SELECT 1 FROM {owner} WHERE model IS NULL LIMIT 1"):
+            with self._database.write() as connection:
+                connection.execute(f"UPDATE {owner} SET model = ? WHERE model IS NULL", (model,))
+
+    def turn(self, model: str, group: int) -> bool:
         of = self._of
+        with self._database.write() as connection:
+            if self.pending(model, [group]):
+                return False
+            connection.execute(
+                f"DELETE FROM {of.table}_vector WHERE model <> ? "
+                f"AND item IN (SELECT {of.id} FROM {of.table} WHERE {of.group} = ?)",
+                (model, group),
+            )
+            if of.owner:
+                connection.execute(f"UPDATE {of.owner} SET model = ? WHERE id = ?", (model, group))
+        return True
+
+    def missing(
+        self, model: str, limit: int, after: int = 0, group: int | None = None
+    ) -> list[tuple[int, str]]:
+        of = self._of
+        among, bindings = self._kept_to(model, None if group is None else [group])
         rows = self._database.query(
             f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} > ? AND NOT EXISTS "
-            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
+            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) {among} "
             f"ORDER BY {of.id} LIMIT ?",
-            (after, model, limit),
+            (after, model, *bindings, limit),
         )
         return [(int(str(item)), str(text)) for item, text in rows]
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         of = self._of
-        among = f"AND {of.group} IN ({_marks(groups)})" if groups is not None else ""
+        among, bindings = self._kept_to(model, groups)
         ((count,),) = self._database.query(
             f"SELECT count(*) FROM {of.table} WHERE {of.id} NOT IN "
             f"(SELECT item FROM {of.table}_vector WHERE model = ?) {among}",
-            (model, *(groups or ())),
+            (model, *bindings),
         )
         return int(str(count))
+
+    def _kept_to(self, model: str, groups: Sequence[int] | None) -> tuple[str, tuple[str | int, ...]]:
+        """The condition on items of these groups, or of those that keep to a model. The plus keeps SQLite
+        from going through the groups' index, and sorting."""
+        of = self._of
+        if groups is not None:
+            return f"AND +{of.group} IN ({_marks(groups)})", tuple(groups)
+        if of.owner:
+            return f"AND +{of.group} IN (SELECT id FROM {of.owner} WHERE model = ?)", (model,)
+        return "", ()
 
     def nearest(
         self,
