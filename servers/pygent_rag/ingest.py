@@ -80,6 +80,7 @@ def ingest(
                 yield FileReport(path=name, outcome="refused", why=str(refusal))
     finally:
         reader.rest()
+        store.flush()
     watch(len(found), len(found), source.name)
     if source.again:
         store.remember(collection, source.again)

@@ -100,7 +100,11 @@ class Store(Protocol):
 
     def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
         """Keep a document in place of what was at its path. Nothing is done if that is the same content, and
-        nothing is kept if `poll`, which is called now and then, raises."""
+        nothing is kept if `poll`, which is called now and then, raises. On the disk for certain after the
+        next `flush`."""
+
+    def flush(self) -> None:
+        """Have what was put so far on the disk for certain."""
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         """Note a new size and time of a document whose content is the same."""
@@ -203,8 +207,11 @@ class SqliteStore:
         }
 
     def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
-        with self.database.write() as connection:
+        with self.database.write(durable=False) as connection:
             write_document(connection, collection, path, found, reading, poll)
+
+    def flush(self) -> None:
+        self.database.flush()
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         with self.database.write() as connection:

@@ -108,7 +108,9 @@ class Backlog:
                 waiting, after = self._waiting(embedder), 0
                 continue
             self._vectors.put(embedder.model, embedded(self._embedder.bulk(waiting) or embedder, batch))
-            waiting, after = max(1, waiting - len(batch)), batch[-1][0]
+            waiting, after = waiting - len(batch), batch[-1][0]
+            if waiting <= BATCH:  # as far as was known: more may have come
+                waiting = max(1, self._waiting(embedder))
         return not self._closed
 
     def _waiting(self, embedder: Embedder) -> int:

@@ -68,7 +68,7 @@ class MirroredVectors:
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         self._stored.put(model, vectors)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             connection.execute(
                 f"DELETE FROM {self._table}_change WHERE number <= "
                 f"(SELECT max(number) FROM {self._table}_change) - ?",

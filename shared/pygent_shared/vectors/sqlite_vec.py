@@ -65,7 +65,8 @@ class SqliteVectors:
                 f" OR ({of.digest} = (SELECT {of.digest} FROM {of.table} WHERE {of.id} = ?1) AND NOT EXISTS "
                 f"(SELECT 1 FROM {of.table}_vector AS v WHERE v.item = o.{of.id} AND v.model = ?2))"
             )
-        with self._database.write() as connection:
+        # A vector that a failing machine loses is computed again, so none waits for the disk.
+        with self._database.write(durable=False) as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO {of.table}_vector (item, model, vector) "
                 f"SELECT {of.id}, ?2, ?3 FROM {of.table} AS o WHERE {which}",
