@@ -62,8 +62,15 @@ class IngestAnswer(BaseModel):
     note: str = Field(default="", description="What searches of them can and cannot do yet.")
 
     @classmethod
-    def of(cls, collection: str, reports: Sequence[FileReport], lexical_only: str) -> IngestAnswer:
-        """The report on an ingestion; `lexical_only` says why there will be no vectors."""
+    def of(
+        cls, collection: str, reports: Sequence[FileReport], lexical_only: str, engine: str
+    ) -> IngestAnswer:
+        """The report on an ingestion.
+
+        Args:
+            lexical_only: why there will be no vectors; "" where there will be.
+            engine: what makes them.
+        """
         counts = Counter(report.outcome for report in reports)
         listed = sorted(
             (report for report in reports if report.outcome != "skipped"),
@@ -79,7 +86,7 @@ class IngestAnswer(BaseModel):
             skipped=_by_suffix(report.path for report in reports if report.outcome == "skipped"),
             files=[FileEntry.of(report) for report in listed[:MOST_FILES]],
             files_left_out=max(0, len(listed) - MOST_FILES),
-            note=_vectors_note(lexical_only, changed=bool(counts["added"] or counts["updated"])),
+            note=_vectors_note(lexical_only, engine, changed=bool(counts["added"] or counts["updated"])),
         )
 
     def text(self) -> str:
@@ -352,7 +359,8 @@ def _by_suffix(paths: Iterable[str]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _vectors_note(lexical_only: str, *, changed: bool) -> str:
+def _vectors_note(lexical_only: str, engine: str, *, changed: bool) -> str:
     if lexical_only:
         return f"Searches compare words only: {lexical_only}."
-    return "Search them now; vectors for their meaning follow in the background." if changed else ""
+    follow = f"Search them now; vectors for their meaning follow in the background, by {engine}."
+    return follow if changed else ""

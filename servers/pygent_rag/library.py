@@ -268,6 +268,11 @@ class Library:
         """Why there will be no vectors; "" where there are, or will be."""
         return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
 
+    @property
+    def engine(self) -> str:
+        """What makes vectors of many passages."""
+        return self._embedder.engines[1]
+
     def close(self) -> None:
         for collection in list(self._followers):
             self.leave(collection)

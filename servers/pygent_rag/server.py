@@ -108,10 +108,10 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
             raise InvalidArgument("text", "is given together with a path", "Call it once for each.")
         watch = _watcher(ctx)
 
-        def work() -> tuple[list[FileReport], str]:
+        def work() -> tuple[list[FileReport], str, str]:
             opened = library.get()
             source = given(text, title) if text else opened.source(path)
-            return list(opened.ingest(name, source, watch)), opened.lexical_only
+            return list(opened.ingest(name, source, watch)), opened.lexical_only, opened.engine
 
         data = IngestAnswer.of(name, *await anyio.to_thread.run_sync(work))
         return answer(data.text(), data)
@@ -141,14 +141,14 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
         """
         progress = _watcher(ctx)
 
-        def work() -> tuple[list[FileReport], str]:
+        def work() -> tuple[list[FileReport], str, str]:
             opened = library.get()
             reports = list(opened.sync(collection, progress))
             if watch:
                 opened.follow(collection)
             elif watch is not None:
                 opened.leave(collection)
-            return reports, opened.lexical_only
+            return reports, opened.lexical_only, opened.engine
 
         data = IngestAnswer.of(collection, *await anyio.to_thread.run_sync(work))
         return answer(data.text(), data)
