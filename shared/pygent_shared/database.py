@@ -80,6 +80,13 @@ class Database:
         with self._mapped_errors():
             return list(self.read().execute(sql, bindings))
 
+    def state(self) -> tuple[int, int]:
+        """A value that differs from the one before, in this thread, if anything was written since."""
+        with self._mapped_errors():
+            connection = self.read()
+            ((version,),) = connection.execute("PRAGMA data_version").fetchall()
+            return int(str(version)), connection.total_changes()
+
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
         """One short write transaction: committed at the end of the block, rolled back if it raises.
