@@ -62,8 +62,15 @@ class IngestAnswer(BaseModel):
     note: str = Field(default="", description="What searches of them can and cannot do yet.")
 
     @classmethod
-    def of(cls, collection: str, reports: Sequence[FileReport], lexical_only: str) -> IngestAnswer:
-        """The report on an ingestion; `lexical_only` says why there will be no vectors."""
+    def of(
+        cls, collection: str, reports: Sequence[FileReport], lexical_only: str, engine: str
+    ) -> IngestAnswer:
+        """The report on an ingestion.
+
+        Args:
+            lexical_only: why there will be no vectors; "" where there will be.
+            engine: what makes them.
+        """
         counts = Counter(report.outcome for report in reports)
         listed = sorted(
             (report for report in reports if report.outcome != "skipped"),
@@ -79,7 +86,7 @@ class IngestAnswer(BaseModel):
             skipped=_by_suffix(report.path for report in reports if report.outcome == "skipped"),
             files=[FileEntry.of(report) for report in listed[:MOST_FILES]],
             files_left_out=max(0, len(listed) - MOST_FILES),
-            note=_vectors_note(lexical_only, changed=bool(counts["added"] or counts["updated"])),
+            note=_vectors_note(lexical_only, engine, changed=bool(counts["added"] or counts["updated"])),
         )
 
     def text(self) -> str:
@@ -199,6 +206,12 @@ class CollectionEntry(BaseModel):
     documents: int
     passages: int
     pending: int | None = Field(default=None, description="Passages that have no vector yet, where known.")
+    sources: list[str] = Field(description="What sync reads anew: files, folders, patterns, pages.")
+    watched: bool = Field(default=False, description="Whether changes of its files are followed at once.")
+    model: str = Field(default="", description="What made its vectors; empty while it has none.")
+    reindex: bool = Field(
+        default=False, description="Whether that is not the model in force, so that reindex is wanted."
+    )
 
 
 class CollectionsAnswer(BaseModel):
@@ -210,8 +223,20 @@ class CollectionsAnswer(BaseModel):
         return "\n".join(
             f'"{entry.name}": {_counted(entry.documents, "document")}, {_counted(entry.passages, "passage")}'
             + (f", {entry.pending} of them without a vector yet" if entry.pending else "")
+            + (", changes are followed" if entry.watched else "")
+            + (f", with vectors of {entry.model}, not in force: reindex" if entry.reindex else "")
             for entry in self.collections
         )
+
+
+class ReindexAnswer(BaseModel):
+    collection: str
+    model: str = Field(description="What made all its vectors now.")
+    embedded: int = Field(description="Passages that were embedded; those that had a vector of it were not.")
+
+    def text(self) -> str:
+        done = f"{_counted(self.embedded, 'passage')} embedded"
+        return f'All vectors of collection "{self.collection}" are of {self.model} now ({done}).'
 
 
 class DocumentEntry(BaseModel):
@@ -334,7 +359,8 @@ def _by_suffix(paths: Iterable[str]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _vectors_note(lexical_only: str, *, changed: bool) -> str:
+def _vectors_note(lexical_only: str, engine: str, *, changed: bool) -> str:
     if lexical_only:
         return f"Searches compare words only: {lexical_only}."
-    return "Search them now; vectors for their meaning follow in the background." if changed else ""
+    follow = f"Search them now; vectors for their meaning follow in the background, by {engine}."
+    return follow if changed else ""

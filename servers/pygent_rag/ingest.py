@@ -64,6 +64,8 @@ def ingest(
     known = {name: found for name, found in every.items() if source.covers(name)}
     poll = _Poll(watch, source.name)
     found = list(source.items(poll))
+    if source.again and not source.single:
+        store.remember(collection, source.again)  # first, so that a sync finishes what is broken off
     work = _Work(store, collection, reader, max_bytes, source.single, poll)
     try:
         for number, item in enumerate(found):
@@ -78,7 +80,10 @@ def ingest(
                 yield FileReport(path=name, outcome="refused", why=str(refusal))
     finally:
         reader.rest()
+        store.flush()
     watch(len(found), len(found), source.name)
+    if source.again:
+        store.remember(collection, source.again)
     store.make(collection)  # there may have been nothing to put into it
     met = {item.name for item in found if not isinstance(item, FileRefused)}
     yield from _take_out_gone(store, collection, set(known) - met)

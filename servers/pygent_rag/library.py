@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -11,18 +12,26 @@ from pathlib import Path
 from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
+from pygent_rag.following import Ended, Follower, FollowingEnded
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage
 from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
 from pygent_rag.reader import Reader
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
+from pygent_rag.sync import sync
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.errors import UnknownName
+from pygent_shared.errors import SearchIsLexical, UnknownName
 from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
+from pygent_shared.vectors.reindexing import reindex
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Between two looks whether to go on, while the model loads."""
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
@@ -59,6 +68,8 @@ class Library:
         self._backlog = Backlog(store.vectors, embedder)
         self._reader = Reader(seconds=settings.read_timeout)
         self._settings = settings
+        self._max_bytes = settings.max_file_mb * 1_000_000
+        self._followers: dict[str, Follower] = {}
 
     def source(self, path: str) -> Source:
         """What a caller means by a path or URL, as far as it may be read; see `pygent_rag.sources`."""
@@ -68,8 +79,71 @@ class Library:
     def ingest(self, collection: str, source: str | Source, watch: Watcher) -> Iterator[FileReport]:
         """See `pygent_rag.ingest`; vectors follow in the background."""
         found = self.source(source) if isinstance(source, str) else source
-        max_bytes = self._settings.max_file_mb * 1_000_000
-        for report in ingest(self.store, collection, found, self._reader, max_bytes=max_bytes, watch=watch):
+        yield from self._noting(
+            ingest(self.store, collection, found, self._reader, max_bytes=self._max_bytes, watch=watch)
+        )
+        if collection in self._followers and found.again not in self._followers[collection].sources:
+            self.follow(collection)
+
+    def sync(self, collection: str, watch: Watcher) -> Iterator[FileReport]:
+        """See `pygent_rag.sync`.
+
+        Raises:
+            UnknownName: there is no such collection.
+        """
+        name = self.collection(collection).name
+        yield from self._noting(
+            sync(self.store, name, self.source, self._reader, max_bytes=self._max_bytes, watch=watch)
+        )
+
+    def reindex(self, collection: str, watch: Watcher) -> tuple[str, int]:
+        """Give all of a collection vectors of the model in force; that, and how many were embedded.
+
+        Raises:
+            UnknownName: there is no such collection.
+            SearchIsLexical: there is no model.
+        """
+        row = self.collection(collection)
+        while (embedder := self._embedder.wait(POLL_SECONDS)) is None:
+            watch(0, 0, row.name)
+            if self._embedder.state != "loading":
+                raise SearchIsLexical(self._embedder.why)
+        count = reindex(
+            self.store.vectors,
+            self._embedder,
+            row.id,
+            lambda done, total: watch(done, total, row.name),
+        )
+        return embedder.model, count
+
+    def foreign(self, row: CollectionRow) -> bool:
+        """Whether a collection's vectors are of another model than the one in force, as far as is known."""
+        embedder = self._embedder.ready() if self._embedder.state == "ready" else None
+        return embedder is not None and row.model not in ("", embedder.model)
+
+    def follow(self, collection: str) -> None:
+        """Sync a collection whenever its files change, until `close` or `leave`."""
+        self.leave(collection)
+
+        def run(ended: Ended) -> None:
+            for report in self.sync(collection, _ending(ended)):
+                if report.outcome == "refused":
+                    log.warning("Following files: %s", report.why)
+
+        self._followers[collection] = Follower(self.store.sources(collection), run)
+
+    def leave(self, collection: str) -> None:
+        """Follow a collection's files no longer."""
+        if follower := self._followers.pop(collection, None):
+            follower.close()
+
+    def follows(self, collection: str) -> bool:
+        """Whether changes of a collection's files are followed."""
+        return collection in self._followers
+
+    def _noting(self, reports: Iterator[FileReport]) -> Iterator[FileReport]:
+        """The reports; the backlog hears of what is new."""
+        for report in reports:
             if report.outcome in ("added", "updated"):
                 self._backlog.notify()
             yield report
@@ -100,8 +174,10 @@ class Library:
         if wait_s:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready() if mode != "lexical" else None
-        pending = self.pending(groups)
-        semantic, spread = self._semantic(embedder, question, groups)
+        foreign = [row for row in rows if embedder and row.model not in ("", embedder.model)]
+        own = [row.id for row in rows if row not in foreign]
+        pending = self.pending(own)
+        semantic, spread = self._semantic(embedder, question, own)
         words = mode != "semantic" or not semantic
         lexical = self.store.lexical(match_query(question), groups, DEPTH) if words else {}
         fused = fuse(semantic, lexical, spread=spread, searched=searched)
@@ -112,7 +188,7 @@ class Library:
             passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
             searched=searched,
             retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
-            why=self._why(bool(semantic), pending) if mode != "lexical" else "",
+            why=self._why(bool(semantic), pending, foreign) if mode != "lexical" else "",
             pending=pending,
             left_out=len(passages) - fit,
             embedder=embedder,
@@ -149,13 +225,16 @@ class Library:
         removed = self.store.removable(name, under)
         if path and not removed.paths and is_file_name(path):
             removed = self.store.removable(name, os.path.realpath(under))
-        if path and not removed.paths:
+        source = under in self.store.sources(name)
+        if path and not removed.paths and not source:
             known = self.store.removable(name, "").paths
             raise UnknownName("document", path, known, "See them all: list_documents.")
         if not dry_run:
             if path:
                 self.store.remove(name, removed.paths)
+                self.store.forget(name, under)
             else:
+                self.leave(name)
                 self.store.drop(name)
         return removed
 
@@ -185,12 +264,23 @@ class Library:
         embedder = self._embedder.wait(seconds)
         return embedder.model if embedder else ""
 
+    def settle(self, seconds: float) -> bool:
+        """Wait at most so long until everything has its vector; whether it has."""
+        return self._backlog.wait(seconds)
+
     @property
     def lexical_only(self) -> str:
         """Why there will be no vectors; "" where there are, or will be."""
         return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
 
+    @property
+    def engine(self) -> str:
+        """What makes vectors of many passages."""
+        return self._embedder.engines[1]
+
     def close(self) -> None:
+        for collection in list(self._followers):
+            self.leave(collection)
         self._reader.rest()
         self._backlog.close()
         self.store.close()
@@ -202,20 +292,32 @@ class Library:
         self, embedder: Embedder | None, question: str, groups: Sequence[int]
     ) -> tuple[dict[int, float], float]:
         """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
-        if embedder is None:
+        if embedder is None or not groups:
             return {}, 0.0
         (query,) = embedder.embed([question])
         vectors = self.store.vectors
         nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
         return nearest, vectors.spread(embedder.model, query, groups)
 
-    def _why(self, semantic: bool, pending: int | None) -> str:
+    def _why(self, semantic: bool, pending: int | None, foreign: Sequence[CollectionRow]) -> str:
         if self._embedder.why:
             return self._embedder.why
+        if foreign:
+            return "; ".join(map(foreign_model, foreign))
         if not pending:
             return ""
         some = "some" if semantic else "all"
         return f"{some} vectors are still being computed ({pending} passages to go)"
+
+
+def _ending(ended: Ended) -> Watcher:
+    """A watcher that ends the work when it is time to."""
+
+    def watch(done: int, total: int, path: str) -> None:
+        if ended():
+            raise FollowingEnded
+
+    return watch
 
 
 def open_library(settings: Settings) -> Library:
@@ -226,6 +328,14 @@ def open_library(settings: Settings) -> Library:
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vectors)
     return Library(store, shared_embedder(settings), settings)
+
+
+def foreign_model(row: CollectionRow) -> str:
+    """Why a collection's vectors are not compared, and what to do."""
+    return (
+        f'the vectors of "{row.name}" were made by {row.model}, which is not the model in force; '
+        f'make new ones: reindex(collection="{row.name}")'
+    )
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

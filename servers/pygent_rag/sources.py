@@ -93,12 +93,14 @@ class Source:
         items: finds its documents, and what cannot be looked at.
         covers: whether a stored document is one of its.
         single: whether it is one document, whose refusal is the call's.
+        again: what to give `named` to have it once more; "" for what cannot be read a second time.
     """
 
     name: str
     items: Callable[[Poll], Iterator[Item | FileRefused]]
     covers: Callable[[str], bool] = lambda name: True
     single: bool = False
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,9 +214,10 @@ def named(path: str, *, roots: Sequence[str] = (), private: bool = False) -> Sou
         raise files.refusal(full, error) from error
     _check_root(real, roots)
     if os.path.isdir(real):
-        return Source(name=str(real), items=lambda poll: _in_folder(real, poll, lambda name: True))
-    item = LocalFile(real)
-    return Source(name=item.name, items=lambda poll: iter([item]), covers=_only(item.name), single=True)
+        return Source(
+            name=str(real), items=lambda poll: _in_folder(real, poll, lambda name: True), again=str(real)
+        )
+    return _one(LocalFile(real))
 
 
 def page_suffix(media_type: str, url: str) -> str:
@@ -232,8 +235,17 @@ def _page(url: str, private: bool) -> Source:
         raise InvalidArgument(
             "path", f"is a URL of more than {_LONGEST_URL} characters", "Name a shorter one."
         )
-    item = WebPage(urldefrag(url).url, private)
-    return Source(name=item.name, items=lambda poll: iter([item]), covers=_only(item.name), single=True)
+    return _one(WebPage(urldefrag(url).url, private))
+
+
+def _one(item: LocalFile | WebPage) -> Source:
+    return Source(
+        name=item.name,
+        items=lambda poll: iter([item]),
+        covers=_only(item.name),
+        single=True,
+        again=item.name,
+    )
 
 
 def _only(name: str) -> Callable[[str], bool]:
@@ -251,13 +263,31 @@ def _in_folder(folder: Path, poll: Poll, wanted: Callable[[str], bool]) -> Itera
 def _pattern(full: Path, roots: Sequence[str]) -> Source:
     """The files below the last folder without a wildcard whose paths match."""
     parts = full.parts
-    fixed = next(number for number, part in enumerate(parts) if _MAGIC.search(part))
+    fixed = _fixed(parts)
     folder = Path(os.path.realpath(Path(*parts[:fixed])))
     _check_root(folder, roots)
     if not folder.is_dir():
         raise FileRefused(folder, "is no folder", "Check the spelling before the first wildcard.")
     match = _Pattern(folder, parts[fixed:]).matches
-    return Source(name=str(folder), items=lambda poll: _in_folder(folder, poll, match), covers=match)
+    return Source(
+        name=str(folder),
+        items=lambda poll: _in_folder(folder, poll, match),
+        covers=match,
+        again=str(Path(folder, *parts[fixed:])),
+    )
+
+
+def _fixed(parts: Sequence[str]) -> int:
+    """How many parts of a path come before its first wildcard."""
+    return next((number for number, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
+
+
+def watched_folder(again: str) -> str | None:
+    """The folder below which changes concern a source that is no page; None for a single file."""
+    parts = Path(again).parts
+    if os.path.lexists(again) or (fixed := _fixed(parts)) == len(parts):
+        return again if os.path.isdir(again) else None
+    return str(Path(*parts[:fixed]))
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,24 @@ stay where they are; the text kept here is what the citations were made from.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
 import apsw
 
-from pygent_rag.decoding import one_line
-from pygent_rag.document import LONGEST_HEADING, Unit
+from pygent_rag.document import Unit
 from pygent_rag.passage import Passage
 from pygent_rag.reading import Reading
+from pygent_rag.schema import CHUNKS, MIGRATIONS
+from pygent_rag.writing import collection_id, write_document
 from pygent_shared.database import Database
-from pygent_shared.vectors import MEMORY, VectorStore, mirror
+from pygent_shared.vectors import MEMORY, VectorStore
 from pygent_shared.vectors.mirror import open_vectors
-from pygent_shared.vectors.sqlite_vec import Items
 
 TITLE_WEIGHT = HEADING_WEIGHT = 1.2
 """Of a term in the title or heading, where one in the text weighs 1; above 1.5 some sets lose."""
-
-POLL_EVERY = 1000
-"""Chunks that are stored between two looks whether to go on."""
 
 Poll = Callable[[], None]
 
@@ -65,6 +61,8 @@ class CollectionRow:
     name: str
     documents: int
     chunks: int
+    model: str = ""
+    """The embedder whose vectors it has; "" while it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +86,25 @@ class Store(Protocol):
     def make(self, collection: str) -> None:
         """Make an empty collection, unless there is one of that name."""
 
+    def sources(self, collection: str) -> list[str]:
+        """What was named to be read into a collection, in the order of names."""
+
+    def remember(self, collection: str, source: str) -> None:
+        """Keep the name of a source; the collection is made if new."""
+
+    def forget(self, collection: str, under: str) -> int:
+        """Forget the source of this name and those below that path ("" for all); how many there were."""
+
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         """Path -> fingerprint of the documents at the path `under` or below it."""
 
     def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
         """Keep a document in place of what was at its path. Nothing is done if that is the same content, and
-        nothing is kept if `poll`, which is called now and then, raises."""
+        nothing is kept if `poll`, which is called now and then, raises. On the disk for certain after the
+        next `flush`."""
+
+    def flush(self) -> None:
+        """Have what was put so far on the disk for certain."""
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         """Note a new size and time of a document whose content is the same."""
@@ -125,84 +136,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-_CHUNKS = Items(
-    table="chunk", text="o.title || char(10) || o.heading || char(10) || o.text", group="collection"
+# What is in a folder: its own path, or one that begins with it and a separator.
+_UNDER = (
+    "(:under = '' OR {column} = :under OR substr({column}, 1, length(:under) + 1) = :under || :separator)"
 )
-
-# The index keeps no copy of the text. It needs detail = full (the default): without content and with less
-# detail, bm25() is 0 for every row.
-# AUTOINCREMENT: an id never comes back, so a vector computed for a deleted chunk cannot meet another one.
-_FIRST = f"""
-CREATE TABLE collection (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE
-) STRICT;
-
-CREATE TABLE document (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    collection INTEGER NOT NULL REFERENCES collection(id) ON DELETE CASCADE,
-    path TEXT NOT NULL,
-    title TEXT NOT NULL,
-    unit TEXT NOT NULL CHECK (unit IN ('line', 'page')),
-    verbatim INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    recipe INTEGER NOT NULL,
-    ingested TEXT NOT NULL,
-    UNIQUE (collection, path)
-) STRICT;
-
-CREATE TABLE chunk (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    document INTEGER NOT NULL REFERENCES document(id) ON DELETE CASCADE,
-    collection INTEGER NOT NULL,
-    char_start INTEGER NOT NULL,
-    char_end INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    title TEXT NOT NULL,
-    heading TEXT NOT NULL, -- one heading a line, outermost first; without the title
-    text TEXT NOT NULL
-) STRICT;
-CREATE INDEX chunk_document ON chunk (document);
-CREATE INDEX chunk_collection ON chunk (collection);
-
-CREATE VIRTUAL TABLE chunk_fts USING fts5 (
-    text, title, heading,
-    tokenize = 'porter unicode61', content = '', contentless_delete = 1
-);
-CREATE TRIGGER chunk_comes AFTER INSERT ON chunk BEGIN
-    INSERT INTO chunk_fts (rowid, text, title, heading) VALUES (new.id, new.text, new.title, new.heading);
-END;
-CREATE TRIGGER chunk_goes AFTER DELETE ON chunk BEGIN
-    DELETE FROM chunk_fts WHERE rowid = old.id;
-END;
-{_CHUNKS.schema}
-"""
-
-# `position` counts a document's chunks from 0, so that a chunk's neighbours are known. The bytes are those of
-# the file that hold the text; NULL where the text was made from something else. `part` is the sheet. A unit
-# may be any now; the column comes anew, because SQLite changes no CHECK.
-_PLACES = """
-ALTER TABLE document ADD COLUMN counted TEXT NOT NULL DEFAULT 'line';
-UPDATE document SET counted = unit;
-ALTER TABLE document DROP COLUMN unit;
-ALTER TABLE document RENAME COLUMN counted TO unit;
-ALTER TABLE chunk ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE chunk ADD COLUMN byte_start INTEGER;
-ALTER TABLE chunk ADD COLUMN byte_end INTEGER;
-ALTER TABLE chunk ADD COLUMN part TEXT NOT NULL DEFAULT '';
-UPDATE chunk SET position = (
-    SELECT count(*) FROM chunk AS o WHERE o.document = chunk.document AND o.id < chunk.id
-);
-"""
-
-MIGRATIONS = (_FIRST, _PLACES, mirror.schema(_CHUNKS))
-
-# A folder's documents: its own path, or one that begins with it and a separator.
-_UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
 
 
 class SqliteStore:
@@ -210,7 +147,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, index: str = MEMORY) -> None:
         self.database = Database(path, MIGRATIONS)
-        self._vectors = open_vectors(self.database, _CHUNKS, index)
+        self._vectors = open_vectors(self.database, CHUNKS, index)
 
     @property
     def vectors(self) -> VectorStore:
@@ -219,16 +156,49 @@ class SqliteStore:
     def collections(self) -> list[CollectionRow]:
         rows = self.database.query(
             "SELECT id, name, (SELECT count(*) FROM document WHERE collection = c.id), "
-            "(SELECT count(*) FROM chunk WHERE collection = c.id) FROM collection AS c ORDER BY name"
+            "(SELECT count(*) FROM chunk WHERE collection = c.id), coalesce(model, '') "
+            "FROM collection AS c ORDER BY name"
         )
         return [
-            CollectionRow(id=_int(id), name=str(name), documents=_int(documents), chunks=_int(chunks))
-            for id, name, documents, chunks in rows
+            CollectionRow(
+                id=_int(id),
+                name=str(name),
+                documents=_int(documents),
+                chunks=_int(chunks),
+                model=str(model),
+            )
+            for id, name, documents, chunks, model in rows
         ]
 
     def make(self, collection: str) -> None:
         with self.database.write() as connection:
-            _collection_id(connection, collection)
+            collection_id(connection, collection)
+
+    def sources(self, collection: str) -> list[str]:
+        rows = self.database.query(
+            "SELECT name FROM source WHERE collection = (SELECT id FROM collection WHERE name = ?) "
+            "ORDER BY name",
+            (collection,),
+        )
+        return [str(name) for (name,) in rows]
+
+    def remember(self, collection: str, source: str) -> None:
+        if source in self.sources(collection):
+            return
+        with self.database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO source (collection, name) VALUES (?, ?)",
+                (collection_id(connection, collection), source),
+            )
+
+    def forget(self, collection: str, under: str) -> int:
+        with self.database.write() as connection:
+            connection.execute(
+                f"DELETE FROM source WHERE {_UNDER.format(column='name')} "
+                "AND collection = (SELECT id FROM collection WHERE name = :collection)",
+                _below(collection, under),
+            )
+            return connection.changes()
 
     def fingerprints(self, collection: str, under: str) -> dict[str, Fingerprint]:
         rows = self._of(collection, under, "path, size, mtime_ns, sha256, recipe")
@@ -240,17 +210,11 @@ class SqliteStore:
         }
 
     def put(self, collection: str, path: str, found: Fingerprint, reading: Reading, poll: Poll) -> None:
-        with self.database.write() as connection:
-            group = _collection_id(connection, collection)
-            held = connection.execute(
-                "SELECT id, sha256, recipe FROM document WHERE collection = ? AND path = ?", (group, path)
-            ).fetchone()
-            if held and held[1:] == (found.sha256, found.recipe):
-                return  # another process was faster
-            if held:
-                connection.execute("DELETE FROM document WHERE id = ?", held[:1])
-            id = _insert_document(connection, group, path, found, reading)
-            connection.executemany(_INSERT_CHUNK, _chunk_rows(id, group, path, reading, poll))
+        with self.database.write(durable=False) as connection:
+            write_document(connection, collection, path, found, reading, poll)
+
+    def flush(self) -> None:
+        self.database.flush()
 
     def touch(self, collection: str, path: str, found: Fingerprint) -> None:
         with self.database.write() as connection:
@@ -338,63 +302,16 @@ class SqliteStore:
 
     def _of(self, collection: str, under: str, columns: str) -> list[tuple[apsw.SQLiteValue, ...]]:
         """Columns of the documents of a collection at the path `under` or below it, by path."""
-        bindings = {"collection": collection, "under": under.rstrip(os.sep) or under, "separator": os.sep}
         return self.database.query(
-            f"SELECT {columns} FROM document AS d WHERE {_UNDER} "
+            f"SELECT {columns} FROM document AS d WHERE {_UNDER.format(column='path')} "
             "AND collection = (SELECT id FROM collection WHERE name = :collection) ORDER BY path",
-            bindings,
+            _below(collection, under),
         )
 
 
-_INSERT_CHUNK = (
-    "INSERT INTO chunk (document, collection, position, char_start, char_end, byte_start, byte_end, "
-    "part, first, last, title, heading, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-def _collection_id(connection: apsw.Connection, name: str) -> int:
-    connection.execute("INSERT OR IGNORE INTO collection (name) VALUES (?)", (name,))
-    (id,) = connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone() or (0,)
-    return _int(id)
-
-
-def _insert_document(
-    connection: apsw.Connection, group: int, path: str, found: Fingerprint, reading: Reading
-) -> int:
-    values: Mapping[str, apsw.SQLiteValue] = {
-        "collection": group,
-        "path": path,
-        "title": _title(reading, path),
-        "unit": reading.unit,
-        "verbatim": int(reading.verbatim),
-        "text": reading.text,
-        "size": found.size,
-        "mtime_ns": found.mtime_ns,
-        "sha256": found.sha256,
-        "recipe": found.recipe,
-        "ingested": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    marks = ", ".join(f":{name}" for name in values)
-    connection.execute(f"INSERT INTO document ({', '.join(values)}) VALUES ({marks})", values)
-    return connection.last_insert_rowid()
-
-
-def _chunk_rows(
-    document_id: int, group: int, path: str, reading: Reading, poll: Poll
-) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
-    title = _title(reading, path)
-    for position, chunk in enumerate(reading.chunks):
-        if position % POLL_EVERY == 0:
-            poll()
-        heading = chunk.heading[1:] if chunk.heading[:1] == (title,) else chunk.heading
-        text = reading.text[chunk.start : chunk.end]
-        source = chunk.source or (None, None)
-        place = (position, chunk.start, chunk.end, *source, chunk.part, chunk.first, chunk.last)
-        yield (document_id, group, *place, title, "\n".join(heading), text)
-
-
-def _title(reading: Reading, path: str) -> str:
-    return one_line(reading.title or Path(path).stem)[:LONGEST_HEADING]
+def _below(collection: str, under: str) -> dict[str, str]:
+    """The bindings of `_UNDER`, and the collection."""
+    return {"collection": collection, "under": under.rstrip(os.sep) or under, "separator": os.sep}
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:

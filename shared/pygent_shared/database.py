@@ -57,6 +57,7 @@ class Database:
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
         self._closed = False
+        self._loose = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -79,21 +80,44 @@ class Database:
         with self._mapped_errors():
             return list(self.read().execute(sql, bindings))
 
+    def state(self) -> tuple[int, int]:
+        """A value that differs from the one before, in this thread, if anything was written since."""
+        with self._mapped_errors():
+            connection = self.read()
+            ((version,),) = connection.execute("PRAGMA data_version").fetchall()
+            return int(str(version)), connection.total_changes()
+
     @contextmanager
-    def write(self) -> Iterator[apsw.Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
         """One short write transaction: committed at the end of the block, rolled back if it raises.
 
         Waits up to 30 s for another writer.
+
+        Args:
+            durable: have it on the disk at the end of the block. If not, it is safe from the end of this
+                process at once, and from that of the machine after the next durable one or `flush`.
         """
         with self._mapped_errors():
             connection = self.read()
-            connection.execute("BEGIN IMMEDIATE")
+            if not durable:
+                connection.execute("PRAGMA synchronous = NORMAL")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if not durable:
+                    self._loose = True
+                    connection.execute("PRAGMA synchronous = FULL")
+
+    def flush(self) -> None:
+        """Have all that this object wrote so far on the disk."""
+        if self._loose:
+            self._loose = False
+            with self.write() as connection:
+                connection.pragma("user_version", self._version())  # the least that makes a commit
 
     def check(self) -> list[str]:
         """What SQLite's `integrity_check` finds wrong; empty when the file is sound."""

@@ -18,6 +18,7 @@
     └── HostError              this machine stands in the way: exit code 1
         ├── DatabaseUnusable   a database that cannot be opened, read or written
         ├── MissingExtra       an optional part that is not installed
+        ├── SearchIsLexical    a model that is wanted where there is none
         ├── SandboxMissing     a confinement of a program that this machine cannot give
         ├── WeightsChanged     a built-in model whose weights are not the ones they must be
         ├── PortTaken          an address another process holds
@@ -167,6 +168,13 @@ class MissingExtra(HostError):
         super().__init__(
             f"{purpose} needs an optional part. Install it: pip install 'pygent-factory[{extra}]'"
         )
+
+
+class SearchIsLexical(HostError):
+    """A model is wanted where there is none; `why` is a clause."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"There are no vectors to make: {why}. Look what is missing: pygent doctor")
 
 
 class SandboxMissing(HostError):

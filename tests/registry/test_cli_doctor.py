@@ -14,6 +14,8 @@ import pytest
 from pygent_registry.cli import checks, main
 from pygent_registry.cli.checks import Check
 from pygent_shared.database import Database
+from pygent_shared.embeddings import engine_for
+from pygent_shared.embeddings.background import engines
 from pygent_shared.settings import Settings
 
 Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
@@ -249,6 +251,14 @@ def test_the_embedder_is_looked_for_and_not_loaded(tmp_path: Path) -> None:
         True,
     )
     assert found.cure
+
+
+@pytest.mark.skipif(engine_for(Settings()) != "numpy", reason="the embeddings extra is not installed")
+def test_the_embedder_of_questions_and_that_of_many_texts_are_told(tmp_path: Path) -> None:
+    found = checks.embedder(settings_in(tmp_path, embedder="auto"))
+    assert found.level == "ok"
+    assert found.finding.startswith("numpy with all-MiniLM-L6-v2, in ")
+    assert found.finding.endswith(f"; many texts by {engines(settings_in(tmp_path, embedder='auto'))[1]}")
 
 
 def test_a_token_that_others_can_read_is_a_fault(tmp_path: Path) -> None:

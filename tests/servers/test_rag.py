@@ -84,12 +84,40 @@ async def test_an_answer_is_extracted_and_says_when_there_is_none(connect: Conne
         assert text.startswith("Nothing here answers that (4 passages, lexical search")
 
 
+async def test_a_synced_collection_is_what_its_files_are(connect: Connect, folder: Path) -> None:
+    async with connect(RAG) as client:
+        await call(client, "ingest", path=str(folder), collection="notes")
+        (folder / "rota.txt").unlink()
+        (folder / "new.md").write_text("# New\n\nA heron.\n")
+        report, text = await call(client, "sync", collection="notes", watch=True)
+        assert (report["added"], report["removed"], report["unchanged"]) == (1, 1, 2)
+        assert text.startswith('Collection "notes": 1 added, 1 removed, 2 unchanged.')
+        listed, text = await call(client, "list_collections")
+        assert listed["collections"][0]["watched"]
+        assert text == '"notes": 3 documents, 4 passages, changes are followed'
+        await call(client, "sync", collection="notes", watch=False)
+        listed, _ = await call(client, "list_collections")
+        assert not listed["collections"][0]["watched"]
+        refused = await refusal(client, "sync", collection="note")
+        assert 'collection "note"' in refused
+        assert "notes" in refused
+
+
 async def test_documents_are_listed_read_and_taken_out(connect: Connect, folder: Path) -> None:
     async with connect(RAG) as client:
         await call(client, "ingest", path=str(folder), collection="Feldnotizen 1")
         listed, _ = await call(client, "list_collections")
         assert listed["collections"] == [
-            {"name": "Feldnotizen 1", "documents": 3, "passages": 4, "pending": 0}
+            {
+                "name": "Feldnotizen 1",
+                "documents": 3,
+                "passages": 4,
+                "pending": 0,
+                "sources": [str(folder)],
+                "watched": False,
+                "model": "",
+                "reindex": False,
+            }
         ]
         page, text = await call(client, "list_documents", collection="Feldnotizen 1", limit=2)
         assert [Path(row["path"]).name for row in page["documents"]] == ["gauge.py", "rota.txt"]

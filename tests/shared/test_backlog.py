@@ -26,7 +26,8 @@ class Notes:
 
     def add(self, count: int, text: str = "a cat") -> None:
         with self.database.write() as connection:
-            connection.executemany("INSERT INTO note (space, body) VALUES (1, ?)", [(text,)] * count)
+            texts = [(f"{text} {number}",) for number in range(count)]
+            connection.executemany("INSERT INTO note (space, body) VALUES (1, ?)", texts)
 
     def with_a_vector(self) -> int:
         ((count,),) = self.database.query("SELECT count(*) FROM note_vector")

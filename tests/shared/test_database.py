@@ -296,6 +296,24 @@ with database.write() as connection:
     assert damage(path) == []
 
 
+def test_after_a_write_that_need_not_be_durable_writes_are_durable_again(database: Database) -> None:
+    with database.write(durable=False) as connection:
+        connection.execute("INSERT INTO shelf (name) VALUES ('plays')")
+        assert connection.pragma("synchronous") == 1
+    assert database.query("PRAGMA synchronous") == [(2,)]
+
+
+def test_a_flush_writes_only_after_a_write_that_need_not_be_durable(database: Database) -> None:
+    log = database.path.with_name(f"{database.path.name}-wal")
+    with database.write(durable=False) as connection:
+        connection.execute("INSERT INTO shelf (name) VALUES ('plays')")
+    sizes = [log.stat().st_size]
+    for _ in range(2):
+        database.flush()
+        sizes.append(log.stat().st_size)
+    assert sizes[0] < sizes[1] == sizes[2]
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 

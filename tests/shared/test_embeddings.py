@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygent_shared.embeddings import ENGINES, Embedder, bert, engine_for, onnx
-from pygent_shared.embeddings.background import PAYS, BackgroundEmbedder, shared_embedder
+from pygent_shared.embeddings.background import PAYS, BackgroundEmbedder, engines, shared_embedder
 from pygent_shared.embeddings.sentence_transformers import load
-from pygent_shared.embeddings.weights import verified, weights_folder
+from pygent_shared.embeddings.weights import BUILT_IN_NAME, verified, weights_folder
 from pygent_shared.errors import MissingExtra, WeightsChanged
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
@@ -271,6 +271,23 @@ def test_a_query_is_embedded_without_torch(script: Run) -> None:
     )
 
     assert done.stdout.split() == ["1536", "False"], done.stderr
+
+
+def test_who_embeds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engines(Settings(embedder="none")) == ("", "")
+    assert engines(Settings(embedder="sentence_transformers")) == ("sentence_transformers",) * 2
+    assert engines(Settings(embedder="numpy")) == ("numpy", "numpy")
+    monkeypatch.setattr("pygent_shared.embeddings.background.engine_for", lambda settings: "numpy")
+    monkeypatch.setattr(onnx, "can_export", lambda: True)
+    own = Settings(data_dir=tmp_path)
+    assert engines(own) == ("numpy", "ONNX int8, made when 500 texts wait")
+    monkeypatch.setattr(onnx, "can_export", lambda: False)
+    assert engines(own)[1].startswith("numpy, more slowly")
+    if find_spec("onnxruntime"):
+        (tmp_path / "models").mkdir()
+        name = BUILT_IN_NAME.replace("@", "_")
+        (tmp_path / "models" / f"{name}-int8-{onnx.RECIPE}.onnx").touch()
+        assert engines(own)[1] == "ONNX int8"
 
 
 @needs_the_model

@@ -56,6 +56,7 @@ EXAMPLES = [
     errors.KeysUnavailable("https://id.example", "it answered 500"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),
     errors.MissingExtra("Semantic search", "embeddings"),
+    errors.SearchIsLexical("PYGENT_EMBEDDER is none"),
     errors.SandboxMissing("its sandbox needs bubblewrap", "Install it."),
     errors.WeightsChanged(Path("/a/model.safetensors"), "00", "ff", "the-package"),
     errors.PortTaken("127.0.0.1", 8700, "another program", "Choose a free port."),

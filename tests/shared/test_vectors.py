@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -191,6 +192,22 @@ def test_vectors_are_read_as_they_were_put(shelf: Shelf) -> None:
 
     assert shelf.vectors.read("m", [second, bare]) == {second: unit(3, 1)}
     assert shelf.vectors.read("other", [first]) == {}
+
+
+def test_what_another_connection_adds_and_takes_out_is_counted_at_once(shelf: Shelf) -> None:
+    def elsewhere(work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=work)  # each thread has a connection of its own
+        thread.start()
+        thread.join(10)
+
+    page = shelf.add(1, "here")
+    assert shelf.vectors.pending("m") == 1
+    elsewhere(lambda: shelf.add(2, "there"))
+    assert [shelf.vectors.pending("m", groups) for groups in (None, [1], [2])] == [2, 1, 1]
+    elsewhere(lambda: shelf.vectors.put("m", [(page, unit(1, 0))]))
+    assert [shelf.vectors.pending("m", groups) for groups in (None, [1], [2])] == [1, 0, 1]
+    shelf.remove(page)
+    assert shelf.vectors.pending("m") == 1
 
 
 def test_putting_nothing_is_allowed(shelf: Shelf) -> None:

@@ -33,6 +33,7 @@ from pygent_registry.search.tools import tokens
 from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
+from pygent_shared.embeddings.background import engines
 from pygent_shared.embeddings.weights import BUILT_IN, weights_folder
 from pygent_shared.errors import (
     FileRefused,
@@ -177,7 +178,9 @@ def embedder(settings: Settings) -> Check:
         finding = f"{engine} with {settings.embedding_model}, which is not on this machine"
         cure = "Its first use downloads it; offline, search stays lexical."
         return warn("embedder", finding, cure)
-    return ok("embedder", f"{engine} with {settings.embedding_model}, in {where}")
+    _, bulk = engines(settings)
+    finding = f"{engine} with {settings.embedding_model}, in {where}; many texts by {bulk}"
+    return ok("embedder", finding)
 
 
 def _model(model: str) -> Path | None:

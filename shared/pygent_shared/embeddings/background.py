@@ -10,6 +10,7 @@ import logging
 import pkgutil
 import threading
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 PAYS = 500
 """Texts for which making the faster embedder, some ten seconds of processor time, is soon made up for."""
+
+FEW = 64
+"""Texts up to which even loading the faster embedder, a hundred megabytes, does not pay."""
 
 State = Literal["absent", "idle", "loading", "ready", "failed"]
 
@@ -66,6 +70,11 @@ class BackgroundEmbedder:
             self._done.wait(seconds)
         return self._loaded
 
+    @property
+    def engines(self) -> tuple[str, str]:
+        """See `engines`; the names of one that was at hand are its model's."""
+        return engines(self._settings) if self._engine or not self._loaded else (self._loaded.model,) * 2
+
     def bulk(self, waiting: int) -> Embedder | None:
         """The embedder for many texts: a faster one of the same vectors, where there is one.
 
@@ -81,9 +90,9 @@ class BackgroundEmbedder:
     def _begin_bulk(self, waiting: int) -> None:
         from pygent_shared.embeddings import onnx
 
-        kept_in = self._settings.data_dir / "models"
+        kept_in = _kept_in(self._settings)
         assert self._loaded is not None
-        wanted = self._engine == "numpy" and self._settings.embedder == "auto"
+        wanted = _may_be_faster(self._settings, self._engine) and waiting > FEW
         made = wanted and onnx.is_made(self._loaded.model, kept_in)
         if made or (wanted and waiting >= PAYS and onnx.can_export()):
             self._bulk_begun = True
@@ -114,6 +123,34 @@ class BackgroundEmbedder:
             self.state, self.why = "failed", f"the embedding model did not load: {error}"
         finally:
             self._done.set()
+
+
+def engines(settings: Settings) -> tuple[str, str]:
+    """What embeds a question, and what embeds many texts, in words for a person; "" and "" for nothing."""
+    from pygent_shared.embeddings import onnx, weights
+
+    if (engine := engine_for(settings)) is None:
+        return "", ""
+    if not _may_be_faster(settings, engine):
+        return engine, engine
+    model = settings.embedding_model
+    name = weights.BUILT_IN_NAME if model == weights.BUILT_IN else model
+    if onnx.is_made(name, _kept_in(settings)):
+        return engine, "ONNX int8"
+    if onnx.can_export():
+        return engine, f"ONNX int8, made when {PAYS} texts wait"
+    lacking = "" if find_spec("onnxruntime") else ", for onnxruntime is not installed"
+    return engine, f"{engine}, more slowly{lacking}"
+
+
+def _may_be_faster(settings: Settings, engine: str | None) -> bool:
+    """Whether ONNX may embed in bulk."""
+    return engine == "numpy" and settings.embedder == "auto"
+
+
+def _kept_in(settings: Settings) -> Path:
+    """The folder of exports."""
+    return settings.data_dir / "models"
 
 
 def _why_absent(settings: Settings) -> str:

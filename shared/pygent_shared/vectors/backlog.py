@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
+from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.errors import PygentError
 from pygent_shared.vectors import VectorStore
@@ -99,13 +101,25 @@ class Backlog:
             pass
         if (embedder := self._embedder.ready()) is None:
             return False
-        waiting, after = self._vectors.pending(embedder.model), 0
+        waiting, after = self._waiting(embedder), 0
         while not self._closed and waiting:
             batch = self._vectors.missing(embedder.model, BATCH, after)
             if not batch:  # the end was reached: were some added, or given a new text, meanwhile?
-                waiting, after = self._vectors.pending(embedder.model), 0
+                waiting, after = self._waiting(embedder), 0
                 continue
-            vectors = (self._embedder.bulk(waiting) or embedder).embed([text for _, text in batch])
-            self._vectors.put(embedder.model, list(zip((item for item, _ in batch), vectors, strict=True)))
-            waiting, after = max(1, waiting - len(batch)), batch[-1][0]
+            self._vectors.put(embedder.model, embedded(self._embedder.bulk(waiting) or embedder, batch))
+            waiting, after = waiting - len(batch), batch[-1][0]
+            if waiting <= BATCH:  # as far as was known: more may have come
+                waiting = max(1, self._waiting(embedder))
         return not self._closed
+
+    def _waiting(self, embedder: Embedder) -> int:
+        self._vectors.claim(embedder.model)
+        return self._vectors.pending(embedder.model)
+
+
+def embedded(embedder: Embedder, batch: Sequence[tuple[int, str]]) -> list[tuple[int, Vector]]:
+    """Each item with the vector of its text; a text that several have is embedded once."""
+    texts = list(dict.fromkeys(text for _, text in batch))
+    vectors = dict(zip(texts, embedder.embed(texts), strict=True))
+    return [(item, vectors[text]) for item, text in batch]

@@ -67,15 +67,23 @@ class MirroredVectors:
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         self._stored.put(model, vectors)
-        with self._database.write() as connection:
+        with self._database.write(durable=False) as connection:
             connection.execute(
                 f"DELETE FROM {self._table}_change WHERE number <= "
                 f"(SELECT max(number) FROM {self._table}_change) - ?",
                 (KEPT_CHANGES,),
             )
 
-    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
-        return self._stored.missing(model, limit, after)
+    def claim(self, model: str) -> None:
+        self._stored.claim(model)
+
+    def turn(self, model: str, group: int) -> bool:
+        return self._stored.turn(model, group)
+
+    def missing(
+        self, model: str, limit: int, after: int = 0, group: int | None = None
+    ) -> list[tuple[int, str]]:
+        return self._stored.missing(model, limit, after, group)
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
         return self._stored.pending(model, groups)

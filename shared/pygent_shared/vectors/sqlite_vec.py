@@ -7,6 +7,7 @@ ids. Looked up one by one, as a join would, they take four times as long to comp
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import pstdev
@@ -22,12 +23,19 @@ SAMPLE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """The table the vectors belong to, as SQL names: its key, the text to embed and the grouping column."""
+    """The table the vectors belong to, as SQL names: its key, the text to embed and the grouping column.
+
+    Attributes:
+        digest: the column that tells texts apart, indexed; items alike in it share a text's vector. "": none.
+        owner: the table of groups, whose column `model` names the model that a group keeps to. "": none.
+    """
 
     table: str
     id: str = "id"
     text: str = "text"
     group: str
+    digest: str = ""
+    owner: str = ""
 
     @property
     def schema(self) -> str:
@@ -48,34 +56,77 @@ class SqliteVectors:
     def __init__(self, database: Database, items: Items) -> None:
         self._database = database
         self._of = items
+        self._counted = threading.local()
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         of = self._of
-        # SELECT … WHERE EXISTS: an item may have been deleted while its vector was computed.
-        with self._database.write() as connection:
+        # SELECT … WHERE: an item may have been deleted while its vector was computed.
+        which = f"{of.id} = ?1"
+        if of.digest:
+            which += (
+                f" OR ({of.digest} = (SELECT {of.digest} FROM {of.table} WHERE {of.id} = ?1) AND NOT EXISTS "
+                f"(SELECT 1 FROM {of.table}_vector AS v WHERE v.item = o.{of.id} AND v.model = ?2))"
+            )
+        # A vector that a failing machine loses is computed again, so none waits for the disk.
+        with self._database.write(durable=False) as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO {of.table}_vector (item, model, vector) "
-                f"SELECT {of.id}, ?, ? FROM {of.table} WHERE {of.id} = ?",
-                [(model, vector, item) for item, vector in vectors],
+                f"SELECT {of.id}, ?2, ?3 FROM {of.table} AS o WHERE {which}",
+                [(item, model, vector) for item, vector in vectors],
             )
 
-    def missing(self, model: str, limit: int, after: int = 0) -> list[tuple[int, str]]:
+    def claim(self, model: str) -> None:
+        if not (owner := self._of.owner):
+            return
+        if self._database.query(f"SELECT 1 FROM {owner} WHERE model IS NULL LIMIT 1"):
+            with self._database.write() as connection:
+                connection.execute(f"UPDATE {owner} SET model = ? WHERE model IS NULL", (model,))
+
+    def turn(self, model: str, group: int) -> bool:
         of = self._of
+        with self._database.write() as connection:
+            if self.pending(model, [group]):
+                return False
+            connection.execute(
+                f"DELETE FROM {of.table}_vector WHERE model <> ? "
+                f"AND item IN (SELECT {of.id} FROM {of.table} WHERE {of.group} = ?)",
+                (model, group),
+            )
+            if of.owner:
+                connection.execute(f"UPDATE {of.owner} SET model = ? WHERE id = ?", (model, group))
+        return True
+
+    def missing(
+        self, model: str, limit: int, after: int = 0, group: int | None = None
+    ) -> list[tuple[int, str]]:
+        of = self._of
+        among, bindings = self._kept_to(model, None if group is None else [group])
+        # BETWEEN, not =: that would look into the wide rows of the vectors, thirty times as slow, where an
+        # index over model and item is enough.
         rows = self._database.query(
             f"SELECT {of.id}, {of.text} FROM {of.table} AS o WHERE {of.id} > ? AND NOT EXISTS "
-            f"(SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?) "
-            f"ORDER BY {of.id} LIMIT ?",
-            (after, model, limit),
+            f"(SELECT 1 FROM {of.table}_vector WHERE item BETWEEN o.{of.id} AND o.{of.id} AND model = ?) "
+            f"{among} ORDER BY {of.id} LIMIT ?",
+            (after, model, *bindings, limit),
         )
         return [(int(str(item)), str(text)) for item, text in rows]
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
+        # Counting goes through all items, and every search asks.
+        asked, state = (model, None if groups is None else tuple(groups)), self._database.state()
+        if getattr(self._counted, "state", None) != state:
+            self._counted.state, self._counted.found = state, {}
+        if asked not in self._counted.found:
+            self._counted.found[asked] = self._count(model, groups)
+        return int(self._counted.found[asked])
+
+    def _count(self, model: str, groups: Sequence[int] | None) -> int:
         of = self._of
-        among = f"AND {of.group} IN ({_marks(groups)})" if groups is not None else ""
+        among, bindings = self._kept_to(model, groups)
         ((count,),) = self._database.query(
             f"SELECT count(*) FROM {of.table} WHERE {of.id} NOT IN "
             f"(SELECT item FROM {of.table}_vector WHERE model = ?) {among}",
-            (model, *(groups or ())),
+            (model, *bindings),
         )
         return int(str(count))
 
@@ -86,6 +137,16 @@ class SqliteVectors:
             (model, json.dumps(list(items))),
         )
         return {int(str(item)): vector for item, vector in rows if isinstance(vector, bytes)}
+
+    def _kept_to(self, model: str, groups: Sequence[int] | None) -> tuple[str, tuple[str | int, ...]]:
+        """The condition on items of these groups, or of those that keep to a model. The plus keeps SQLite
+        from going through the groups' index, and sorting."""
+        of = self._of
+        if groups is not None:
+            return f"AND +{of.group} IN ({_marks(groups)})", tuple(groups)
+        if of.owner:
+            return f"AND +{of.group} IN (SELECT id FROM {of.owner} WHERE model = ?)", (model,)
+        return "", ()
 
     def nearest(
         self,
