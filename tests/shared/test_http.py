@@ -209,11 +209,21 @@ def test_no_header_whatever_gets_in_without_the_token(host: str, origin: str, au
     assert statuses[0] in (401, 403, 421)
 
 
-async def test_a_server_that_is_not_ready_says_so_with_503(settings: Settings) -> None:
+async def test_a_server_that_is_not_ready_says_so_with_503_and_why_to_who_has_the_token(
+    settings: Settings,
+) -> None:
     async with served(settings, readiness=lambda: {"ready": False, "waits_for": ["rag"]}) as http:
-        response = await http.get("/health/ready")
+        answers = [
+            await http.get("/health/ready", headers=headers)
+            for headers in ({}, {"Authorization": "Bearer wrong"}, BEARER)
+        ]
 
-    assert (response.status_code, response.json()) == (503, {"ready": False, "waits_for": ["rag"]})
+    assert {answer.status_code for answer in answers} == {503}
+    assert [answer.json() for answer in answers] == [
+        {"ready": False},
+        {"ready": False},
+        {"ready": False, "waits_for": ["rag"]},
+    ]
 
 
 # The socket
