@@ -39,7 +39,7 @@ def burst(per_minute: int) -> float:
 
 
 class Buckets:
-    """One bucket for each name, full at first. Those that are full again are forgotten when there are many."""
+    """One bucket for each name, full at first. Of many, those that are full again are forgotten."""
 
     def __init__(self, noun: str, per_minute: int, what: str = "requests") -> None:
         self._noun, self._what = noun, what

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -224,6 +225,30 @@ async def test_a_server_that_is_not_ready_says_so_with_503_and_why_to_who_has_th
         {"ready": False},
         {"ready": False, "waits_for": ["rag"]},
     ]
+
+
+# Sessions of the 2025 era
+
+
+async def test_a_session_ends_when_its_time_is_over_however_busy_it_is(settings: Settings) -> None:
+    accept = {**BEARER, "Accept": "application/json, text/event-stream"}
+    who = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": who}
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    async with served(replace(settings, session_lifetime=1)) as http:
+        opened = await http.post("/mcp", json=hello, headers=accept)
+        session = {**accept, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        statuses = []
+        with anyio.fail_after(10):
+            while not statuses or statuses[-1] == 200:
+                statuses.append((await http.post("/mcp", json=ping, headers=session)).status_code)
+                await anyio.sleep(0.05)
+        again = await http.post("/mcp", json=hello, headers=accept)
+
+    assert statuses[0] == 200
+    assert statuses[-1] == 404
+    assert again.status_code == 200
+    assert len(bytes.fromhex(again.headers["mcp-session-id"])) * 8 >= 128
 
 
 # The socket

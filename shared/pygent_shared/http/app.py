@@ -26,8 +26,8 @@ from pygent_shared.http.sessions import sessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
-"""What `/health/ready` reports; `"ready": false` in it answers 503. Whoever may call nothing else is told no more
-than that.
+"""What `/health/ready` reports; `"ready": false` in it answers 503. Whoever has no token is told no more than
+that.
 """
 
 
