@@ -76,9 +76,10 @@ async def test_a_server_that_works_for_a_caller_reaches_no_more_for_it_than_its_
     servers = {"third": {"server": "third"}, "neighbour": server("well_behaved")}
     roles = {"asker": {"third": ["ask_neighbour"]}, "both": {"third": ["*"], "neighbour": ["echo"]}}
     async with serving(settings, servers, roles) as up:
-        async with up.host(up.key("few", "asker"), mode) as client:
+        few, more = up.key("few", "asker"), up.key("more", "both")
+        async with up.host(few, mode) as client:
             refused = await client.call_tool("third__ask_neighbour", {"name": "neighbour__echo"})
-        for key in (up.key("more", "both"), TOKEN):
+        for key in (more, TOKEN):
             async with up.host(key, mode) as client:
                 said = await client.call_tool("third__ask_neighbour", {"name": "neighbour__echo"})
                 assert said.content[0].text == '{"x": 1}'
