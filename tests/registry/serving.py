@@ -36,8 +36,9 @@ HELLO = {
 class Up:
     """A running endpoint, and hosts of it."""
 
-    def __init__(self, base: str, registry: Registry, settings: Settings) -> None:
+    def __init__(self, base: str, app: Any, registry: Registry, settings: Settings) -> None:
         self.base = base
+        self.app = app
         self.registry = registry
         self.keys = KeyFile(settings)
 
@@ -78,4 +79,4 @@ async def serving(
     shown["more"] += routes(registry)
     app = build_app(gateways(registry), settings, TOKEN, around=around, **shown)
     async with running(app, listener):
-        yield Up(address(listener), registry, settings)
+        yield Up(address(listener), app, registry, settings)

@@ -26,7 +26,7 @@ from pygent_shared.errors import FileRefused, InvalidArgument, NotStarted, PortT
 from pygent_shared.http.app import build_app
 from pygent_shared.http.guard import Guard
 from pygent_shared.http.identity import OwnToken
-from pygent_shared.http.protocol import LARGEST_HEAD
+from pygent_shared.http.protocol import LARGEST_HEAD, MOST_HEADERS
 from pygent_shared.http.run import GRACE_SECONDS, address, listen, running
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.serve import lowlevel
@@ -364,6 +364,20 @@ async def test_a_head_without_an_end_is_refused(settings: Settings) -> None:
 
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert (await http.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"X": "x" * LARGEST_HEAD}, {f"X-{number}": "" for number in range(MOST_HEADERS)}],
+    ids=["long", "many"],
+)
+async def test_a_head_that_is_long_or_of_many_headers_is_refused(
+    settings: Settings, head: dict[str, str]
+) -> None:
+    async with served(settings, "") as http:
+        assert (await http.get("/health/live", headers=head)).status_code == 400
+        few = dict(list(head.items())[: MOST_HEADERS // 2]) if len(head) > 1 else {}
+        assert (await http.get("/health/live", headers=few)).status_code == 200
 
 
 async def test_a_long_body_has_no_long_head(settings: Settings) -> None:
