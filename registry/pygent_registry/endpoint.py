@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from pygent_registry import subregistry
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seen import http_options

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.redaction import is_secret, is_token, may_be_secret
 from pygent_registry.references import has_reference
 

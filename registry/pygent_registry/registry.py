@@ -21,8 +21,9 @@ from pydantic import BaseModel
 from pygent_registry import exposure
 from pygent_registry.buckets import Buckets
 from pygent_registry.catalogue import Catalogue, Listing, Shown, changes, compose, shown_by_server
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
+from pygent_registry.entry import Entry
 from pygent_registry.floor import Floor
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.levels import Levels

@@ -12,8 +12,8 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import METHOD_NOT_FOUND
 
-from pygent_registry.config import Entry
 from pygent_registry.credentials import REFUSES
+from pygent_registry.entry import Entry
 from pygent_registry.process import Output, Reaper, child
 from pygent_registry.redaction import Redactor
 from pygent_registry.tokens import Authorised, Tokens, unavailable

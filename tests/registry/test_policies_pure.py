@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pygent_registry import chain
 from pygent_registry.abridge import abridged, head_and_tail, shortened, size_of
 from pygent_registry.buckets import MANY, Bucket, Buckets, burst
-from pygent_registry.config import Entry, parse
+from pygent_registry.config import parse
+from pygent_registry.entry import Entry
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.policies import Request
 from pygent_registry.policies.permit import permit

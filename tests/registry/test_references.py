@@ -18,9 +18,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from pygent_registry import exposure
-from pygent_registry.config import Entry, parse
+from pygent_registry.config import parse
 from pygent_registry.draft import faults
 from pygent_registry.endpoint import routes
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.redaction import secrets_of
 from pygent_registry.registry import Registry

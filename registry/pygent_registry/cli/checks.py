@@ -23,8 +23,9 @@ import anyio
 
 from pygent_registry import exposure
 from pygent_registry.cli.terminal import counted
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
+from pygent_registry.entry import Entry
 from pygent_registry.link import Link
 from pygent_registry.process import FAMILY
 from pygent_registry.registry import Registry
