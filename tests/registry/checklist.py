@@ -375,9 +375,13 @@ def page() -> str:
     for line in LINES:
         if chapter := CHAPTERS.get(line.number):
             written += ["", f"## {chapter}"]
-        written += ["", f"**{line.number}. {line.says}**" + (f" {line.but}" if line.but else "")]
-        written += [f"`{test}`" if line.tests else "" for test in line.tests]
-        written += [f"- `{detail}`" for detail in line.details]
+        written += ["", f"### {line.number}. {line.says}"]
+        if line.but:
+            written += ["", line.but if line.tests else f"Does not apply. {line.but}"]
+        if line.tests:
+            written += ["", f"Kept by {' and '.join(f'`{test}`' for test in line.tests)}."]
+        if line.details:
+            written += ["", *(f"- `{detail}`" for detail in line.details)]
     return "\n".join(written) + "\n"
 
 
