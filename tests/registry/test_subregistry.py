@@ -19,6 +19,7 @@ from pygent_registry.registry import Registry
 from pygent_registry.subregistry import described, page
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.http.guard import Guard
+from pygent_shared.http.identity import OwnToken
 from pygent_shared.settings import Settings
 from pygent_shared.testing import TOKEN
 
@@ -45,7 +46,7 @@ def http(settings: Settings) -> Iterator[TestClient]:
         "off": {"command": "x", "disabled": True},
     }
     registry = Registry(parse({"mcpServers": entries}), settings)
-    app = Guard(Starlette(routes=routes(registry)), settings, TOKEN)
+    app = Guard(Starlette(routes=routes(registry)), settings, [OwnToken(TOKEN)])
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with TestClient(app, base_url="http://127.0.0.1:8700", headers=headers) as client:
         yield client
