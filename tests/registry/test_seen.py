@@ -150,7 +150,7 @@ async def test_metrics_count_the_calls_that_wait_for_their_host(front: Fronted) 
         await anyio.sleep_forever()
 
     waiting = anyio.Event()
-    async with front({"a": {**tools(), "ask": ["sampling"]}}) as at, at.host(sampling_callback=never) as host:
+    async with front({"a": tools(ask=["sampling"])}) as at, at.host(sampling_callback=never) as host:
         async with anyio.create_task_group() as calls:
             calls.start_soon(host.call_tool, "a__ask", {})
             with anyio.fail_after(10):
