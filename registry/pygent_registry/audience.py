@@ -17,6 +17,7 @@ from mcp.server.subscriptions import (
 )
 
 from pygent_registry import calls
+from pygent_registry.levels import Levels
 from pygent_registry.link import Link
 from pygent_registry.subscriptions import Subscriptions
 
@@ -30,28 +31,17 @@ _CHANGES: dict[str, Callable[[], ToolsListChanged | PromptsListChanged | Resourc
 class Audience:
     """Hosts of the 2026 era listen on `bus`; those of the 2025 era `join` and are written to."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: Levels) -> None:
         self.bus = InMemorySubscriptionBus()
         self.subscriptions = Subscriptions(self.bus)
+        self._levels = levels
         self._sessions: dict[int, Any] = {}
-        self._levels: dict[int, str] = {}
 
     def join(self, context: ServerRequestContext[Any, Any]) -> None:
         """Take in a host of the 2025 era for as long as its connection lasts."""
         connection = context.session._connection
         self._sessions[id(connection)] = context.session
         connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-
-    def set_level(self, context: ServerRequestContext[Any, Any], level: str) -> None:
-        """Keep the log level that a host of the 2025 era wants, for as long as its connection lasts."""
-        connection = context.session._connection
-        if id(connection) not in self._levels:
-            connection.exit_stack.callback(self._levels.pop, id(connection), None)
-        self._levels[id(connection)] = level
-
-    def level_of(self, context: ServerRequestContext[Any, Any]) -> str | None:
-        """The log level that this host has set, if it has."""
-        return self._levels.get(id(context.session._connection))
 
     async def tell_list_changed(self, kind: str, *, modern: bool) -> None:
         """To the hosts of one era: the list of this kind is another now."""
@@ -75,6 +65,8 @@ class Audience:
             if (call := calls.meant(link)) is None or call.front is not self:
                 return
             context = call.context
+            if not self._levels.admit(context, message.params.level):
+                return
             await call.telling.tell(
                 context.session.send_log_message,
                 message.params.level,

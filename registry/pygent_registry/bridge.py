@@ -104,7 +104,7 @@ class Bridge:
         """In the 2026 era a request says itself which log messages are wanted."""
         if (
             is_modern(call.context.protocol_version)
-            or (level := self._audience.level_of(call.context)) is None
+            or (level := self._registry.levels.of(call.context)) is None
         ):
             return params
         return {**params, "_meta": {**(params.get("_meta") or {}), t.LOG_LEVEL_META_KEY: level}}

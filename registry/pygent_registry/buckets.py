@@ -8,6 +8,8 @@ from pygent_shared.errors import TooMany
 
 # What may come at once is what ten seconds would bring.
 BURST_SECONDS = 10.0
+# So many buckets are kept, full ones too, before it is looked which are full.
+MANY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +39,13 @@ def burst(per_minute: int) -> float:
 
 
 class Buckets:
-    """One bucket for each name, full at first."""
+    """One bucket for each name, full at first. Of many, those that are full again are forgotten."""
 
     def __init__(self, noun: str, per_minute: int, what: str = "requests") -> None:
         self._noun, self._what = noun, what
         self._per_minute = per_minute
         self._buckets: dict[str, Bucket] = {}
+        self._many = MANY
 
     def check(self, name: str, now: float) -> None:
         """
@@ -51,10 +54,21 @@ class Buckets:
         """
         if not self._per_minute:
             return
+        if name not in self._buckets and len(self._buckets) >= self._many:
+            self._forget_full(now)
         bucket = self._buckets.get(name) or Bucket(tokens=burst(self._per_minute), at=now)
         bucket = self._buckets[name] = bucket.filled(now, self._per_minute)
         if wait := bucket.wait(self._per_minute):
             raise TooMany(f'{self._noun} "{name}"', f"{self._per_minute} {self._what} a minute", wait)
+
+    def _forget_full(self, now: float) -> None:
+        most = burst(self._per_minute)
+        self._buckets = {
+            name: bucket
+            for name, bucket in self._buckets.items()
+            if bucket.filled(now, self._per_minute).tokens < most
+        }
+        self._many = max(MANY, 2 * len(self._buckets))
 
     def take(self, name: str) -> None:
         """Take a token, after `check`."""

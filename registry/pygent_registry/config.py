@@ -8,132 +8,34 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any
 
-from pygent_registry import credentials, roles
-from pygent_registry.catalogue import shown_name
+from pygent_registry import credentials, roles, values
 from pygent_registry.credentials import ClientCredentials
+from pygent_registry.entry import QUESTIONS, Entry, Kind
 from pygent_registry.files import refuse_foreign
 from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_registry.roles import Role
+from pygent_registry.values import Unusable
 from pygent_shared.errors import ConfigInvalid, did_you_mean
 from pygent_shared.sandbox import Sandbox
 from pygent_shared.settings import read_config
 from pygent_shared.shipped import shipped
-
-Kind = Literal["in-process", "stdio", "http", "sse"]
 
 KEYS = frozenset(
     "command args env cwd url headers type transport server isolated disabled timeout startTimeout "
     "prefix aliases allow deny approve ask trusted concurrency timeouts maxResultBytes cache "
     "sandbox allow_private auth".split()
 )
-QUESTIONS = frozenset(("elicitation", "roots", "sampling"))
-"""What a server may ask a host for."""
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
-# Hosts count their timeouts in milliseconds as well as in seconds; nobody means a quarter of an hour.
-_SURELY_MILLISECONDS = 1000
 _SCHEMES = ("http://", "https://")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One server of the config file, ready to start: every reference is followed."""
-
-    name: str
-    kind: Kind
-    command: str = ""
-    args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    cwd: str | None = None
-    url: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    auth: ClientCredentials | None = None
-    """How access tokens for its `url` are got."""
-    server: str = ""
-    """A server of the suite, by its name in the entry-point group `pygent.servers`."""
-    prefix: str | None = None
-    """What stands before its tools' names; None means the entry's name, "" means nothing."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    """What a tool, by the server's own name, is shown as instead: the whole name, without the prefix."""
-    timeout: float | None = None
-    """Seconds a call may go without an answer or progress; None means the setting's."""
-    start_timeout: float | None = None
-    """Seconds it may take to start; None means the setting's."""
-    allow: tuple[str, ...] = ("*",)
-    """Patterns of the tools, by the server's own names, that hosts may see and call."""
-    deny: tuple[str, ...] = ()
-    """Patterns of those that they may not, whatever is allowed."""
-    approve: tuple[str, ...] = ()
-    """Patterns of the tools that the user is asked about before each call."""
-    trusted: bool = False
-    """Whether its word on what its tools do (`readOnlyHint`) is taken, as that of our own servers is."""
-    concurrency: int | None = None
-    """Most requests it is given at once; None means no limit."""
-    timeouts: Mapping[str, float] = field(default_factory=dict)
-    """Pattern of tools -> `timeout` of these; the first that fits counts."""
-    max_result_bytes: int | None = None
-    """Largest result of a tool that is passed on whole; None means the setting's."""
-    cache: float | None = None
-    """Seconds for which what its reading tools answered is answered again."""
-
-    allow_private: bool = False
-    """Whether its `url` may lead to link-local addresses, where clouds keep a machine's credentials."""
-    sandbox: Sandbox | None = None
-    """What its program may do; None means all that its user may."""
-
-    ask: tuple[str, ...] | None = None
-    """What it may ask hosts for; None means all, but sampling only where it is believed."""
-
-    @property
-    def may_ask(self) -> frozenset[str]:
-        """Of "elicitation", "roots" and "sampling", what it may ask hosts for."""
-        if self.ask is not None:
-            return frozenset(self.ask)
-        return QUESTIONS if self.is_believed else QUESTIONS - {"sampling"}
-
-    @property
-    def is_believed(self) -> bool:
-        """Whether its tools' annotations may be relied on."""
-        return self.trusted or bool(self.server)
-
-    def shown_as(self, tool: str, *, prefix: str) -> str:
-        """What a tool of the server is called in a catalogue where no other has that name."""
-        return self.aliases.get(tool) or shown_name(prefix, tool)
-
-    def may_own(self, shown: str) -> bool:
-        """Whether a tool of this name may be the server's, by the name alone."""
-        prefix = self.shown_prefix
-        return not prefix or shown.startswith(shown_name(prefix, "")) or shown in self.aliases.values()
-
-    def permits(self, tool: str) -> bool:
-        """Whether hosts may see and call the tool, by the server's own name."""
-        return fits(tool, self.allow) and not fits(tool, self.deny)
-
-    def patience(self, tool: str | None) -> float | None:
-        """Seconds a call of the tool may go without an answer or progress; None means the setting's."""
-        if tool is not None and self.timeouts:
-            for pattern, seconds in self.timeouts.items():
-                if fnmatchcase(tool, pattern):
-                    return seconds
-        return self.timeout
-
-    written: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """As it stands in the file, no reference followed: what is pinned of how it starts (`trust/`)."""
-    references: tuple[Reference, ...] = field(default=(), repr=False)
-    """What was filled in, and where it came from."""
-
-    @property
-    def shown_prefix(self) -> str:
-        return self.name if self.prefix is None else self.prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +55,6 @@ class Config:
     disabled: tuple[str, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     path: Path | None = None
-
-
-class Unusable(ValueError):
-    """Why an entry cannot be used; becomes a `BadEntry`."""
-
-
-def fits(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name fits one of the patterns, in which `*` stands for anything."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def load(path: Path) -> Config:
@@ -255,34 +148,35 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
     def fill(text: str, where: str) -> str:
         return filled(text, where, sources, followed)
 
-    cwd = fill(_text(raw, "cwd"), "cwd")
+    cwd = fill(values.text(raw, "cwd"), "cwd")
     entry = Entry(
         name=fit_name(name),
         kind=kind,
         # Not by way of Path, which makes "./server" a program that is looked for in PATH.
-        command=os.path.expanduser(fill(_text(raw, "command"), "command")),
-        args=tuple(fill(item, "args") for item in _strings(raw, "args")),
-        env={key: fill(value, f"env.{key}") for key, value in _mapping(raw, "env").items()},
+        command=os.path.expanduser(fill(values.text(raw, "command"), "command")),
+        args=tuple(fill(item, "args") for item in values.strings(raw, "args")),
+        env={key: fill(value, f"env.{key}") for key, value in values.mapping(raw, "env").items()},
         cwd=os.path.expanduser(cwd) or None,
-        url=fill(_text(raw, "url"), "url"),
-        headers={key: fill(value, f"headers.{key}") for key, value in _mapping(raw, "headers").items()},
-        server=fill(_text(raw, "server"), "server"),
-        prefix=fill(_text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
+        url=fill(values.text(raw, "url"), "url"),
+        headers={key: fill(value, f"headers.{key}") for key, value in values.mapping(raw, "headers").items()},
+        server=fill(values.text(raw, "server"), "server"),
+        prefix=fill(values.text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
         aliases=_aliases(raw),
-        timeout=_seconds(raw, "timeout"),
-        start_timeout=_seconds(raw, "startTimeout"),
-        allow=_patterns(raw, "allow", ("*",)),
-        deny=_patterns(raw, "deny"),
-        approve=_patterns(raw, "approve"),
+        timeout=values.seconds(raw, "timeout"),
+        start_timeout=values.seconds(raw, "startTimeout"),
+        allow=values.patterns(raw, "allow", ("*",)),
+        deny=values.patterns(raw, "deny"),
+        approve=values.patterns(raw, "approve"),
         ask=_questions(raw),
-        trusted=_truth(raw, "trusted"),
-        concurrency=_count(raw, "concurrency"),
+        trusted=values.truth(raw, "trusted"),
+        concurrency=values.count(raw, "concurrency"),
         timeouts={
-            tool: _limit(value, f"timeouts.{tool}") for tool, value in _object(raw, "timeouts").items()
+            tool: values.limit(value, f"timeouts.{tool}")
+            for tool, value in values.table(raw, "timeouts").items()
         },
-        max_result_bytes=_count(raw, "maxResultBytes"),
-        cache=_limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
-        allow_private=_truth(raw, "allow_private"),
+        max_result_bytes=values.count(raw, "maxResultBytes"),
+        cache=values.limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
+        allow_private=values.truth(raw, "allow_private"),
         sandbox=_sandbox(raw, kind),
         auth=_auth(raw, fill),
         written=raw,
@@ -296,10 +190,10 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
 
 
 def _auth(raw: Mapping[str, Any], fill: Callable[[str, str], str]) -> ClientCredentials | None:
-    if raw.get("auth") and any(name.lower() == "authorization" for name in _mapping(raw, "headers")):
+    if raw.get("auth") and any(name.lower() == "authorization" for name in values.mapping(raw, "headers")):
         raise Unusable('it has both "auth" and a header Authorization; give one of them')
     try:
-        return credentials.parse(raw.get("auth"), fill(_text(raw, "url"), "url"), fill)
+        return credentials.parse(raw.get("auth"), fill(values.text(raw, "url"), "url"), fill)
     except (Unusable, Unresolved):
         raise
     except ValueError as error:
@@ -322,69 +216,8 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
     return "sse" if "sse" in (raw.get("type"), raw.get("transport")) else "http"
 
 
-def _text(raw: Mapping[str, Any], key: str) -> str:
-    value = raw.get(key) or ""
-    if not isinstance(value, str):
-        raise Unusable(f'its "{key}" is {value!r}, but it must be text')
-    return value
-
-
-def _strings(raw: Mapping[str, Any], key: str) -> list[str]:
-    value = raw.get(key) or []
-    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        return [str(item) for item in value]
-    raise Unusable(f'its "{key}" is {value!r}, but it must be a list of texts')
-
-
-def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, str]:
-    value = raw.get(key) or {}
-    if isinstance(value, Mapping) and all(isinstance(item, str | int | float) for item in value.values()):
-        return {name: str(item) for name, item in value.items()}
-    raise Unusable(f'its "{key}" must be an object of texts')  # what it is may hold a secret
-
-
-def _seconds(raw: Mapping[str, Any], key: str) -> float | None:
-    value = raw.get(key)
-    if value is None:
-        return None
-    if not _is_number(value) or value <= 0:
-        raise Unusable(f'its "{key}" is {value!r}, but it must be a number of seconds above 0')
-    return value / 1000 if value >= _SURELY_MILLISECONDS else float(value)
-
-
-def _limit(value: object, where: str) -> float:
-    """Seconds that only we count, so never milliseconds."""
-    if not _is_number(value) or not 0 < value < float("inf"):
-        raise Unusable(f'its "{where}" is {value!r}, but it must be a number of seconds above 0')
-    return float(value)
-
-
-def _count(raw: Mapping[str, Any], key: str) -> int | None:
-    value = raw.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise Unusable(f'its "{key}" is {value!r}, but it must be a whole number above 0')
-
-
-def _truth(raw: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
-    value = raw.get(key, default)
-    if isinstance(value, bool):
-        return value
-    raise Unusable(f'its "{key}" is {value!r}, but it must be true or false')
-
-
-def _patterns(raw: Mapping[str, Any], key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """An empty list is none, not the default: `"allow": []` allows nothing."""
-    value = raw.get(key)
-    if value is None:
-        return default
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    raise Unusable(f'its "{key}" is {value!r}, but it must be a list of tools\' names, with * for any part')
-
-
 def _aliases(raw: Mapping[str, Any]) -> dict[str, str]:
-    aliases = _mapping(raw, "aliases")
+    aliases = values.mapping(raw, "aliases")
     for tool, alias in aliases.items():
         if not _ALIAS.fullmatch(alias):
             why = "but a tool's name is 1 to 64 of A-Z, a-z, 0-9, _ and -"
@@ -400,14 +233,14 @@ def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
     if kind != "stdio":
         cure = 'add "isolated": true' if raw.get("server") else "take it out"
         raise Unusable(f'it has a "sandbox" but starts no program of its own; {cure}')
-    asked = _object(raw, "sandbox")
+    asked = values.table(raw, "sandbox")
     known = {row.name for row in fields(Sandbox)}
     for key in asked:
         if key not in known:
             raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
-    limits = {key: _count(asked, key) for key in known - {"network", "write"}}
-    write = tuple(_folder(place) for place in _strings(asked, "write")) if "write" in asked else None
-    return Sandbox(network=_truth(asked, "network", default=True), write=write, **limits)
+    limits = {key: values.count(asked, key) for key in known - {"network", "write"}}
+    write = tuple(_folder(place) for place in values.strings(asked, "write")) if "write" in asked else None
+    return Sandbox(network=values.truth(asked, "network", default=True), write=write, **limits)
 
 
 def _folder(place: str) -> Path:
@@ -424,17 +257,6 @@ def _questions(raw: Mapping[str, Any]) -> tuple[str, ...] | None:
     raise Unusable(
         f'its "ask" is {value!r}, but it must be a list of some of "elicitation", "roots" and "sampling"'
     )
-
-
-def _object(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = raw.get(key) or {}
-    if isinstance(value, Mapping):
-        return value
-    raise Unusable(f'its "{key}" is {value!r}, but it must be an object')
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_this_registry(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pygent_registry.catalogue import Listing
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.life import Mode
 from pygent_registry.link import Link
 from pygent_shared import traces

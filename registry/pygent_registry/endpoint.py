@@ -17,14 +17,15 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from pygent_registry import subregistry
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seen import http_options
 from pygent_registry.server import following, memory_of
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.run import serve_http
-from pygent_shared.http.sessions import Sessions
+from pygent_shared.http.sessions import Sessions, sessions
 from pygent_shared.peers import Peers
 from pygent_shared.server import BuildServer
 from pygent_shared.settings import Settings
@@ -118,13 +119,7 @@ class Added:
             return
         async with self._opening:
             if name not in self._fronts:
-                front = Gateway(self._registry, only=name, owner=False)
-                settings = self._registry.settings
-                manager = Sessions(
-                    app=front,
-                    most_each=settings.caller_sessions,
-                    session_idle_timeout=settings.session_idle_timeout,
-                )
+                manager = sessions(Gateway(self._registry, only=name, owner=False), self._registry.settings)
                 await self._registry.tasks.start(self._kept_running, name, manager)
             manager = self._fronts[name]
         await StreamableHTTPASGIApp(manager)(scope, receive, send)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.redaction import is_secret, is_token, may_be_secret
 from pygent_registry.references import has_reference
 
@@ -32,6 +32,8 @@ def in_the_file(entry: Entry) -> Iterator[str]:
         for name, value in (entry.written.get(key) or {}).items():
             if not has_reference(str(value)) and (may_be_secret(name, str(value)) or is_token(str(value))):
                 yield f"{key}.{name}"
+    if entry.auth is not None and not has_reference(str(entry.written["auth"]["client_secret"])):
+        yield "auth.client_secret"
     url = str(entry.written.get("url") or "")
     if not has_reference(url) and (is_token(url) or any(may_be_secret(*pair) for pair in _query(url))):
         yield "url"

@@ -7,8 +7,8 @@ import shlex
 import mcp.types as t
 from mcp import MCPError
 
-from pygent_registry.config import Entry
 from pygent_registry.credentials import NO_TOKEN, REFUSES
+from pygent_registry.entry import Entry
 from pygent_registry.process import Output
 from pygent_shared.errors import LaunchRefused, NotApproved
 

@@ -68,7 +68,7 @@ class Gateway(Server[Any]):
         self._only = only
         self._owner = owner
         self._owners = Owners(registry, only)
-        self._audience = Audience()
+        self._audience = Audience(registry.levels)
         self._listeners = ListenHandler(self._audience.bus)
         self._bridge = Bridge(registry, self._audience)
         # One server alone is shown as it is.
@@ -264,11 +264,8 @@ class Gateway(Server[Any]):
             return await self._pass_on(context, owner, params.ref.uri)
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
-        self._audience.set_level(context, params.level)
-        for downstream in self._registry.downstreams.values():
-            for link in downstream.links:
-                if not link.modern and link.capabilities and link.capabilities.logging:
-                    await link.request("logging/setLevel", params_of(context))
+        self._registry.levels.set(context, params.level)
+        await self._registry.set_level()
         return {}
 
     async def _find(self, context: Context, name: str, finding: Awaitable[Owner]) -> Owner:

@@ -15,7 +15,7 @@ from mcp import Client, MCPError
 from pygent_registry import faults, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.offer import NOTICES, Offer
 from pygent_registry.process import Output
 from pygent_registry.pulse import Effort, Pulse, Unreachable

@@ -17,7 +17,7 @@ from mcp import Client
 from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.life import Events, Forgotten, Life, Mode
 from pygent_registry.process import KEPT_STDERR_LINES, Output
 from pygent_registry.pulse import Effort

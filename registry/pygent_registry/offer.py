@@ -20,7 +20,7 @@ from mcp.shared.inbound import x_mcp_header_map
 
 from pygent_registry import raw
 from pygent_registry.catalogue import Definition, Listing
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 
 log = logging.getLogger(__name__)
 

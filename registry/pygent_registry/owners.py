@@ -121,13 +121,12 @@ class Owners:
         return catalogue
 
     def _down(self, context: Context, name: str) -> str | None:
-        """The server that is not up, whose prefix a name begins with, and that this caller may know of."""
+        """The server that is not up, whose name it may be, and that this caller may know of."""
         role = self.role(context)
         for server, item in self._registry.downstreams.items():
             if (self._only or server) != server or not (role is None or role.sees(server)):
                 continue
-            prefix = "" if self._only else item.entry.shown_prefix
-            if not item.primary.is_up and name.startswith(f"{prefix}__" if prefix else ""):
+            if not item.primary.is_up and (self._only or item.entry.may_own(name)):
                 return server
         return None
 

@@ -1,7 +1,8 @@
 """Calls that no host makes: those of our own servers to each other, and `pygent call`.
 
 They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
-to ask, no model to lend. Only their results are not cut: programs read them, and no model.
+to ask, no model to lend. Only their results are not cut: programs read them, and no model. A call that one
+of our servers makes while it serves a host reaches what that host may reach, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.transport_context import TransportContext
 from mcp.types.version import LATEST_MODERN_VERSION
 
+from pygent_registry.calls import ON_BEHALF_OF
 from pygent_registry.catalogue import Catalogue
-from pygent_registry.policies import Request, wrapped
+from pygent_registry.policies import Request, principal_in, wrapped
 from pygent_registry.policies.refusal import owned
+from pygent_registry.roles import Role, permitted, role_of
 from pygent_registry.wire import Progress
 from pygent_shared.errors import UnknownName
 
@@ -68,11 +71,20 @@ class PeerCalls:
         await self._registry.settled()
         if name not in self._registry.catalogue(modern=True).tool_targets:
             await self._registry.settled(recalled=False)  # what is remembered may lack what there is by now
-        catalogue = self._registry.catalogue(modern=True)
+        role = self._role()
+        catalogue = permitted(self._registry.catalogue(modern=True), role)
         if name not in catalogue.tool_targets:
-            self._registry.refuse_withheld("tool", name)
+            if role is None:
+                self._registry.refuse_withheld("tool", name)
             raise UnknownName("tool", name, catalogue.tool_targets)
         return catalogue
+
+    def _role(self) -> Role | None:
+        """What the host is bound to for whom the server is working that calls; None without such a host."""
+        call = ON_BEHALF_OF.get()
+        if call is None:
+            return None
+        return role_of(principal_in(call.context), self._registry.config.roles)
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         link = await self._registry.link(request.server, modern=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import mcp.types as t
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.trust.text import plain, stripped_all
 from pygent_shared.errors import NotAllowed
 

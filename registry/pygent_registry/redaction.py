@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.references import Reference
 
 HIDDEN = "[secret]"

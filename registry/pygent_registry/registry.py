@@ -5,30 +5,35 @@ or bring down another.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
 import mcp.types as t
 from anyio.abc import TaskGroup
+from mcp import MCPError
 from pydantic import BaseModel
 
 from pygent_registry import exposure
 from pygent_registry.buckets import Buckets
 from pygent_registry.catalogue import Catalogue, Listing, Shown, changes, compose, shown_by_server
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
+from pygent_registry.entry import Entry
 from pygent_registry.floor import Floor
 from pygent_registry.journal import NAME, Journal
+from pygent_registry.levels import Levels
 from pygent_registry.life import Events, Mode
 from pygent_registry.link import Link
 from pygent_registry.links import Links
 from pygent_registry.peer_calls import PeerCalls
 from pygent_registry.policies.standard import recording, standard
 from pygent_registry.process import Output, Reaper
-from pygent_registry.redaction import Redactor, hidden_in_logs, secrets_of
+from pygent_registry.redaction import SHORTEST, Redactor, hidden_in_logs, secrets_of
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
@@ -36,7 +41,7 @@ from pygent_registry.tally import Tally
 from pygent_registry.transports import transport
 from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
-from pygent_shared.errors import UnknownName
+from pygent_shared.errors import PygentError, UnknownName
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,7 @@ Notified = Callable[[Link, Any], Awaitable[None]]
 
 # Changes within this time of each other are announced as one.
 DEBOUNCE_SECONDS = 0.1
+LEVEL_SECONDS = 5.0
 
 
 class Registry:
@@ -89,6 +95,7 @@ class Registry:
         self.results = Results()
         self.floor = Floor()
         self.links = Links()
+        self.levels = Levels()
         self.questions = Buckets("Server", settings.question_rate, "questions")
         self.journal = Journal(
             settings.data_dir / NAME, settings.audit_sync, settings.audit_max_mb * 1_000_000
@@ -106,6 +113,7 @@ class Registry:
         self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
         self._redactor: tuple[Config, Redactor] | None = None
+        self._learnt: dict[str, deque[str]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Registry]:
@@ -130,8 +138,15 @@ class Registry:
         """Knows the secrets of the config in force, and follows it when it changes."""
         if self._redactor is None or self._redactor[0] is not self.config:
             secrets = {secret for item in self.downstreams.values() for secret in secrets_of(item.entry)}
+            secrets |= {token for name in self.downstreams for token in self._learnt.get(name, ())}
             self._redactor = self.config, Redactor(secrets)
         return self._redactor[1]
+
+    def _learn(self, server: str, token: str) -> None:
+        """Know an access token of a server as a secret, and the one before it, which may be in use still."""
+        if len(token) >= SHORTEST:
+            self._learnt.setdefault(server, deque(maxlen=2)).append(token)
+            self._redactor = None
 
     def start(self, mode: Mode = "auto") -> None:
         """Start all servers at once, unless that was done. `legacy` where only such hosts will come."""
@@ -238,6 +253,18 @@ class Registry:
         assert self.tasks is not None
         return await self.downstreams[server].link(self.tasks, modern=modern)
 
+    async def set_level(self) -> None:
+        """Have every server of the 2025 era log what some host wants, none waiting for another."""
+
+        async def tell(link: Link) -> None:
+            with anyio.move_on_after(LEVEL_SECONDS), suppress(MCPError, PygentError):
+                await link.request("logging/setLevel", {"level": self.levels.least})
+
+        async with anyio.create_task_group() as telling:
+            for link in (link for item in self.downstreams.values() for link in item.links):
+                if not link.modern and link.capabilities and link.capabilities.logging:
+                    telling.start_soon(tell, link)
+
     def report(self) -> dict[str, Any]:
         """The state of every server, as `/health/ready`, `pygent doctor` and `pygent://servers` show it."""
         servers = {
@@ -261,7 +288,8 @@ class Registry:
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
                 self.trust.allow_start(entry)
-                return transport(entry, self.settings, self, output, self._reaper, self.redactor)
+                learn = partial(self._learn, entry.name)
+                return transport(entry, self.settings, self, output, self._reaper, self.redactor, learn)
 
             events = Events(
                 changed=self._changed,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pygent_registry.catalogue import Listing
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.files import write_whole
 from pygent_shared.locks import locked
 

@@ -34,11 +34,21 @@ class NoToken(Exception):
 
 
 class Tokens:
-    """The current access token: got when first needed, replaced before it ends, and by one caller for all."""
+    """The current access token: got when first needed, replaced before it ends, and by one caller for all.
 
-    def __init__(self, credentials: ClientCredentials, http: httpx2.AsyncClient) -> None:
+    Args:
+        learn: told each token, so that it is known as a secret before it is used.
+    """
+
+    def __init__(
+        self,
+        credentials: ClientCredentials,
+        http: httpx2.AsyncClient,
+        learn: Callable[[str], None],
+    ) -> None:
         self._credentials = credentials
         self._http = http
+        self._learn = learn
         self._token = ""
         self._until = 0.0
         self._failed: NoToken | None = None
@@ -75,6 +85,7 @@ class Tokens:
             except NoToken as error:
                 self._failed, self._failed_at = error, time.monotonic()
                 raise
+            self._learn(self._token)
             self._failed = None
             self._until = time.monotonic() + lifetime - min(EARLY_SECONDS, lifetime / 5)
             return self._token

@@ -12,8 +12,8 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import METHOD_NOT_FOUND
 
-from pygent_registry.config import Entry
 from pygent_registry.credentials import REFUSES
+from pygent_registry.entry import Entry
 from pygent_registry.process import Output, Reaper, child
 from pygent_registry.redaction import Redactor
 from pygent_registry.tokens import Authorised, Tokens, unavailable
@@ -38,8 +38,9 @@ def transport(
     output: Output,
     reaper: Reaper,
     redactor: Callable[[], Redactor],
+    learn: Callable[[str], None],
 ) -> Any:
-    """The server object itself (in-process), or a transport to it."""
+    """The server object itself (in-process), or a transport to it. `learn` is told each access token got."""
     output.hide = lambda text: redactor().text(text)
     match entry.kind:
         case "in-process":
@@ -52,7 +53,8 @@ def transport(
             except httpx2.InvalidURL as error:
                 why = output.hide(f"is not reached: its url is not one ({error})")
                 raise output.refused(why, 'Mend "url" in its entry of the config file.') from error
-            return _http(entry, output) if entry.kind == "http" else _sse(entry, output)
+            way = _http if entry.kind == "http" else _sse
+            return way(entry, output, learn)
 
 
 def suite_servers() -> dict[str, EntryPoint]:
@@ -110,11 +112,11 @@ class OneRequestFails(Outbound):
 
 
 @asynccontextmanager
-async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
+async def _http(entry: Entry, output: Output, learn: Callable[[str], None]) -> AsyncIterator[Any]:
     limits = httpx2.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS)
     sends = OneRequestFails(output, anywhere=entry.allow_private, limits=limits)
     async with (
-        _authorised(sends, entry) as authorised,
+        _authorised(sends, entry, learn) as authorised,
         httpx2.AsyncClient(
             headers=dict(entry.headers),
             timeout=httpx2.Timeout(30, read=ANSWER_SECONDS),
@@ -126,10 +128,10 @@ async def _http(entry: Entry, output: Output) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
+async def _sse(entry: Entry, output: Output, learn: Callable[[str], None]) -> AsyncIterator[Any]:
     from mcp.client.sse import sse_client
 
-    async with _authorised(Outbound(anywhere=entry.allow_private), entry) as sends:
+    async with _authorised(Outbound(anywhere=entry.allow_private), entry, learn) as sends:
 
         def client(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
             return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, transport=sends)
@@ -146,14 +148,14 @@ async def _sse(entry: Entry, output: Output) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def _authorised(
-    sends: httpx2.AsyncBaseTransport, entry: Entry
+    sends: httpx2.AsyncBaseTransport, entry: Entry, learn: Callable[[str], None]
 ) -> AsyncIterator[httpx2.AsyncBaseTransport]:
     """What sends the requests, with an access token on each where the entry has `auth`."""
     if entry.auth is None:
         yield sends
         return
     async with httpx2.AsyncClient(transport=Outbound(anywhere=entry.allow_private)) as http:
-        yield Authorised(sends, Tokens(entry.auth, http), entry.url)
+        yield Authorised(sends, Tokens(entry.auth, http, learn), entry.url)
 
 
 def _note_cure(error: BaseException, output: Output) -> None:

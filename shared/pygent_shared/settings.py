@@ -87,6 +87,9 @@ class Settings:
     session_idle_timeout: float = row(
         1800.0, "Seconds without a request after which an HTTP session of the 2025 era ends.", least=1
     )
+    session_lifetime: float = row(
+        604800.0, "Seconds after which an HTTP session of the 2025 era ends, however busy.", least=1
+    )
     exit_with_parent: Literal["auto", "yes", "no"] = row(
         "auto",
         "Whether a server ends when the process that started it ends; auto is yes on stdio, no on HTTP.",

@@ -49,8 +49,11 @@ HEAD = "   min   RSS MB   fds threads children  tasks"
 class Up:
     """A running `pygent up`; see `soak_up.py`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: socket.socket, log: Path, token: str
+    ) -> None:
         self.process, self.log = process, log
+        self._bearer = {"Authorization": f"Bearer {token}"}
         self.began = time.monotonic()
         self.ever: set[Process] = set()
         """Every process that was ever seen to be of its family."""
@@ -74,8 +77,8 @@ class Up:
 
     def states(self) -> dict[str, str]:
         """The state of each server, as `/health/ready` tells it."""
-        servers = httpx.get(f"{self.base}/health/ready", timeout=ANSWER_SECONDS).json()["servers"]
-        return {name: found["state"] for name, found in servers.items()}
+        ready = httpx.get(f"{self.base}/health/ready", headers=self._bearer, timeout=ANSWER_SECONDS)
+        return {name: found["state"] for name, found in ready.json()["servers"].items()}
 
     def reading(self) -> Reading:
         pid = self.process.pid
@@ -114,7 +117,7 @@ def up(options: Sequence[str], environ: Mapping[str, str], log: Path) -> Iterato
         )
         its.close()
         try:
-            yield Up(process, ours, log)
+            yield Up(process, ours, log, environ["PYGENT_TOKEN"])
         finally:
             process.terminate()
             try:

@@ -20,7 +20,8 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from pygent_registry import questions
-from pygent_registry.config import Entry, parse
+from pygent_registry.config import parse
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal

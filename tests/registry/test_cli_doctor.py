@@ -13,6 +13,8 @@ import pytest
 
 from pygent_registry.cli import checks, main
 from pygent_registry.cli.checks import Check
+from pygent_registry.config import parse
+from pygent_registry.registry import Registry
 from pygent_shared.database import Database
 from pygent_shared.embeddings import engine_for
 from pygent_shared.embeddings.background import engines
@@ -367,3 +369,31 @@ def test_the_command_looks_at_this_environment(doctor: Doctor, monkeypatch: pyte
     code, found = doctor({})
     assert code == 0
     assert 'Did you mean "PYGENT_EMBEDDER"?' in found["variable PYGENT_EMBEDER"]["cure"]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_up_but_in_doubt_is_named_with_since_when(
+    settings: Settings, server: Any
+) -> None:
+    registry = Registry(parse({"mcpServers": {"a": server("well_behaved")}}), settings)
+    async with registry.running():
+        registry.start()
+        await registry.settled()
+        registry.downstreams["a"].primary.doubted("lists", "could not list again what it offers")
+        doubted, *_ = await checks.servers(registry)
+        registry.downstreams["a"].primary.recovered("lists")
+        well, *_ = await checks.servers(registry)
+    assert (doubted.level, well.level) == ("warn", "ok")
+    assert doubted.finding.startswith("is up, but in doubt since ")
+    assert doubted.finding.endswith(": could not list again what it offers")
+    assert doubted.cure == "See its log: pygent logs a"
+
+
+def test_of_a_server_that_is_down_it_is_known_since_when_and_how_often_it_ended(
+    doctor: Doctor, server: Any
+) -> None:
+    _, found = doctor({"exits": server("exits")})
+    facts = found["server exits"]["facts"]
+    assert facts["state"] in ("backoff", "failed", "connecting")
+    assert facts["ended_lately"] >= 1
+    assert facts["since"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygent_registry.config import Config, Entry, parse
+from pygent_registry.config import Config, parse
+from pygent_registry.entry import Entry
 from pygent_shared.sandbox import Sandbox
 
 

@@ -43,6 +43,7 @@ class Guarded:
     token_status: int = 200
     token_delay: float = 0.0
     wants_post: bool = False
+    says_token: bool = False
     accepted: set[str] = field(default_factory=set)
     asked: list[dict[str, str]] = field(default_factory=list)
     seen: list[dict[str, str]] = field(default_factory=list)
@@ -75,13 +76,17 @@ class Guarded:
                 "serverInfo": {"name": "guarded", "version": "0"},
             },
             "tools/list": {"tools": [{"name": "say", "inputSchema": {"type": "object"}}]},
-            "tools/call": {"content": [{"type": "text", "text": "said"}]},
+            "tools/call": {"content": [{"type": "text", "text": self.said(request)}]},
         }
         if asked.get("method") not in results:
             error = {"code": -32601, "message": "no such method"}
             whole = {"jsonrpc": "2.0", "id": asked.get("id"), "error": error}
             return JSONResponse(whole, status_code=200 if "id" in asked else 202)
         return JSONResponse({"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]})
+
+    def said(self, request: Request) -> str:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        return f"you sent {token}" if self.says_token else "said"
 
     def entry(self, **more: Any) -> dict[str, Any]:
         auth = {
@@ -128,6 +133,14 @@ async def test_a_token_is_got_once_and_sent_with_every_request(fronted: Any, gua
         "password": SECRET,
     }
     assert {headers["authorization"] for headers in guarded.seen} == {"Bearer opaque-1"}
+
+
+async def test_a_token_that_a_server_says_back_is_hidden(fronted: Any, guarded: Guarded) -> None:
+    guarded.says_token = True
+    async with fronted({"g": guarded.entry()}) as client:
+        said = await client.call_tool("g__say", {})
+
+    assert said.content[0].text == "you sent [secret]"
 
 
 async def test_id_and_secret_may_go_in_the_body(fronted: Any, guarded: Guarded) -> None:
@@ -277,6 +290,7 @@ async def test_a_server_over_sse_is_sent_the_token_too(
 
 async def test_a_token_goes_to_the_servers_own_origin_alone(guarded: Guarded) -> None:
     sent: list[httpx2.Request] = []
+    learnt: list[str] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         sent.append(request)
@@ -285,7 +299,9 @@ async def test_a_token_goes_to_the_servers_own_origin_alone(guarded: Guarded) ->
     entry = parse({"mcpServers": {"g": guarded.entry()}}).entries[0]
     assert entry.auth is not None
     async with httpx2.AsyncClient() as http:
-        way = tokens.Authorised(httpx2.MockTransport(answer), tokens.Tokens(entry.auth, http), entry.url)
+        way = tokens.Authorised(
+            httpx2.MockTransport(answer), tokens.Tokens(entry.auth, http, learnt.append), entry.url
+        )
         async with httpx2.AsyncClient(transport=way) as client:
             await client.get(f"{guarded.url}/other/path")
             await client.get("http://127.0.0.2:9/mcp")

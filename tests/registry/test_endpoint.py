@@ -82,7 +82,8 @@ async def test_up_tells_its_health_to_everyone_and_the_rest_to_who_has_the_token
     assert httpx.post(f"{up.base}/mcp", json={}).status_code == 401
     assert httpx.post(f"{up.base}/servers/memory/mcp", json={}).status_code == 401
     await tools(f"{up.base}/mcp", up.token, "auto")  # lists wait until the servers are up
-    ready = httpx.get(f"{up.base}/health/ready")
+    assert httpx.get(f"{up.base}/health/ready").json() == {"ready": True}
+    ready = httpx.get(f"{up.base}/health/ready", headers={"Authorization": f"Bearer {up.token}"})
     assert ready.status_code == 200
     states = {name: found["state"] for name, found in ready.json()["servers"].items()}
     assert states == {"old": "ready", "memory": "ready", "bad": "unusable"}

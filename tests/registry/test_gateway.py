@@ -15,6 +15,7 @@ from pygent_registry.config import parse
 from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.registry import Registry
 from pygent_shared.settings import Settings
+from pygent_shared.testing import refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -137,6 +138,11 @@ async def test_a_call_to_a_broken_server_says_what_is_wrong_and_what_to_type(
         assert "lines to stdout that are no MCP" in rubbish
         assert "make it log to stderr" in rubbish
         assert 'Install "no-such-program"' in said(await client.call_tool("missing__x", {}))
+
+
+async def test_an_alias_of_a_server_that_is_down_is_known_as_its_own(fronted: Any, server: Any) -> None:
+    async with fronted({"down": server("exits", aliases={"echo": "say"})}, mode="auto") as client:
+        assert "no database here" in await refusal(client, "say")
 
 
 async def test_a_bad_entry_costs_nobody_else_anything(fronted: Any, server: Any) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,15 @@ from starlette.routing import Route
 from pygent_registry import roles
 from pygent_registry.catalogue import Listing, compose
 from pygent_registry.config import parse
-from pygent_registry.endpoint import gateways, routes
 from pygent_registry.journal import NAME
-from pygent_registry.registry import Registry
 from pygent_registry.roles import Role, role_of
 from pygent_shared.errors import ConfigInvalid
-from pygent_shared.http.app import build_app
 from pygent_shared.http.identity import Principal
-from pygent_shared.http.keys import KeyFile
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 from pygent_shared.testing import TOKEN, refusal
+
+from .serving import HELLO, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -49,65 +47,6 @@ READER = {
     "a": ["read", "echo"],
     "all": ["test_simple_text", "test_simple_prompt", "test://static-text", "test://template/*"],
 }
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "0"},
-    },
-}
-
-
-class Up:
-    """A running endpoint, and hosts of it."""
-
-    def __init__(self, base: str, registry: Registry, settings: Settings) -> None:
-        self.base = base
-        self.registry = registry
-        self.keys = KeyFile(settings)
-
-    def key(self, name: str, *bound: str) -> str:
-        """A new key, bound to these roles."""
-        return self.keys.add(name, bound)[1]
-
-    @asynccontextmanager
-    async def host(
-        self, key: str, mode: Any = "auto", path: str = "/mcp", **options: Any
-    ) -> AsyncIterator[Client]:
-        async with self.http(key) as http:
-            transport = streamable_http_client(f"{self.base}{path}", http_client=http)
-            async with Client(transport, mode=mode, **options) as client:
-                yield client
-
-    def http(self, key: str) -> httpx2.AsyncClient:
-        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
-        return httpx2.AsyncClient(base_url=self.base, headers=headers, timeout=30)
-
-
-Serving = Callable[..., AbstractAsyncContextManager[Up]]
-
-
-@asynccontextmanager
-async def serving(
-    settings: Settings, servers: dict[str, Any], bound: dict[str, Any] | None = None, *, issuer: str = ""
-) -> AsyncIterator[Up]:
-    listener = listen(settings)
-    audience = f"{address(listener)}/mcp"
-    settings = replace(settings, oauth_issuer=issuer, oauth_audience=audience)
-    registry = Registry(parse({"mcpServers": servers, "roles": bound or {}}), settings)
-
-    @asynccontextmanager
-    async def around() -> AsyncIterator[None]:
-        async with registry.running():
-            registry.start()
-            yield
-
-    app = build_app(gateways(registry), settings, TOKEN, around=around, more=routes(registry))
-    async with running(app, listener):
-        yield Up(address(listener), registry, settings)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from starlette.testclient import TestClient
 
 from pygent_registry.catalogue import Listing
 from pygent_registry.cli import main
-from pygent_registry.config import Entry, load, parse
+from pygent_registry.config import load, parse
 from pygent_registry.endpoint import gateways, routes
+from pygent_registry.entry import Entry
 from pygent_registry.registry import Registry
 from pygent_registry.trust.programs import executable, unpinned
 from pygent_registry.trust.store import PinFile

@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 
 from pygent_registry import chain
 from pygent_registry.abridge import abridged, head_and_tail, shortened, size_of
-from pygent_registry.buckets import Bucket, burst
-from pygent_registry.config import Entry, parse
+from pygent_registry.buckets import MANY, Bucket, Buckets, burst
+from pygent_registry.config import parse
+from pygent_registry.entry import Entry
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.policies import Request
 from pygent_registry.policies.permit import permit
 from pygent_registry.redaction import Redactor, secrets_of
 from pygent_registry.results import Results
 from pygent_registry.turns import Turns
-from pygent_shared.errors import InvalidArgument, NotAllowed
+from pygent_shared.errors import InvalidArgument, NotAllowed, TooMany
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -52,6 +53,19 @@ def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(rate: int, pauses
 def test_after_the_wait_that_it_names_a_bucket_has_a_token(rate: int, tokens: float) -> None:
     bucket = Bucket(tokens=tokens, at=0.0)
     assert bucket.filled(bucket.wait(rate) + 1e-6, rate).wait(rate) == pytest.approx(0, abs=1e-6)
+
+
+def test_however_many_callers_there_were_few_buckets_are_kept_and_none_that_is_in_use() -> None:
+    buckets = Buckets("The caller", 6)
+    for number in range(10 * MANY):
+        buckets.check(f"caller {number}", now=number * 60.0)
+        buckets.take(f"caller {number}")
+        if number % 100 == 0:
+            buckets.check("greedy", now=number * 60.0)
+            buckets.take("greedy")
+            with pytest.raises(TooMany):
+                buckets.check("greedy", now=number * 60.0 + 1)
+    assert len(buckets._buckets) <= MANY
 
 
 # Turns.

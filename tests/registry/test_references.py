@@ -18,9 +18,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from pygent_registry import exposure
-from pygent_registry.config import Entry, parse
+from pygent_registry.config import parse
 from pygent_registry.draft import faults
 from pygent_registry.endpoint import routes
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import STATUS_URI, Gateway
 from pygent_registry.redaction import secrets_of
 from pygent_registry.registry import Registry
@@ -221,6 +222,10 @@ def test_secrets_that_stand_in_the_file_are_found_by_their_place() -> None:
         {"url": "http://x/?api_key=correct-horse", "headers": {"Authorization": "Bearer correct-horse"}}
     )
     assert list(exposure.in_the_file(http)) == ["headers.Authorization", "url"]
+    auth = {"type": "client_credentials", "token_url": "http://127.0.0.1/t", "client_id": "me"}
+    for secret, places in (("correct-horse", ["auth.client_secret"]), ("${A:-b}", [])):
+        entry = only({"url": "http://x/mcp", "auth": {**auth, "client_secret": secret}})
+        assert list(exposure.in_the_file(entry)) == places
     assert not list(exposure.in_the_file(only({"command": "npx", "args": ["-y", "@scope/server-x@1.2.3"]})))
 
 

@@ -15,7 +15,8 @@ import pytest
 from mcp import Client
 
 from pygent_registry.catalogue import Listing
-from pygent_registry.config import Entry, parse
+from pygent_registry.config import parse
+from pygent_registry.entry import Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.remembered import MOST_SERVERS, Remembered, key

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pygent_registry.journal import NAME
+from pygent_shared.testing import TOKEN
+
+from .serving import serving
+
 pytestmark = pytest.mark.anyio
 
 MODULE = """
 from mcp.server.mcpserver import MCPServer
+from pygent_shared.errors import UnknownName
 
 def build_server(settings, peers):
     server = MCPServer("third")
 
     @server.tool()
     async def ask_neighbour(name: str) -> str:
-        result = await peers.call_tool(name, {"x": 1})
+        try:
+            result = await peers.call_tool(name, {"x": 1})
+        except UnknownName as error:
+            return str(error)
         return result["content"][0]["text"]
 
     @server.tool()
@@ -56,3 +66,24 @@ async def test_a_server_nobody_installed_is_named_with_those_there_are(fronted: 
     async with fronted({"a": {"server": "memroy"}}, mode="auto") as client:
         result = await client.call_tool("a__x", {})
         assert 'There is no server of the suite "memroy". Did you mean "memory"?' in result.content[0].text
+
+
+@pytest.mark.usefixtures("third_party")
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_server_that_works_for_a_caller_reaches_no_more_for_it_than_its_roles_allow(
+    server: Any, settings: Any, mode: str
+) -> None:
+    servers = {"third": {"server": "third"}, "neighbour": server("well_behaved")}
+    roles = {"asker": {"third": ["ask_neighbour"]}, "both": {"third": ["*"], "neighbour": ["echo"]}}
+    async with serving(settings, servers, roles) as up:
+        few, more = up.key("few", "asker"), up.key("more", "both")
+        async with up.host(few, mode) as client:
+            refused = await client.call_tool("third__ask_neighbour", {"name": "neighbour__echo"})
+        for key in (more, TOKEN):
+            async with up.host(key, mode) as client:
+                said = await client.call_tool("third__ask_neighbour", {"name": "neighbour__echo"})
+                assert said.content[0].text == '{"x": 1}'
+    assert refused.content[0].text.startswith('There is no tool "neighbour__echo".')
+    lines = (settings.data_dir / NAME).read_text(encoding="utf-8").splitlines()
+    peers = [(one["server"], one["outcome"]) for one in map(json.loads, lines) if one["who"] == "peers"]
+    assert peers == [("", "refused by UnknownName"), ("neighbour", "ok"), ("neighbour", "ok")]

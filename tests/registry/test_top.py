@@ -128,8 +128,10 @@ def up(tmp_path: Path, server: Any) -> Iterator[list[str]]:
                 said.append(process.stderr.readline())
                 assert said[-1], said
             base = next(line.split()[1] for line in said if line.startswith("Serving ")).partition("/mcp")[0]
+            token = (tmp_path / "data" / "token").read_text(encoding="ascii").strip()
             for _ in range(100):
-                if httpx.get(f"{base}/health/ready").json()["servers"]["old"]["state"] == "ready":
+                ready = httpx.get(f"{base}/health/ready", headers={"Authorization": f"Bearer {token}"})
+                if ready.json()["servers"]["old"]["state"] == "ready":
                     break
                 time.sleep(0.1)
             yield [*own, "--port", base.rpartition(":")[2]]

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -25,7 +26,7 @@ from pygent_shared.errors import FileRefused, InvalidArgument, NotStarted, PortT
 from pygent_shared.http.app import build_app
 from pygent_shared.http.guard import Guard
 from pygent_shared.http.identity import OwnToken
-from pygent_shared.http.protocol import LARGEST_HEAD
+from pygent_shared.http.protocol import LARGEST_HEAD, MOST_HEADERS
 from pygent_shared.http.run import GRACE_SECONDS, address, listen, running
 from pygent_shared.http.token import bearer_token, token_file
 from pygent_shared.serve import lowlevel
@@ -209,11 +210,45 @@ def test_no_header_whatever_gets_in_without_the_token(host: str, origin: str, au
     assert statuses[0] in (401, 403, 421)
 
 
-async def test_a_server_that_is_not_ready_says_so_with_503(settings: Settings) -> None:
+async def test_a_server_that_is_not_ready_says_so_with_503_and_why_to_who_has_the_token(
+    settings: Settings,
+) -> None:
     async with served(settings, readiness=lambda: {"ready": False, "waits_for": ["rag"]}) as http:
-        response = await http.get("/health/ready")
+        answers = [
+            await http.get("/health/ready", headers=headers)
+            for headers in ({}, {"Authorization": "Bearer wrong"}, BEARER)
+        ]
 
-    assert (response.status_code, response.json()) == (503, {"ready": False, "waits_for": ["rag"]})
+    assert {answer.status_code for answer in answers} == {503}
+    assert [answer.json() for answer in answers] == [
+        {"ready": False},
+        {"ready": False},
+        {"ready": False, "waits_for": ["rag"]},
+    ]
+
+
+# Sessions of the 2025 era
+
+
+async def test_a_session_ends_when_its_time_is_over_however_busy_it_is(settings: Settings) -> None:
+    accept = {**BEARER, "Accept": "application/json, text/event-stream"}
+    who = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": who}
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    async with served(replace(settings, session_lifetime=1)) as http:
+        opened = await http.post("/mcp", json=hello, headers=accept)
+        session = {**accept, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        statuses = []
+        with anyio.fail_after(10):
+            while not statuses or statuses[-1] == 200:
+                statuses.append((await http.post("/mcp", json=ping, headers=session)).status_code)
+                await anyio.sleep(0.05)
+        again = await http.post("/mcp", json=hello, headers=accept)
+
+    assert statuses[0] == 200
+    assert statuses[-1] == 404
+    assert again.status_code == 200
+    assert len(bytes.fromhex(again.headers["mcp-session-id"])) * 8 >= 128
 
 
 # The socket
@@ -329,6 +364,20 @@ async def test_a_head_without_an_end_is_refused(settings: Settings) -> None:
 
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert (await http.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"X": "x" * LARGEST_HEAD}, {f"X-{number}": "" for number in range(MOST_HEADERS)}],
+    ids=["long", "many"],
+)
+async def test_a_head_that_is_long_or_of_many_headers_is_refused(
+    settings: Settings, head: dict[str, str]
+) -> None:
+    async with served(settings, "") as http:
+        assert (await http.get("/health/live", headers=head)).status_code == 400
+        few = dict(list(head.items())[: MOST_HEADERS // 2]) if len(head) > 1 else {}
+        assert (await http.get("/health/live", headers=few)).status_code == 200
 
 
 async def test_a_long_body_has_no_long_head(settings: Settings) -> None:

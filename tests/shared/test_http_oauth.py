@@ -28,10 +28,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pygent_shared.errors import InvalidArgument
+from pygent_shared.errors import InvalidArgument, KeysUnavailable
 from pygent_shared.http import jwks, oauth
 from pygent_shared.http.app import build_app
 from pygent_shared.http.identity import Principal, principal_of
+from pygent_shared.http.jwks import KeySet
 from pygent_shared.http.oauth import AccessTokens
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.serve import lowlevel
@@ -390,3 +391,8 @@ async def test_metadata_of_another_issuer_is_not_believed(trusting: Settings, is
         assert (await ask(issuer.token())).status_code == 503
 
     assert "/keys" not in issuer.asked
+
+
+async def test_an_issuer_leads_to_no_address_where_a_cloud_keeps_its_keys() -> None:
+    with pytest.raises(KeysUnavailable, match="link-local"):
+        await KeySet("https://169.254.169.254", "https://169.254.169.254/keys").refresh()

@@ -14,7 +14,8 @@ from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
     from pygent_registry.catalogue import Listing
-    from pygent_registry.config import Config, Entry
+    from pygent_registry.config import Config
+    from pygent_registry.entry import Entry
     from pygent_registry.registry import Registry
     from pygent_registry.trust.pins import Pin
     from pygent_registry.trust.trust import Trust

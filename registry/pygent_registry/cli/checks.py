@@ -23,8 +23,9 @@ import anyio
 
 from pygent_registry import exposure
 from pygent_registry.cli.terminal import counted
-from pygent_registry.config import Config, Entry
+from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
+from pygent_registry.entry import Entry
 from pygent_registry.link import Link
 from pygent_registry.process import FAMILY
 from pygent_registry.registry import Registry
@@ -77,8 +78,8 @@ def warn(subject: str, finding: str, cure: str, facts: Facts | None = None) -> C
     return Check(level="warn", subject=subject, finding=finding, cure=cure, facts=facts or {})
 
 
-def fail(subject: str, finding: str, cure: str) -> Check:
-    return Check(level="fail", subject=subject, finding=finding, cure=cure)
+def fail(subject: str, finding: str, cure: str, facts: Facts | None = None) -> Check:
+    return Check(level="fail", subject=subject, finding=finding, cure=cure, facts=facts or {})
 
 
 def python() -> Check:
@@ -327,10 +328,20 @@ def _tools(registry: Registry) -> Check:
     return ok("tools", finding, facts)
 
 
+def _past(link: Link) -> Facts:
+    """Since when it is as it is, how often it ended lately, and when it is tried next."""
+    facts: dict[str, Any] = {"state": link.state, "since": link.since.isoformat(timespec="seconds")}
+    if ends := link.record.lately(anyio.current_time()):
+        facts["ended_lately"] = ends
+    if link.next_try is not None:
+        facts["next_try_s"] = round(link.next_try, 1)
+    return facts
+
+
 def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Check:
     link, subject = item.primary, f"server {item.entry.name}"
     if not link.is_up or link.listing is None:
-        return fail(subject, hide(link.why) or "is still starting", hide(link.cure))
+        return fail(subject, hide(link.why) or "is still starting", hide(link.cure), _past(link))
     listed = link.listing.tools
     tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
     facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": tokens}
@@ -339,6 +350,10 @@ def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Che
         f"(their definitions: about {tokens:,} tokens)"
     )
     facts["seconds"] = round(seconds, 3)
+    if link.state == "degraded":
+        facts |= {"state": link.state, "since": link.since.isoformat(timespec="seconds")}
+        doubt = f"is up, but in doubt since {link.since.astimezone():%H:%M:%S}: {hide(link.why)}"
+        return warn(subject, doubt, hide(link.cure), facts)
     if link.output.rubbish:
         finding += f', but it wrote rubbish to stdout, such as "{link.output.last_rubbish}"'
         cure = "A server may print only MCP to stdout; make it log to stderr."

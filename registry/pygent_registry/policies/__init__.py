@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_shared.http.identity import Principal, principal_of
 
 

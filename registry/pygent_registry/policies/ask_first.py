@@ -15,7 +15,7 @@ import anyio
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_registry import approval
-from pygent_registry.config import fits
+from pygent_registry.entry import fits
 from pygent_registry.policies import EntryOf, Handler, Policy, Request
 from pygent_registry.redaction import Redactor
 from pygent_registry.tickets import Ticket, Tickets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.era import is_modern
 from pygent_registry.policies import Policy, Request
 from pygent_registry.policies.ask_first import ask_first

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pygent_registry.catalogue import Definition, Listing
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 
 Kind = Literal["tool", "prompt", "resource", "template", "instructions"]
 Key = tuple[Kind, str]

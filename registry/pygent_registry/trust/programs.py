@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 
 # The name, without a version ("python3.12", "node22") and ".exe".
 _SYSTEMS = frozenset(

@@ -14,7 +14,7 @@ from typing import Any
 
 from pygent_registry.abridge import size_of
 from pygent_registry.catalogue import Definition, Listing, shown_name
-from pygent_registry.config import Entry
+from pygent_registry.entry import Entry
 from pygent_registry.trust import pins, programs, scan
 from pygent_registry.trust.pins import Differences, Facts, Key, Pin
 from pygent_registry.trust.scan import Finding

@@ -20,13 +20,15 @@ from starlette.types import ASGIApp
 from pygent_shared.http import metrics as measured
 from pygent_shared.http.guard import OPEN_PATHS, Guard
 from pygent_shared.http.health import Check, deep_route
-from pygent_shared.http.identity import Authenticator, OwnToken
+from pygent_shared.http.identity import Authenticator, OwnToken, principal_of
 from pygent_shared.http.keys import ApiKeys
-from pygent_shared.http.sessions import Sessions
+from pygent_shared.http.sessions import sessions
 from pygent_shared.settings import Settings
 
 Readiness = Callable[[], Mapping[str, Any]]
-"""What `/health/ready` reports; `"ready": false` in it answers 503."""
+"""What `/health/ready` reports; `"ready": false` in it answers 503. Whoever has no token is told no more than
+that.
+"""
 
 
 def build_app(
@@ -53,11 +55,7 @@ def build_app(
         checks: further parts of `/health/deep`.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
-    most, idle = settings.caller_sessions, settings.session_idle_timeout
-    managers = {
-        path: Sessions(app=server, most_each=most, session_idle_timeout=idle)
-        for path, server in servers.items()
-    }
+    managers = {path: sessions(server, settings) for path, server in servers.items()}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -114,6 +112,8 @@ async def _live(request: Request) -> JSONResponse:
 def _ready(readiness: Readiness) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def ready(request: Request) -> JSONResponse:
         report = dict(readiness())
-        return JSONResponse(report, status_code=200 if report.get("ready") else 503)
+        is_ready = bool(report.get("ready"))
+        told = report if principal_of(request.scope) else {"ready": is_ready}
+        return JSONResponse(told, status_code=200 if is_ready else 503)
 
     return ready

@@ -51,7 +51,8 @@ class Guard:
         app: what is guarded.
         settings: names allowed besides loopback's.
         authenticators: the ways to tell who calls, in the order they are asked; none lets everyone in.
-        open_paths: paths that anybody may call (they still need the right Host and Origin).
+        open_paths: paths that anybody may call (they still need the right Host and Origin); who else may call
+            them is known there too.
         metadata: the URL that tells clients how to get a token (RFC 9728), where there is one.
         binds: whether a caller is bound to roles: it may call MCP endpoints, which heed them, and nothing
             else. None where roles are not known: then a caller that is bound to some is refused.
@@ -81,10 +82,10 @@ class Guard:
             return
         headers = _Headers(scope)
         found: Principal | Refusal | None = self._refusal(scope, headers)
-        if found is None and scope["path"] not in self._open:
-            found = await self._caller(headers)
-            if isinstance(found, Principal):
-                found = self._refusal_by_roles(found, scope["path"]) or found
+        if found is None:
+            found = await self._admitted(headers, scope["path"])
+            if scope["path"] in self._open and isinstance(found, Refusal):
+                found = None
         match found:
             case Refusal():
                 log.info(
@@ -122,6 +123,10 @@ class Guard:
             )
             return Refusal(status=400, sentence=why, error="invalid_request")
         return None
+
+    async def _admitted(self, headers: _Headers, path: str) -> Principal | Refusal:
+        found = await self._caller(headers)
+        return (self._refusal_by_roles(found, path) or found) if isinstance(found, Principal) else found
 
     async def _caller(self, headers: _Headers) -> Principal | Refusal:
         if not self._authenticators:

@@ -20,6 +20,7 @@ from jwt.exceptions import PyJWTError
 from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 
 from pygent_shared.errors import InvalidArgument, KeysUnavailable
+from pygent_shared.http.outbound import Outbound
 from pygent_shared.urls import is_private
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class KeySet:
             whole = json.loads(text)
         else:
             async with httpx2.AsyncClient(
-                timeout=FETCH_SECONDS, headers={"Accept": "application/json"}
+                timeout=FETCH_SECONDS, headers={"Accept": "application/json"}, transport=Outbound()
             ) as http:
                 with anyio.fail_after(FETCH_SECONDS):
                     whole = await _json(http, self._source or await self._named_by_issuer(http))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # As h11 has it: more than any client of ours sends, and nobody fills the memory with it.
 LARGEST_HEAD = 1 << 16
+MOST_HEADERS = 200
 
 
 class Http(HttpToolsProtocol):
@@ -15,7 +17,7 @@ class Http(HttpToolsProtocol):
     reset one with every call.
     """
 
-    _head = 0
+    _head = _fields = 0
     _in_head = False
 
     def data_received(self, data: bytes) -> None:
@@ -31,9 +33,12 @@ class Http(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head, self._in_head = 0, True
+        self._head, self._fields, self._in_head = 0, 0, True
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += len(name) + len(value)
+        if self._fields > LARGEST_HEAD or len(self.headers) >= MOST_HEADERS:
+            raise HttpParserError("The head of this request is too large.")  # uvicorn answers 400
         super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:

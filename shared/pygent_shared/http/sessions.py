@@ -9,6 +9,7 @@ parts that this builds on are all in this file.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from mcp.server._streamable_http_modern import (
 )
 from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.connection import Connection
+from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_one
 from mcp.server.streamable_http import (
     MCP_SESSION_ID_HEADER,
@@ -57,12 +59,22 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pygent_shared.http.reply import JSON, Reply, framed
 from pygent_shared.http.session_cap import CappedSessions
+from pygent_shared.settings import Settings
 
+SESSION_ID_BYTES = 32
 _VERSION = MCP_PROTOCOL_VERSION_HEADER.encode()
 
 
 class Sessions(CappedSessions):
-    """What one path serves, in both eras."""
+    """What one path serves, in both eras.
+
+    Args:
+        lifetime: seconds after which a session ends however busy it is.
+    """
+
+    def __init__(self, app: Server[Any], *, lifetime: float, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._lifetime = lifetime
 
     async def _handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         version = next((value for name, value in scope["headers"] if name == _VERSION), b"")
@@ -125,18 +137,33 @@ class Sessions(CappedSessions):
         admitted = super()._admit_session(requestor)
         if admitted is None or admitted.mcp_session_id is None or self.json_response or self.event_store:
             return admitted
+        name = secrets.token_hex(SESSION_ID_BYTES)  # the SDK's own has 122 random bits
         session = Session(
             self._running,
-            mcp_session_id=admitted.mcp_session_id,
+            self._lifetime,
+            mcp_session_id=name,
             security_settings=self.security_settings,
             idle_timeout=self.session_idle_timeout,
         )
-        self._server_instances[admitted.mcp_session_id] = session
+        del self._server_instances[admitted.mcp_session_id]
+        self._server_instances[name] = session
+        if requestor is not None:
+            self._session_owners[name] = self._session_owners.pop(admitted.mcp_session_id)
         return session
 
     def _running(self) -> TaskGroup:
         assert self._task_group is not None, "a request came outside of run()"
         return self._task_group
+
+
+def sessions(app: Server[Any], settings: Settings) -> Sessions:
+    """What a path serves of this server."""
+    return Sessions(
+        app,
+        lifetime=settings.session_lifetime,
+        most_each=settings.caller_sessions,
+        session_idle_timeout=settings.session_idle_timeout,
+    )
 
 
 class Session(StreamableHTTPServerTransport):
@@ -145,11 +172,13 @@ class Session(StreamableHTTPServerTransport):
 
     Args:
         tasks: gives the task group to reply from.
+        lifetime: seconds after which it ends.
     """
 
-    def __init__(self, tasks: Callable[[], TaskGroup], **options: Any) -> None:
+    def __init__(self, tasks: Callable[[], TaskGroup], lifetime: float, **options: Any) -> None:
         super().__init__(**options)
         self._tasks = tasks
+        self._lifetime = lifetime
         self._replies: dict[str, Reply] = {}
 
     @asynccontextmanager
@@ -157,7 +186,17 @@ class Session(StreamableHTTPServerTransport):
         async with super().connect() as (read, write):
             assert self._write_stream is write
             self._write_stream = _Said(self._write_stream, self._replies)
-            yield read, self._write_stream
+            life = anyio.CancelScope()
+            self._tasks().start_soon(self._end_of_age, life)
+            try:
+                yield read, self._write_stream
+            finally:
+                life.cancel()
+
+    async def _end_of_age(self, life: anyio.CancelScope) -> None:
+        with life:
+            await anyio.sleep(self._lifetime)
+            await self.terminate()
 
     async def terminate(self) -> None:
         await super().terminate()
