@@ -13,7 +13,7 @@ from typing import Literal
 from pygent_rag.extraction import Quote, extract
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage
-from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
+from pygent_rag.ranking import DEPTH, Ranked, deviation, fitting, fuse
 from pygent_rag.reader import Reader
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
@@ -101,10 +101,27 @@ class Library:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready() if mode != "lexical" else None
         pending = self.pending(groups)
-        semantic, spread = self._semantic(embedder, question, groups)
+        vector = embedder.embed([question])[0] if embedder else b""
+        semantic, spread = self._semantic(embedder, vector, groups)
         words = mode != "semantic" or not semantic
-        lexical = self.store.lexical(match_query(question), groups, DEPTH) if words else {}
-        fused = fuse(semantic, lexical, spread=spread, searched=searched)
+        match = match_query(question) if words else ""
+        lexical = self.store.lexical(match, groups, DEPTH)
+        if semantic and embedder and (unseen := lexical.keys() - semantic.keys()):
+            # Of what words found, too, the meaning counts as it is and not as the lowest.
+            cosines = self.store.vectors.nearest(embedder.model, vector, groups, -1, unseen)
+        else:
+            cosines = {}
+        wholes = self.store.wholes(match, groups, DEPTH)
+        owners = self.store.documents_of({*semantic, *lexical}) if wholes else {}
+        fused = fuse(
+            semantic,
+            lexical,
+            {id: wholes[owner] for id, owner in owners.items() if owner in wholes},
+            cosines,
+            spread=spread,
+            searched=searched,
+            around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
+        )
         ranked = {entry.id: entry for entry in fused[:limit]}
         passages = self.store.passages(list(ranked))
         fit = fitting(passages, max_tokens)
@@ -194,12 +211,11 @@ class Library:
         return [self.collection(collection)] if collection else self.store.collections()
 
     def _semantic(
-        self, embedder: Embedder | None, question: str, groups: Sequence[int]
+        self, embedder: Embedder | None, query: Vector, groups: Sequence[int]
     ) -> tuple[dict[int, float], float]:
         """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
         if embedder is None:
             return {}, 0.0
-        (query,) = embedder.embed([question])
         vectors = self.store.vectors
         nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
         return nearest, vectors.spread(embedder.model, query, groups)

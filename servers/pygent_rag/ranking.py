@@ -18,8 +18,10 @@ from pygent_shared.fusion import sigma_sum
 
 Leg = Literal["semantic", "lexical"]
 
-SEMANTIC, LEXICAL = 0.7, 0.3
-"""Weights of the legs: the best of those tried on three development sets, and a plateau on seven sets."""
+SEMANTIC, LEXICAL, AROUND = 0.7, 0.15, 0.15
+"""Weights: of meaning, the best of those tried on three development sets, and a plateau on seven sets; of a
+chunk's own words and those of its document, half each: nDCG@10 +0.007 on SciFact's training questions, no
+change where documents are short."""
 
 DEPTH = 1000
 """How many of its best each leg brings."""
@@ -35,24 +37,39 @@ class Ranked:
 
 
 def fuse(
-    semantic: Mapping[int, float], lexical: Mapping[int, float], *, spread: float = 0.0, searched: int = 0
+    semantic: Mapping[int, float],
+    lexical: Mapping[int, float],
+    around: Mapping[int, float] | None = None,
+    cosines: Mapping[int, float] | None = None,
+    *,
+    spread: float = 0.0,
+    searched: int = 0,
+    around_spread: float = 0.0,
 ) -> list[Ranked]:
     """What either leg found, best first.
 
     Args:
         semantic: cosines.
         lexical: BM25 scores; what is not in it has 0.
+        around: BM25 scores of the documents of these chunks; what is not in it has 0.
+        cosines: those of what only words found.
         spread: the standard deviation of the cosines of all that was searched.
         searched: how many chunks that were.
+        around_spread: the standard deviation of `around` over all documents.
     """
-    legs: dict[Leg, Mapping[int, float]] = {"semantic": semantic, "lexical": lexical}
+    found = {"semantic": semantic, "lexical": lexical}
+    none = dict.fromkeys([*semantic, *lexical], 0.0)
+    words = [{**none, **lexical}, {id: (around or {}).get(id, 0.0) for id in none}]
+    deviations = [deviation(lexical.values(), searched), around_spread]
     if semantic:
-        scores = [semantic, {**dict.fromkeys(semantic, 0.0), **lexical}]
-        total = sigma_sum(scores, [SEMANTIC, LEXICAL], [spread, deviation(lexical.values(), searched)])
+        total = sigma_sum(
+            [{**semantic, **(cosines or {})}, *words], [SEMANTIC, LEXICAL, AROUND], [spread, *deviations]
+        )
     else:
-        total = sigma_sum([lexical], [LEXICAL])
+        total = sigma_sum(words, [LEXICAL, AROUND], deviations)
+    legs: Sequence[Leg] = ("semantic", "lexical")
     return [
-        Ranked(id=id, score=score, found_by=tuple(leg for leg, found in legs.items() if id in found))
+        Ranked(id=id, score=score, found_by=tuple(leg for leg in legs if id in found[leg]))
         for id, score in total.items()
     ]
 

@@ -6,8 +6,9 @@ stay where they are; the text kept here is what the citations were made from.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +117,12 @@ class Store(Protocol):
     def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
         """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
 
+    def wholes(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        """Document -> BM25 of its whole text, as `lexical`."""
+
+    def documents_of(self, ids: Collection[int]) -> dict[int, int]:
+        """Chunk -> its document."""
+
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These chunks in this order; those deleted in the meantime are left out."""
 
@@ -196,7 +203,25 @@ UPDATE chunk SET position = (
 );
 """
 
-MIGRATIONS = (_FIRST, _PLACES, mirror.schema(_CHUNKS))
+# The words of whole documents: a chunk says little about what the document around it is about.
+_WHOLES = """
+CREATE VIRTUAL TABLE document_fts USING fts5 (
+    text, title, tokenize = 'porter unicode61', content = '', contentless_delete = 1
+);
+CREATE TRIGGER document_comes AFTER INSERT ON document BEGIN
+    INSERT INTO document_fts (rowid, text, title) VALUES (new.id, new.text, new.title);
+END;
+CREATE TRIGGER document_goes AFTER DELETE ON document BEGIN
+    DELETE FROM document_fts WHERE rowid = old.id;
+END;
+CREATE TRIGGER document_changes AFTER UPDATE OF text, title ON document BEGIN
+    DELETE FROM document_fts WHERE rowid = old.id;
+    INSERT INTO document_fts (rowid, text, title) VALUES (new.id, new.text, new.title);
+END;
+INSERT INTO document_fts (rowid, text, title) SELECT id, text, title FROM document;
+"""
+
+MIGRATIONS = (_FIRST, _PLACES, mirror.schema(_CHUNKS), _WHOLES)
 
 # A folder's documents: its own path, or one that begins with it and a separator.
 _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
@@ -313,6 +338,25 @@ class SqliteStore:
             (match, *groups, limit),
         )
         return {_int(id): float(str(score)) for id, score in rows}
+
+    def wholes(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        if not match or not groups:
+            return {}
+        rows = self.database.query(
+            f"SELECT d.id, -bm25(document_fts, 1.0, {TITLE_WEIGHT}) AS score "
+            "FROM document_fts JOIN document AS d ON d.id = document_fts.rowid "
+            f"WHERE document_fts MATCH ? AND d.collection IN ({_marks(groups)}) "
+            "ORDER BY score DESC, d.id LIMIT ?",
+            (match, *groups, limit),
+        )
+        return {_int(id): float(str(score)) for id, score in rows}
+
+    def documents_of(self, ids: Collection[int]) -> dict[int, int]:
+        rows = self.database.query(
+            "SELECT id, document FROM chunk WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
+        )
+        return {_int(id): _int(document) for id, document in rows}
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(

@@ -150,6 +150,29 @@ def test_a_leg_counts_by_how_far_its_best_stand_out_from_all_that_was_searched()
     assert fuse(semantic, lexical, spread=0.01, searched=1000)[0].id == 1
 
 
+def test_of_equal_passages_the_one_whose_document_is_about_the_question_comes_first(
+    settings: Settings, tmp_path: Path
+) -> None:
+    library = open_library(settings)
+    with_more = "# A\n\n## One\n\nThe tide rose.\n\n## Two\n\nIt carried off the jetty.\n"
+    take_in(library, tmp_path / "docs", b="# B\n\n## One\n\nThe tide rose.\n", a=with_more)
+    found = library.search("tide jetty", "", 5, 500, 0).passages
+    assert [Path(passage.path).name for passage, _ in found if passage.text == "The tide rose."] == [
+        "a.md",
+        "b.md",
+    ]
+    library.delete("notes", str(tmp_path / "docs" / "a.md"), dry_run=False)
+    assert library.store.wholes('"jetty"', [library.collection("notes").id], 5) == {}
+    library.close()
+
+
+def test_what_words_alone_found_counts_by_its_own_meaning() -> None:
+    semantic, lexical = {1: 0.9, 2: 0.5}, {3: 1.0, 4: 1.0}
+    ranked = fuse(semantic, lexical, cosines={3: 0.1, 4: 0.4}, spread=0.1, searched=100)
+    assert [entry.id for entry in ranked if entry.id > 2] == [4, 3]
+    assert {entry.found_by for entry in ranked if entry.id > 2} == {("lexical",)}
+
+
 def test_the_spread_of_meanings_is_that_of_the_collections_searched(
     settings: Settings, tmp_path: Path
 ) -> None:
