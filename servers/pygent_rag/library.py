@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
+from pygent_rag.filters import Filters
+from pygent_rag.gathering import FURTHER, Gathered, gather
 from pygent_rag.ingest import FileReport, Watcher, ingest
-from pygent_rag.passage import Passage
-from pygent_rag.ranking import DEPTH, Ranked, deviation, fitting, fuse
+from pygent_rag.passage import Passage, one
+from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
 from pygent_rag.reader import Reader
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
@@ -37,7 +39,9 @@ class Found:
         retrieval: what was compared: words and meanings, or one of them.
         why: what kept the search lexical, or the vectors incomplete; "" when nothing did.
         pending: chunks that have no vector yet; None while the model that would tell is not loaded.
+        also: for each passage, where the same text stands once more.
         left_out: passages found that did not fit the budget.
+        filtered: there are documents, but none passes the filters.
         embedder: what made the vectors, to compare further text with.
     """
 
@@ -46,7 +50,9 @@ class Found:
     retrieval: Mode
     why: str = ""
     pending: int | None = None
+    also: Sequence[Sequence[str]] = ()
     left_out: int = 0
+    filtered: bool = False
     embedder: Embedder | None = None
 
 
@@ -77,35 +83,40 @@ class Library:
     def search(
         self,
         question: str,
-        collection: str,
+        collection: str | Sequence[str],
         limit: int,
         max_tokens: int,
         wait_s: float,
         mode: Mode = "hybrid",
+        wanted: Filters | None = None,
     ) -> Found:
         """The passages that bear most on a question, as many as fit; `collection` "" searches all.
 
         Args:
             wait_s: wait at most so many seconds for vectors still being computed.
             mode: what to compare; without vectors it is words, whatever was asked for.
+            wanted: which documents to look at.
 
         Raises:
             UnknownName: there is no such collection.
         """
         rows = self._rows(collection)
         groups = [row.id for row in rows]
-        searched = sum(row.chunks for row in rows)
+        among = self.store.chosen(groups, wanted) if wanted else None
+        searched = sum(row.chunks for row in rows) if among is None else len(among)
         if not searched:
-            return Found(passages=[], searched=0, retrieval="lexical", why=self.lexical_only)
+            filtered = any(row.chunks for row in rows)
+            why = "no document passes the filters" if filtered else self.lexical_only
+            return Found(passages=[], searched=0, retrieval="lexical", why=why, filtered=filtered)
         if wait_s:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready() if mode != "lexical" else None
         pending = self.pending(groups)
         vector = embedder.embed([question])[0] if embedder else b""
-        semantic, spread = self._semantic(embedder, vector, groups)
+        semantic, spread = self._semantic(embedder, vector, groups, among)
         words = mode != "semantic" or not semantic
         match = match_query(question) if words else ""
-        lexical = self.store.lexical(match, groups, DEPTH)
+        lexical = self.store.lexical(match, groups, DEPTH, among)
         if semantic and embedder and (unseen := lexical.keys() - semantic.keys()):
             # Of what words found, too, the meaning counts as it is and not as the lowest.
             cosines = self.store.vectors.nearest(embedder.model, vector, groups, -1, unseen)
@@ -122,16 +133,18 @@ class Library:
             searched=searched,
             around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
         )
-        ranked = {entry.id: entry for entry in fused[:limit]}
-        passages = self.store.passages(list(ranked))
-        fit = fitting(passages, max_tokens)
+        ranked = {entry.id: entry for entry in fused[: FURTHER * limit]}
+        gathered, left_out = gather(self.store.passages(list(ranked)), limit, max_tokens)
         return Found(
-            passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
+            passages=[
+                (self._joined(one), joined([ranked[chunk.id] for chunk in one.chunks])) for one in gathered
+            ],
+            also=[one.also for one in gathered],
             searched=searched,
             retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
             why=self._why(bool(semantic), pending) if mode != "lexical" else "",
             pending=pending,
-            left_out=len(passages) - fit,
+            left_out=left_out,
             embedder=embedder,
         )
 
@@ -207,17 +220,25 @@ class Library:
         self._backlog.close()
         self.store.close()
 
-    def _rows(self, collection: str) -> list[CollectionRow]:
-        return [self.collection(collection)] if collection else self.store.collections()
+    def _rows(self, collection: str | Sequence[str]) -> list[CollectionRow]:
+        names = [collection] if isinstance(collection, str) else list(dict.fromkeys(collection))
+        return [self.collection(name) for name in names if name] or self.store.collections()
+
+    def _joined(self, found: Gathered) -> Passage:
+        first, last = found.chunks[0], found.chunks[-1]
+        if first is last:
+            return found.best
+        text = self.store.stretch(first.collection, first.path, first.start, last.end)
+        return one(found.chunks, found.best, text)
 
     def _semantic(
-        self, embedder: Embedder | None, query: Vector, groups: Sequence[int]
+        self, embedder: Embedder | None, query: Vector, groups: Sequence[int], among: Collection[int] | None
     ) -> tuple[dict[int, float], float]:
         """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
         if embedder is None:
             return {}, 0.0
         vectors = self.store.vectors
-        nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
+        nearest = vectors.nearest(embedder.model, query, groups, DEPTH, among)
         return nearest, vectors.spread(embedder.model, query, groups)
 
     def _why(self, semantic: bool, pending: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Putting the lexical and the semantic search together into one ranking, and fitting it to a budget.
+"""Putting the lexical and the semantic search together into one ranking.
 
 Each leg counts in units of its standard deviation over all that was searched: so fused, the ranking was
 never below the better of its legs on the sets tried, which by the deviation of the best hundred it was.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from pygent_rag.passage import Passage
-from pygent_rag.sentences import tokens
 from pygent_shared.fusion import sigma_sum
 
 Leg = Literal["semantic", "lexical"]
@@ -81,8 +78,8 @@ def deviation(scores: Collection[float], population: int) -> float:
     return math.sqrt(max(0.0, sum(score * score for score in scores) / population - mean * mean))
 
 
-def fitting(passages: Sequence[Passage], max_tokens: int) -> int:
-    """How many of the first passages have together at most `max_tokens`; always one, so that there is an
-    answer."""
-    totals = list(accumulate(tokens(passage.text) for passage in passages))
-    return max(sum(total <= max_tokens for total in totals), min(1, len(totals)))
+def joined(parts: Sequence[Ranked]) -> Ranked:
+    """The place of chunks that are handed out together: that of the best, found by what found any."""
+    best = max(parts, key=lambda part: part.score)
+    legs: Sequence[Leg] = ("semantic", "lexical")
+    return replace(best, found_by=tuple(leg for leg in legs if any(leg in part.found_by for part in parts)))

@@ -18,6 +18,7 @@ import apsw
 
 from pygent_rag.decoding import one_line
 from pygent_rag.document import LONGEST_HEADING, Unit
+from pygent_rag.filters import Filters
 from pygent_rag.passage import Passage
 from pygent_rag.reading import Reading
 from pygent_shared.database import Database
@@ -114,8 +115,11 @@ class Store(Protocol):
     def text(self, collection: str, path: str) -> str | None:
         """The stored text of a document."""
 
-    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
-        """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
+    def lexical(
+        self, match: str, groups: Sequence[int], limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
+        """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first; of `among`
+        only, where that is given."""
 
     def wholes(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
         """Document -> BM25 of its whole text, as `lexical`."""
@@ -125,6 +129,12 @@ class Store(Protocol):
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These chunks in this order; those deleted in the meantime are left out."""
+
+    def stretch(self, collection: str, path: str, start: int, end: int) -> str:
+        """The stored text of a document from `start` to `end`."""
+
+    def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
+        """The chunks of the documents that pass."""
 
     def close(self) -> None: ...
 
@@ -222,6 +232,12 @@ INSERT INTO document_fts (rowid, text, title) SELECT id, text, title FROM docume
 """
 
 MIGRATIONS = (_FIRST, _PLACES, mirror.schema(_CHUNKS), _WHOLES)
+
+_PASSAGES = (
+    "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, c.text, "
+    "c.position, c.char_start, c.char_end FROM chunk AS c JOIN document AS d ON d.id = c.document "
+    "JOIN collection AS l ON l.id = c.collection"
+)
 
 # A folder's documents: its own path, or one that begins with it and a separator.
 _UNDER = "(:under = '' OR path = :under OR substr(path, 1, length(:under) + 1) = :under || :separator)"
@@ -327,15 +343,18 @@ class SqliteStore:
         )
         return str(rows[0][0]) if rows else None
 
-    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+    def lexical(
+        self, match: str, groups: Sequence[int], limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
         if not match or not groups:
             return {}
+        wanted = "" if among is None else "AND c.id IN (SELECT value FROM json_each(?)) "
         rows = self.database.query(
             f"SELECT c.id, -bm25(chunk_fts, 1.0, {TITLE_WEIGHT}, {HEADING_WEIGHT}) AS score "
             "FROM chunk_fts JOIN chunk AS c ON c.id = chunk_fts.rowid "
-            f"WHERE chunk_fts MATCH ? AND c.collection IN ({_marks(groups)}) "
+            f"WHERE chunk_fts MATCH ? AND c.collection IN ({_marks(groups)}) {wanted}"
             "ORDER BY score DESC, c.id LIMIT ?",
-            (match, *groups, limit),
+            (match, *groups, *([] if among is None else [json.dumps(list(among))]), limit),
         )
         return {_int(id): float(str(score)) for id, score in rows}
 
@@ -360,15 +379,29 @@ class SqliteStore:
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(
-            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, "
-            "c.text "
-            "FROM chunk AS c JOIN document AS d ON d.id = c.document "
-            "JOIN collection AS l ON l.id = c.collection "
-            f"WHERE c.id IN ({_marks(ids)})",
-            tuple(ids),
+            f"{_PASSAGES} WHERE c.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
         )
         found = {_int(row[0]): _passage(row) for row in rows}
         return [found[id] for id in ids if id in found]
+
+    def stretch(self, collection: str, path: str, start: int, end: int) -> str:
+        rows = self.database.query(
+            "SELECT substr(text, ?, ?) FROM document WHERE path = ? "
+            "AND collection = (SELECT id FROM collection WHERE name = ?)",
+            (start + 1, end - start, path, collection),
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
+        documents = self.database.query(
+            f"SELECT id, path, mtime_ns, ingested FROM document WHERE collection IN ({_marks(groups)})",
+            tuple(groups),
+        )
+        wanted = [id for id, path, *times in documents if filters.takes(str(path), _written(*times))]
+        rows = self.database.query(
+            "SELECT id FROM chunk WHERE document IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
+        )
+        return [_int(id) for (id,) in rows]
 
     def close(self) -> None:
         self.database.close()
@@ -435,7 +468,7 @@ def _title(reading: Reading, path: str) -> str:
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
-    id, collection, path, title, heading, unit, part, first, last, verbatim, text = row
+    id, collection, path, title, heading, unit, part, first, last, verbatim, text, position, *span = row
     return Passage(
         id=_int(id),
         collection=str(collection),
@@ -448,7 +481,17 @@ def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
         last=_int(last),
         verbatim=bool(verbatim),
         text=str(text),
+        position=_int(position),
+        start=_int(span[0]),
+        end=_int(span[1]),
     )
+
+
+def _written(mtime_ns: apsw.SQLiteValue, ingested: apsw.SQLiteValue) -> datetime:
+    """When a document's file was last written; when it was read in, where that is not known."""
+    if seconds := _int(mtime_ns) / 1e9:
+        return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromisoformat(str(ingested))
 
 
 def _int(value: apsw.SQLiteValue) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import pstdev
@@ -13,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygent_rag.extraction import extract, stem
+from pygent_rag.filters import Filters, filters
+from pygent_rag.gathering import gather
 from pygent_rag.ingest import unwatched
-from pygent_rag.library import Library, open_library
+from pygent_rag.library import Library, Mode, open_library
 from pygent_rag.passage import Passage
-from pygent_rag.ranking import deviation, fitting, fuse
+from pygent_rag.ranking import deviation, fuse
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
@@ -99,6 +104,8 @@ def test_a_collection_is_searched_alone_or_with_the_others(settings: Settings, t
         "south",
     }
     assert {found.collection for found, _ in library.search("tide", "south", 5, 500, 0).passages} == {"south"}
+    both = library.search("tide", ["south", "north", "south"], 5, 500, 0).passages
+    assert {found.collection for found, _ in both} == {"north", "south"}
     library.close()
 
 
@@ -154,14 +161,11 @@ def test_of_equal_passages_the_one_whose_document_is_about_the_question_comes_fi
     settings: Settings, tmp_path: Path
 ) -> None:
     library = open_library(settings)
-    with_more = "# A\n\n## One\n\nThe tide rose.\n\n## Two\n\nIt carried off the jetty.\n"
-    take_in(library, tmp_path / "docs", b="# B\n\n## One\n\nThe tide rose.\n", a=with_more)
-    found = library.search("tide jetty", "", 5, 500, 0).passages
-    assert [Path(passage.path).name for passage, _ in found if passage.text == "The tide rose."] == [
-        "a.md",
-        "b.md",
-    ]
-    library.delete("notes", str(tmp_path / "docs" / "a.md"), dry_run=False)
+    jetty = "# A\n\n## One\n\nThere the tide rose.\n\n## Two\n\nA walk.\n\n## Three\n\nIt took the jetty.\n"
+    take_in(library, tmp_path / "docs", b="# B\n\n## One\n\nHere a tide rose.\n", z=jetty)
+    found = [passage.text for passage, _ in library.search("tide jetty", "", 5, 500, 0).passages]
+    assert found.index("There the tide rose.") < found.index("Here a tide rose.")
+    library.delete("notes", str(tmp_path / "docs" / "z.md"), dry_run=False)
     assert library.store.wholes('"jetty"', [library.collection("notes").id], 5) == {}
     library.close()
 
@@ -189,12 +193,95 @@ def test_the_spread_of_meanings_is_that_of_the_collections_searched(
         assert spread("another", query, [notes]) == 0
 
 
-@given(st.lists(st.integers(0, 50), max_size=10), st.integers(1, 200))
-def test_as_many_passages_fit_as_the_budget_holds_and_always_one(sizes: list[int], budget: int) -> None:
-    passages = [passage("word " * size) for size in sizes]
-    fit = fitting(passages, budget)
-    assert sum(sizes[:fit]) <= budget or fit == 1
-    assert fit == len(sizes) or sum(sizes[: fit + 1]) > budget
+def chunk(position: int, text: str = "", path: str = "/n.md", section: str = "") -> Passage:
+    words = " ".join(f"w{position}{path}{section}x{number}" for number in range(10))
+    return replace(
+        passage(text or words, id=position + 1),
+        path=path,
+        position=position,
+        first=position,
+        last=position,
+        part=section,
+    )
+
+
+@given(st.permutations(range(12)), st.integers(1, 12), st.integers(10, 400))
+def test_what_is_handed_out_keeps_to_its_number_and_budget_and_to_the_ranking(
+    order: list[int], limit: int, budget: int
+) -> None:
+    ranked = [chunk(position) for position in order]
+    found, left_out = gather(ranked, limit, budget)
+    assert 1 <= len(found) <= limit
+    assert sum(one.size for one in found) <= budget or [len(one.chunks) for one in found] == [1]
+    places = [ranked.index(one.best) for one in found]
+    assert places == sorted(places)
+    assert places[0] == 0
+    handed = [part.position for one in found for part in one.chunks]
+    assert len(handed) == len(set(handed))
+    for one in found:
+        positions = [part.position for part in one.chunks]
+        assert positions == list(range(positions[0], positions[0] + len(positions)))
+    assert left_out <= limit
+
+
+def test_neighbours_are_one_passage_and_others_are_not() -> None:
+    ranked = [chunk(3), chunk(5), chunk(4), chunk(6, path="/other.md"), chunk(6, section="Sheet")]
+    found, _ = gather(ranked, 5, 5000)
+    assert [[part.position for part in one.chunks] for one in found] == [[3, 4, 5], [6], [6]]
+
+
+def test_the_same_text_is_handed_out_once_with_where_it_stands_too() -> None:
+    text = " ".join(f"word{number}" for number in range(60))
+    ranked = [chunk(0, text), chunk(0, text + " more", "/copy.md"), chunk(0, "Another text.", "/third.md")]
+    found, _ = gather(ranked, 5, 5000)
+    assert [(one.best.path, one.also) for one in found] == [("/n.md", ["/copy.md:0"]), ("/third.md", [])]
+
+
+def test_a_joined_passage_reads_as_the_document_does_and_cites_its_whole_range(
+    settings: Settings, tmp_path: Path
+) -> None:
+    library = open_library(settings)
+    lines = [f"The tide at gauge {number} rose {number * 7} centimetres that night." for number in range(40)]
+    take_in(library, tmp_path / "docs", a="# Tides\n\n" + "\n".join(lines))
+    (found, ranked), *_ = library.search("tide gauge", "", 3, 2000, 0).passages
+    assert found.joined
+    assert ranked.found_by == ("lexical",)
+    text = (tmp_path / "docs" / "a.md").read_text()
+    assert found.text == text[found.start : found.end]
+    assert found.citation == f"{tmp_path}/docs/a.md:{found.first}-{found.last}"
+    assert "\n".join(text.split("\n")[found.first - 1 : found.last]) == found.text
+    library.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (filters(path="notes/*.md"), {"a.md"}),
+        (filters(path="notes/**/*.md"), {"a.md", "c.md"}),
+        (filters(path="**"), {"a.md", "b.txt", "c.md"}),
+        (filters(type="txt"), {"b.txt"}),
+        (filters(type=".MD, *.pdf"), {"a.md", "c.md"}),
+        (filters(since="2024-01-01"), {"b.txt", "c.md"}),
+        (filters(until="2023-06-30"), {"a.md"}),
+        (filters(until="2023-06-29"), set()),
+    ],
+)
+@pytest.mark.parametrize("mode", ["hybrid", "lexical", "semantic"])
+def test_a_search_looks_only_at_what_passes_the_filters(
+    settings: Settings, tmp_path: Path, wanted: Filters, names: set[str], mode: Mode
+) -> None:
+    (tmp_path / "notes" / "deep").mkdir(parents=True)
+    for name, day in {"a.md": "2023-06-30", "b.txt": "2024-02-01", "deep/c.md": "2025-01-01"}.items():
+        file = tmp_path / "notes" / name
+        file.write_text(f"The tide of {name}.")
+        seconds = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()
+        os.utime(file, (seconds, seconds))
+    with semantic(settings, MEANINGS) as library:
+        list(library.ingest("notes", str(tmp_path / "notes"), unwatched))
+        library.search("tide", "", 1, 500, 30)
+        found = library.search("tide", "", 9, 500, 0, mode, wanted)
+        assert {Path(passage.path).name for passage, _ in found.passages} == names
+        assert found.filtered == (not names)
 
 
 def test_the_answer_to_a_double_question_comes_from_both_passages() -> None:
