@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 
 from pygent_rag.passage import Passage
 from pygent_rag.sentences import tokens
@@ -20,6 +21,9 @@ SHINGLE = 3
 
 SAME = 0.8
 """Share of shingles in common (Jaccard; Broder 1997) from which on two texts are the same but for details."""
+
+MOST_AROUND = 200
+"""Chunks looked at on either side of one that is read."""
 
 FURTHER = 2
 """For each passage asked for, so many chunks of the ranking are looked at."""
@@ -94,6 +98,35 @@ def gather(ranked: Sequence[Passage], limit: int, max_tokens: int) -> tuple[list
         known.append((shingled, held))
         room -= size
     return found, left_out
+
+
+def grown(
+    chunks: Sequence[Passage], first: int, last: int, max_tokens: int, *, section: bool
+) -> tuple[list[Passage], bool]:
+    """The chunks at the positions `first` to `last` with their neighbours on both sides, by turns, as long as
+    they fit; whether there were more.
+
+    Args:
+        chunks: of a document, in order.
+        section: stop where the headings (or the page …) change.
+    """
+    kept = [chunk for chunk in chunks if first <= chunk.position <= last]
+    before = [chunk for chunk in chunks if chunk.position < first][::-1]
+    after = [chunk for chunk in chunks if chunk.position > last]
+    if section:
+        before = list(takewhile(lambda chunk: chunk.section == kept[0].section, before))
+        after = list(takewhile(lambda chunk: chunk.section == kept[-1].section, after))
+    room = max_tokens
+    fitting = list(takewhile(lambda total: total <= room, accumulate(tokens(one.text) for one in kept)))
+    if len(fitting) < len(kept):
+        return kept[: max(1, len(fitting))], True
+    room -= fitting[-1]
+    while before or after:
+        side = after if after and (not before or len(kept) % 2) else before
+        if (room := room - tokens(side[0].text)) < 0:
+            return kept, True
+        kept = [*kept, side.pop(0)] if side is after else [side.pop(0), *kept]
+    return kept, False
 
 
 def shingles(text: str) -> frozenset[tuple[str, ...]]:

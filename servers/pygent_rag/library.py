@@ -12,9 +12,10 @@ from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
 from pygent_rag.filters import Filters
-from pygent_rag.gathering import FURTHER, Gathered, gather
+from pygent_rag.gathering import FURTHER, MOST_AROUND, Gathered, gather, grown
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage, one
+from pygent_rag.place import Place, places
 from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
 from pygent_rag.reader import Reader
 from pygent_rag.sources import Source, is_file_name, named
@@ -147,6 +148,37 @@ class Library:
             left_out=left_out,
             embedder=embedder,
         )
+
+    def read(self, citation: str, max_tokens: int, *, section: bool) -> tuple[Passage, bool]:
+        """The text a citation stands for, with what is around it as far as `max_tokens` go; whether there
+        is more.
+
+        Args:
+            section: keep to what stands under the same headings.
+
+        Raises:
+            UnknownName: no document is there.
+        """
+        place, collection = self._home(citation)
+        if (found := self.store.covering(collection, place)) is None:
+            raise UnknownName("passage", citation, [], "The document has no text there: list_documents.")
+        first, last = found if place.first else (0, 0)
+        chunks = self.store.run(collection, place.path, first - MOST_AROUND, last + MOST_AROUND)
+        kept, more = grown(chunks, first, last, max_tokens, section=section)
+        text = self.store.stretch(collection, place.path, kept[0].start, kept[-1].end)
+        return one(kept, kept[0], text), more
+
+    def _home(self, citation: str) -> tuple[Place, str]:
+        """The document that a citation names, and a collection that holds it."""
+        meant = places(citation)
+        for place in meant:
+            for collection in self.store.homes(place.path):
+                if place.collection in ("", collection):
+                    return place, collection
+        known = [
+            path for row in self.store.collections() for path in self.store.removable(row.name, "").paths
+        ]
+        raise UnknownName("document", meant[-1].path, known, "See what there is: list_documents.")
 
     def extract(self, question: str, found: Found) -> list[Quote]:
         """The sentences of what was found that answer the question; none when nothing does."""

@@ -20,6 +20,7 @@ from pygent_rag.decoding import one_line
 from pygent_rag.document import LONGEST_HEADING, Unit
 from pygent_rag.filters import Filters
 from pygent_rag.passage import Passage
+from pygent_rag.place import Place
 from pygent_rag.reading import Reading
 from pygent_shared.database import Database
 from pygent_shared.vectors import VectorStore, mirror
@@ -132,6 +133,16 @@ class Store(Protocol):
 
     def stretch(self, collection: str, path: str, start: int, end: int) -> str:
         """The stored text of a document from `start` to `end`."""
+
+    def homes(self, path: str) -> list[str]:
+        """The collections that hold a document at this path, by name."""
+
+    def covering(self, collection: str, place: Place) -> tuple[int, int] | None:
+        """The positions of the first and last chunk of a place in a document; where no text is (a
+        heading, a blank line), of the chunk that follows. None for a document without text."""
+
+    def run(self, collection: str, path: str, first: int, last: int) -> list[Passage]:
+        """The chunks of a document from one position to another."""
 
     def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
         """The chunks of the documents that pass."""
@@ -391,6 +402,41 @@ class SqliteStore:
             (start + 1, end - start, path, collection),
         )
         return str(rows[0][0]) if rows else ""
+
+    def homes(self, path: str) -> list[str]:
+        rows = self.database.query(
+            "SELECT l.name FROM document AS d JOIN collection AS l ON l.id = d.collection "
+            "WHERE d.path = ? ORDER BY l.name",
+            (path,),
+        )
+        return [str(name) for (name,) in rows]
+
+    def covering(self, collection: str, place: Place) -> tuple[int, int] | None:
+        ((first, last, following, final),) = self.database.query(
+            "SELECT min(position) FILTER (WHERE first <= :last AND last >= :first), "
+            "max(position) FILTER (WHERE first <= :last AND last >= :first), "
+            "min(position) FILTER (WHERE last >= :first), max(position) FROM chunk "
+            "WHERE part = :part AND document = (SELECT id FROM document WHERE path = :path "
+            "AND collection = (SELECT id FROM collection WHERE name = :collection))",
+            {
+                "first": place.first,
+                "last": place.last,
+                "part": place.part,
+                "path": place.path,
+                "collection": collection,
+            },
+        )
+        if final is None:
+            return None
+        nearest = final if following is None else following
+        return _int(nearest if first is None else first), _int(nearest if last is None else last)
+
+    def run(self, collection: str, path: str, first: int, last: int) -> list[Passage]:
+        rows = self.database.query(
+            f"{_PASSAGES} WHERE d.path = ? AND l.name = ? AND c.position BETWEEN ? AND ? ORDER BY c.position",
+            (path, collection, first, last),
+        )
+        return [_passage(row) for row in rows]
 
     def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
         documents = self.database.query(

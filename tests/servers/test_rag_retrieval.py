@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,15 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygent_rag.document import Unit
 from pygent_rag.extraction import extract, stem
 from pygent_rag.filters import Filters, filters
 from pygent_rag.gathering import gather
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library, Mode, open_library
-from pygent_rag.passage import Passage
+from pygent_rag.passage import Passage, citation
+from pygent_rag.place import Place, places
 from pygent_rag.ranking import deviation, fuse
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
 
@@ -117,6 +121,41 @@ def test_words_in_titles_and_headings_find_what_stands_under_them(settings: Sett
     for question in ("levelling", "benchmark"):
         assert [found.text for found, _ in library.search(question, "", 5, 500, 0).passages] == ["See there."]
     library.close()
+
+
+def test_a_citation_is_read_with_what_is_around_it_or_with_its_section(
+    settings: Settings, tmp_path: Path
+) -> None:
+    library = open_library(settings)
+    parts = [f"## Part {n}\n\n" + f"The tide of part {n} rose and fell. " * 40 for n in range(3)]
+    take_in(library, tmp_path / "docs", a="# Tides\n\n" + "\n\n".join(parts))
+    path = f"{tmp_path}/docs/a.md"
+    alone, more = library.read(f"{path}:7-9", 50, section=False)
+    assert (more, set(re.findall(r"part (\d)", alone.text))) == (True, {"1"})
+    section, more = library.read(f"{path}:7", 5000, section=True)
+    assert (more, section.text) == (False, parts[1].split("\n\n")[1].strip())
+    whole, more = library.read(f"{path}:7", 5000, section=False)
+    assert (more, set(re.findall(r"part (\d)", whole.text))) == (False, {"0", "1", "2"})
+    for spelled in (path, f"rag://notes/{path[1:]}", f"{path}:3-11", f"rag://notes/{path[1:]}:4"):
+        assert library.read(spelled, 5000, section=False)[0].text == whole.text
+    with pytest.raises(UnknownName, match=re.escape(f'Did you mean "{path}"?')):
+        library.read(f"{tmp_path}/docs/b.md:1", 500, section=False)
+    library.close()
+
+
+@given(
+    st.sampled_from(["line", "page", "slide", "cell", "row"]),
+    st.integers(1, 99),
+    st.integers(0, 9),
+    st.sampled_from(["Sheet", "Tide 1", "it's"]),
+    st.sampled_from(["/a b/n.md", "https://x.org:80/n", "/c:5/#n"]),
+)
+def test_every_citation_is_taken_apart_as_it_was_put_together(
+    unit: Unit, first: int, more: int, part: str, path: str
+) -> None:
+    sheet = part if unit == "row" else ""
+    meant = Place(path=path, first=first, last=first + more, part=sheet)
+    assert meant in places(citation(path, unit, first, sheet, first + more))
 
 
 @pytest.mark.parametrize("question", ['"', "a AND (b", "NEAR(", "*", "title:x", "-", "x " * 2000])
