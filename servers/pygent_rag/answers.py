@@ -138,6 +138,9 @@ class SearchAnswer(BaseModel):
     why: str = Field(default="", description="What was missing from this search.")
     pending: int | None = Field(default=None, description="Passages that have no vector yet, where known.")
     searched: int = Field(description="How many passages there were to search.")
+    below: bool = Field(
+        default=False, description="Passages were found, but none that answers; with floor=false they come."
+    )
     filtered: bool = Field(default=False, description="There are documents, but none passes the filters.")
     passages: list[PassageEntry] = Field(description="Best first.")
     left_out: int = Field(default=0, description="Further passages cut by max_tokens.")
@@ -157,7 +160,8 @@ class SearchAnswer(BaseModel):
         if not self.searched:
             return "There are no documents to search yet. Read some in first: ingest(path=…)."
         size = _counted(self.searched, "passage")
-        return f"Nothing here answers that ({size}, {self._how()}). Try other words."
+        nearest = " The nearest passages come with search(…, floor=false)." if self.below else ""
+        return f"Nothing here answers that ({size}, {self._how()}). Try other words.{nearest}"
 
     def _how(self) -> str:
         return f"{self.retrieval} search{f': {self.why}' if self.why else ''}"
@@ -349,6 +353,7 @@ def _retrieved(found: Found) -> dict[str, Any]:
         ],
         "left_out": found.left_out,
         "filtered": found.filtered,
+        "below": found.below,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
 from pygent_rag.filters import Filters
+from pygent_rag.floor import nothing_answers
 from pygent_rag.gathering import FURTHER, MOST_AROUND, Gathered, gather, grown
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage, one
@@ -29,6 +30,9 @@ from pygent_shared.vectors.backlog import Backlog
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
+MOST_WEIGHED = 10
+"""Chunks looked at for the question's words before it is said that none answers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -42,6 +46,7 @@ class Found:
         pending: chunks that have no vector yet; None while the model that would tell is not loaded.
         also: for each passage, where the same text stands once more.
         left_out: passages found that did not fit the budget.
+        below: passages were found, but none that answers.
         filtered: there are documents, but none passes the filters.
         embedder: what made the vectors, to compare further text with.
     """
@@ -54,6 +59,7 @@ class Found:
     also: Sequence[Sequence[str]] = ()
     left_out: int = 0
     filtered: bool = False
+    below: bool = False
     embedder: Embedder | None = None
 
 
@@ -90,6 +96,8 @@ class Library:
         wait_s: float,
         mode: Mode = "hybrid",
         wanted: Filters | None = None,
+        *,
+        floor: bool = True,
     ) -> Found:
         """The passages that bear most on a question, as many as fit; `collection` "" searches all.
 
@@ -97,6 +105,7 @@ class Library:
             wait_s: wait at most so many seconds for vectors still being computed.
             mode: what to compare; without vectors it is words, whatever was asked for.
             wanted: which documents to look at.
+            floor: find nothing where nothing answers; see `pygent_rag.floor`.
 
         Raises:
             UnknownName: there is no such collection.
@@ -135,7 +144,18 @@ class Library:
             around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
         )
         ranked = {entry.id: entry for entry in fused[: FURTHER * limit]}
-        gathered, left_out = gather(self.store.passages(list(ranked)), limit, max_tokens)
+        chunks = self.store.passages(list(ranked))
+        below = (
+            bool(semantic)
+            and not pending
+            and floor
+            and nothing_answers(
+                question,
+                max(semantic.values()),
+                [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:MOST_WEIGHED]],
+            )
+        )
+        gathered, left_out = gather([] if below else chunks, limit, max_tokens)
         return Found(
             passages=[
                 (self._joined(one), joined([ranked[chunk.id] for chunk in one.chunks])) for one in gathered
@@ -146,6 +166,7 @@ class Library:
             why=self._why(bool(semantic), pending) if mode != "lexical" else "",
             pending=pending,
             left_out=left_out,
+            below=below,
             embedder=embedder,
         )
 

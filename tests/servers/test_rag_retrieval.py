@@ -123,6 +123,21 @@ def test_words_in_titles_and_headings_find_what_stands_under_them(settings: Sett
     library.close()
 
 
+def test_a_question_that_nothing_answers_finds_nothing_and_says_so(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with semantic(settings, MEANINGS) as library:
+        take_in(library, tmp_path / "docs", sea="The surge rose in the night.", pay="Wages are low.")
+        library.search("tide", "", 3, 500, 30)
+        asked = "Where do gulls breed in the night?"
+        found = library.search(asked, "", 3, 500, 0)
+        assert (found.below, found.passages, found.left_out) == (True, [], 0)
+        found = library.search(asked, "", 3, 500, 0, floor=False)
+        assert (found.below, len(found.passages)) == (False, 2)
+        assert library.search("night", "", 3, 500, 0).passages[0][0].text == "The surge rose in the night."
+        assert not library.search(asked, "", 3, 500, 0, "lexical").below
+
+
 def test_a_citation_is_read_with_what_is_around_it_or_with_its_section(
     settings: Settings, tmp_path: Path
 ) -> None:
