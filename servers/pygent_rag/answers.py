@@ -138,6 +138,8 @@ class SearchAnswer(BaseModel):
     why: str = Field(default="", description="What was missing from this search.")
     pending: int | None = Field(default=None, description="Passages that have no vector yet, where known.")
     searched: int = Field(description="How many passages there were to search.")
+    reranked: str = Field(default="", description="The cross-encoder that gave the passages their order.")
+    not_reranked: str = Field(default="", description="Why the cross-encoder of the settings did not.")
     below: bool = Field(
         default=False, description="Passages were found, but none that answers; with floor=false they come."
     )
@@ -164,7 +166,9 @@ class SearchAnswer(BaseModel):
         return f"Nothing here answers that ({size}, {self._how()}). Try other words.{nearest}"
 
     def _how(self) -> str:
-        return f"{self.retrieval} search{f': {self.why}' if self.why else ''}"
+        by = f"reranked by {self.reranked}" if self.reranked else ""
+        said = "; ".join(filter(None, [self.why, by, self.not_reranked]))
+        return f"{self.retrieval} search{f': {said}' if said else ''}"
 
     def _count(self) -> str:
         return _counted(len(self.passages), "passage")
@@ -354,6 +358,8 @@ def _retrieved(found: Found) -> dict[str, Any]:
         "left_out": found.left_out,
         "filtered": found.filtered,
         "below": found.below,
+        "reranked": found.reranked,
+        "not_reranked": found.not_reranked,
     }
 
 

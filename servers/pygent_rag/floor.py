@@ -1,8 +1,8 @@
 """When nothing that was found answers: too far in meaning, and too few of the question's words.
 
-Calibrated on questions put to their own corpus and to another one: 400 of SciFact's training split to it and to
-7,119 paragraphs of HotpotQA, and the 100 of HotpotQA the other way round. No question to its own corpus was
-refused; of those to the other one, 95 % were.
+Calibrated on questions put to their own corpus and to another one: 400 of SciFact's training split, and 100 of
+HotpotQA, each to SciFact and to 7,119 paragraphs of HotpotQA. No question to its own corpus was refused; of
+those to the other one, 95 % were.
 """
 
 from __future__ import annotations

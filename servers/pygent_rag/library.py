@@ -19,6 +19,7 @@ from pygent_rag.passage import Passage, one
 from pygent_rag.place import Place, places
 from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
 from pygent_rag.reader import Reader
+from pygent_rag.reranking import RERANKED, Reranking
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
 from pygent_shared.embeddings import Embedder, Vector
@@ -47,6 +48,8 @@ class Found:
         also: for each passage, where the same text stands once more.
         left_out: passages found that did not fit the budget.
         below: passages were found, but none that answers.
+        reranked: the cross-encoder that gave them their order.
+        not_reranked: why the one of the settings did not.
         filtered: there are documents, but none passes the filters.
         embedder: what made the vectors, to compare further text with.
     """
@@ -60,13 +63,22 @@ class Found:
     left_out: int = 0
     filtered: bool = False
     below: bool = False
+    reranked: str = ""
+    not_reranked: str = ""
     embedder: Embedder | None = None
 
 
 class Library:
     """Everything open while the server serves. Built by `open_library`; ended by `close`."""
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: BackgroundEmbedder,
+        settings: Settings,
+        reranking: Reranking | None = None,
+    ) -> None:
+        self._reranking = reranking
         self.store = store
         self._embedder = embedder
         self._backlog = Backlog(store.vectors, embedder)
@@ -143,7 +155,8 @@ class Library:
             searched=searched,
             around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
         )
-        ranked = {entry.id: entry for entry in fused[: FURTHER * limit]}
+        looked_at = max(FURTHER * limit, RERANKED if self._reranking else 0)
+        ranked = {entry.id: entry for entry in fused[:looked_at]}
         chunks = self.store.passages(list(ranked))
         below = (
             bool(semantic)
@@ -155,6 +168,11 @@ class Library:
                 [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:MOST_WEIGHED]],
             )
         )
+        not_reranked = ""
+        if self._reranking and not below:
+            texts = [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:RERANKED]]
+            order, not_reranked = self._reranking.order(question, texts)
+            chunks = [*(chunks[number] for number in order), *chunks[RERANKED:]]
         gathered, left_out = gather([] if below else chunks, limit, max_tokens)
         return Found(
             passages=[
@@ -167,6 +185,8 @@ class Library:
             pending=pending,
             left_out=left_out,
             below=below,
+            reranked=self._reranking.model if self._reranking and not not_reranked and gathered else "",
+            not_reranked=not_reranked,
             embedder=embedder,
         )
 
@@ -310,7 +330,8 @@ def open_library(settings: Settings) -> Library:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db")
-    return Library(store, shared_embedder(settings), settings)
+    reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
+    return Library(store, shared_embedder(settings), settings, reranking)
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

@@ -100,6 +100,11 @@ class Settings:
         "all-MiniLM-L6-v2",
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
+    rerank_model: str = row(
+        "",
+        "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
+        "folder, or a hub name; empty is none.",
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from pygent_rag.library import Library, Mode, open_library
 from pygent_rag.passage import Passage, citation
 from pygent_rag.place import Place, places
 from pygent_rag.ranking import deviation, fuse
+from pygent_rag.reranking import Reranking
 from pygent_rag.store import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.errors import UnknownName
@@ -136,6 +137,47 @@ def test_a_question_that_nothing_answers_finds_nothing_and_says_so(
         assert (found.below, len(found.passages)) == (False, 2)
         assert library.search("night", "", 3, 500, 0).passages[0][0].text == "The surge rose in the night."
         assert not library.search(asked, "", 3, 500, 0, "lexical").below
+
+
+class Longest:
+    """Scripted: the longer a text, the better."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+
+def test_a_reranker_gives_the_passages_their_order_and_is_named(settings: Settings, tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def load(model: str) -> Longest:
+        made.append(model)
+        return Longest()
+
+    store = SqliteStore(settings.data_dir / "rag.db")
+    library = Library(store, BackgroundEmbedder(settings), settings, Reranking("longest", load))
+    take_in(library, tmp_path / "docs", a="The tide.", b="After the night a tide came in over the wall.")
+    assert made == []
+    for _ in range(2):
+        found = library.search("the tide", "", 5, 500, 0)
+        assert [Path(passage.path).name for passage, _ in found.passages] == ["b.md", "a.md"]
+        assert (found.reranked, found.not_reranked) == ("longest", "")
+    assert made == ["longest"]
+    library.close()
+
+
+def test_a_reranker_that_cannot_be_had_costs_the_new_order_only_and_the_search_says_so(
+    settings: Settings, tmp_path: Path
+) -> None:
+    def load(model: str) -> Longest:
+        raise OSError(f"{model} is not a folder\nand more")
+
+    store = SqliteStore(settings.data_dir / "rag.db")
+    library = Library(store, BackgroundEmbedder(settings), settings, Reranking("gone", load))
+    take_in(library, tmp_path / "docs", a="The tide.", b="After the night a tide came in over the wall.")
+    found = library.search("the tide", "", 5, 500, 0)
+    assert [Path(passage.path).name for passage, _ in found.passages] == ["a.md", "b.md"]
+    assert (found.reranked, found.not_reranked) == ("", "not reranked by gone: gone is not a folder")
+    library.close()
 
 
 def test_a_citation_is_read_with_what_is_around_it_or_with_its_section(
