@@ -1,8 +1,8 @@
 """When nothing that was found answers: too far in meaning, and too few of the question's words.
 
-Calibrated on questions put to their own corpus and to another one: 400 of SciFact's training split, and 100 of
+Calibrated on questions put to their own corpus and to another one: 400 of SciFact's training split, 100 of
 HotpotQA, each to SciFact and to 7,119 paragraphs of HotpotQA. No question to its own corpus was refused; of
-those to the other one, 95 % were.
+those to the other one, 94 % were (141 of 150, through the library).
 """
 
 from __future__ import annotations

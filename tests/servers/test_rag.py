@@ -154,7 +154,7 @@ async def test_a_damaged_database_costs_the_call_and_is_left_as_it_is(
         sentence = await refusal(client, "search", question="tide")
         assert sentence.startswith(f'The database "{database}" is damaged')
         assert f'mv "{database}"' in sentence
-        assert len((await client.list_tools()).tools) == 6
+        assert len((await client.list_tools()).tools) == 7
     assert database.read_bytes() == b"not a database" * 100
 
 
