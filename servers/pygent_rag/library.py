@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
+from pygent_rag.filters import Filters
+from pygent_rag.floor import nothing_answers
 from pygent_rag.following import Ended, Follower, FollowingEnded
+from pygent_rag.gathering import FURTHER, MOST_AROUND, Gathered, gather, grown
 from pygent_rag.ingest import FileReport, Watcher, ingest
-from pygent_rag.passage import Passage
-from pygent_rag.ranking import DEPTH, Ranked, fitting, fuse
+from pygent_rag.passage import Passage, one
+from pygent_rag.place import Place, places
+from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
 from pygent_rag.reader import Reader
+from pygent_rag.reranking import RERANKED, Reranking
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
 from pygent_rag.sync import sync
@@ -35,6 +40,9 @@ POLL_SECONDS = 0.5
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
+MOST_WEIGHED = 10
+"""Chunks looked at for the question's words before it is said that none answers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -46,7 +54,12 @@ class Found:
         retrieval: what was compared: words and meanings, or one of them.
         why: what kept the search lexical, or the vectors incomplete; "" when nothing did.
         pending: chunks that have no vector yet; None while the model that would tell is not loaded.
+        also: for each passage, where the same text stands once more.
         left_out: passages found that did not fit the budget.
+        below: passages were found, but none that answers.
+        reranked: the cross-encoder that gave them their order.
+        not_reranked: why the one of the settings did not.
+        filtered: there are documents, but none passes the filters.
         embedder: what made the vectors, to compare further text with.
     """
 
@@ -55,14 +68,26 @@ class Found:
     retrieval: Mode
     why: str = ""
     pending: int | None = None
+    also: Sequence[Sequence[str]] = ()
     left_out: int = 0
+    filtered: bool = False
+    below: bool = False
+    reranked: str = ""
+    not_reranked: str = ""
     embedder: Embedder | None = None
 
 
 class Library:
     """Everything open while the server serves. Built by `open_library`; ended by `close`."""
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: BackgroundEmbedder,
+        settings: Settings,
+        reranking: Reranking | None = None,
+    ) -> None:
+        self._reranking = reranking
         self.store = store
         self._embedder = embedder
         self._backlog = Backlog(store.vectors, embedder)
@@ -151,48 +176,126 @@ class Library:
     def search(
         self,
         question: str,
-        collection: str,
+        collection: str | Sequence[str],
         limit: int,
         max_tokens: int,
         wait_s: float,
         mode: Mode = "hybrid",
+        wanted: Filters | None = None,
+        *,
+        floor: bool = True,
     ) -> Found:
         """The passages that bear most on a question, as many as fit; `collection` "" searches all.
 
         Args:
             wait_s: wait at most so many seconds for vectors still being computed.
             mode: what to compare; without vectors it is words, whatever was asked for.
+            wanted: which documents to look at.
+            floor: find nothing where nothing answers; see `pygent_rag.floor`.
 
         Raises:
             UnknownName: there is no such collection.
         """
         rows = self._rows(collection)
         groups = [row.id for row in rows]
-        searched = sum(row.chunks for row in rows)
+        among = self.store.chosen(groups, wanted) if wanted else None
+        searched = sum(row.chunks for row in rows) if among is None else len(among)
         if not searched:
-            return Found(passages=[], searched=0, retrieval="lexical", why=self.lexical_only)
+            filtered = any(row.chunks for row in rows)
+            why = "no document passes the filters" if filtered else self.lexical_only
+            return Found(passages=[], searched=0, retrieval="lexical", why=why, filtered=filtered)
         if wait_s:
             self._backlog.wait(wait_s)
         embedder = self._embedder.ready() if mode != "lexical" else None
         foreign = [row for row in rows if embedder and row.model not in ("", embedder.model)]
         own = [row.id for row in rows if row not in foreign]
         pending = self.pending(own)
-        semantic, spread = self._semantic(embedder, question, own)
+        vector = embedder.embed([question])[0] if embedder else b""
+        semantic, spread = self._semantic(embedder, vector, own, among)
         words = mode != "semantic" or not semantic
-        lexical = self.store.lexical(match_query(question), groups, DEPTH) if words else {}
-        fused = fuse(semantic, lexical, spread=spread, searched=searched)
-        ranked = {entry.id: entry for entry in fused[:limit]}
-        passages = self.store.passages(list(ranked))
-        fit = fitting(passages, max_tokens)
+        match = match_query(question) if words else ""
+        lexical = self.store.lexical(match, groups, DEPTH, among)
+        if semantic and embedder and (unseen := lexical.keys() - semantic.keys()):
+            # Of what words found, too, the meaning counts as it is and not as the lowest.
+            cosines = self.store.vectors.nearest(embedder.model, vector, groups, -1, unseen)
+        else:
+            cosines = {}
+        wholes = self.store.wholes(match, groups, DEPTH)
+        owners = self.store.documents_of({*semantic, *lexical}) if wholes else {}
+        fused = fuse(
+            semantic,
+            lexical,
+            {id: wholes[owner] for id, owner in owners.items() if owner in wholes},
+            cosines,
+            spread=spread,
+            searched=searched,
+            around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
+        )
+        looked_at = max(FURTHER * limit, RERANKED if self._reranking else 0)
+        ranked = {entry.id: entry for entry in fused[:looked_at]}
+        chunks = self.store.passages(list(ranked))
+        below = (
+            bool(semantic)
+            and not pending
+            and floor
+            and nothing_answers(
+                question,
+                max(semantic.values()),
+                [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:MOST_WEIGHED]],
+            )
+        )
+        not_reranked = ""
+        if self._reranking and not below:
+            texts = [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:RERANKED]]
+            order, not_reranked = self._reranking.order(question, texts)
+            chunks = [*(chunks[number] for number in order), *chunks[RERANKED:]]
+        gathered, left_out = gather([] if below else chunks, limit, max_tokens)
         return Found(
-            passages=[(passage, ranked[passage.id]) for passage in passages[:fit]],
+            passages=[
+                (self._joined(one), joined([ranked[chunk.id] for chunk in one.chunks])) for one in gathered
+            ],
+            also=[one.also for one in gathered],
             searched=searched,
             retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
             why=self._why(bool(semantic), pending, foreign) if mode != "lexical" else "",
             pending=pending,
-            left_out=len(passages) - fit,
+            left_out=left_out,
+            below=below,
+            reranked=self._reranking.model if self._reranking and not not_reranked and gathered else "",
+            not_reranked=not_reranked,
             embedder=embedder,
         )
+
+    def read(self, citation: str, max_tokens: int, *, section: bool) -> tuple[Passage, bool]:
+        """The text a citation stands for, with what is around it as far as `max_tokens` go; whether there
+        is more.
+
+        Args:
+            section: keep to what stands under the same headings.
+
+        Raises:
+            UnknownName: no document is there.
+        """
+        place, collection = self._home(citation)
+        if (found := self.store.covering(collection, place)) is None:
+            raise UnknownName("passage", citation, [], "The document has no text there: list_documents.")
+        first, last = found if place.first else (0, 0)
+        chunks = self.store.run(collection, place.path, first - MOST_AROUND, last + MOST_AROUND)
+        kept, more = grown(chunks, first, last, max_tokens, section=section)
+        text = self.store.stretch(collection, place.path, kept[0].start, kept[-1].end)
+        return one(kept, kept[0], text), more
+
+    def _home(self, citation: str) -> tuple[Place, str]:
+        """The document that a citation names, and a collection that holds it."""
+        meant = places(citation)
+        for place in meant:
+            for collection in self.store.homes(place.path):
+                if place.collection in ("", collection):
+                    return place, collection
+        known = [
+            path for row in self.store.collections() for path in self.store.removable(row.name, "").paths
+        ]
+        raise UnknownName("document", meant[-1].path, known, "See what there is: list_documents.")
 
     def extract(self, question: str, found: Found) -> list[Quote]:
         """The sentences of what was found that answer the question; none when nothing does."""
@@ -285,18 +388,25 @@ class Library:
         self._backlog.close()
         self.store.close()
 
-    def _rows(self, collection: str) -> list[CollectionRow]:
-        return [self.collection(collection)] if collection else self.store.collections()
+    def _rows(self, collection: str | Sequence[str]) -> list[CollectionRow]:
+        names = [collection] if isinstance(collection, str) else list(dict.fromkeys(collection))
+        return [self.collection(name) for name in names if name] or self.store.collections()
+
+    def _joined(self, found: Gathered) -> Passage:
+        first, last = found.chunks[0], found.chunks[-1]
+        if first is last:
+            return found.best
+        text = self.store.stretch(first.collection, first.path, first.start, last.end)
+        return one(found.chunks, found.best, text)
 
     def _semantic(
-        self, embedder: Embedder | None, question: str, groups: Sequence[int]
+        self, embedder: Embedder | None, query: Vector, groups: Sequence[int], among: Collection[int] | None
     ) -> tuple[dict[int, float], float]:
         """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
         if embedder is None or not groups:
             return {}, 0.0
-        (query,) = embedder.embed([question])
         vectors = self.store.vectors
-        nearest = vectors.nearest(embedder.model, query, groups, DEPTH)
+        nearest = vectors.nearest(embedder.model, query, groups, DEPTH, among)
         return nearest, vectors.spread(embedder.model, query, groups)
 
     def _why(self, semantic: bool, pending: int | None, foreign: Sequence[CollectionRow]) -> str:
@@ -327,7 +437,8 @@ def open_library(settings: Settings) -> Library:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
     store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vectors)
-    return Library(store, shared_embedder(settings), settings)
+    reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
+    return Library(store, shared_embedder(settings), settings, reranking)
 
 
 def foreign_model(row: CollectionRow) -> str:

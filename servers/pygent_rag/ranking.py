@@ -1,4 +1,4 @@
-"""Putting the lexical and the semantic search together into one ranking, and fitting it to a budget.
+"""Putting the lexical and the semantic search together into one ranking.
 
 Each leg counts in units of its standard deviation over all that was searched: so fused, the ranking was
 never below the better of its legs on the sets tried, which by the deviation of the best hundred it was.
@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from pygent_rag.passage import Passage
-from pygent_rag.sentences import tokens
 from pygent_shared.fusion import sigma_sum
 
 Leg = Literal["semantic", "lexical"]
 
-SEMANTIC, LEXICAL = 0.7, 0.3
-"""Weights of the legs: the best of those tried on three development sets, and a plateau on seven sets."""
+SEMANTIC, LEXICAL, AROUND = 0.7, 0.15, 0.15
+"""Weights: of meaning, the best of those tried on three development sets, and a plateau on seven sets; of a
+chunk's own words and those of its document, half each: nDCG@10 +0.007 on SciFact's training questions, no
+change where documents are short."""
 
 DEPTH = 1000
 """How many of its best each leg brings."""
@@ -35,24 +34,39 @@ class Ranked:
 
 
 def fuse(
-    semantic: Mapping[int, float], lexical: Mapping[int, float], *, spread: float = 0.0, searched: int = 0
+    semantic: Mapping[int, float],
+    lexical: Mapping[int, float],
+    around: Mapping[int, float] | None = None,
+    cosines: Mapping[int, float] | None = None,
+    *,
+    spread: float = 0.0,
+    searched: int = 0,
+    around_spread: float = 0.0,
 ) -> list[Ranked]:
     """What either leg found, best first.
 
     Args:
         semantic: cosines.
         lexical: BM25 scores; what is not in it has 0.
+        around: BM25 scores of the documents of these chunks; what is not in it has 0.
+        cosines: those of what only words found.
         spread: the standard deviation of the cosines of all that was searched.
         searched: how many chunks that were.
+        around_spread: the standard deviation of `around` over all documents.
     """
-    legs: dict[Leg, Mapping[int, float]] = {"semantic": semantic, "lexical": lexical}
+    found = {"semantic": semantic, "lexical": lexical}
+    none = dict.fromkeys([*semantic, *lexical], 0.0)
+    words = [{**none, **lexical}, {id: (around or {}).get(id, 0.0) for id in none}]
+    deviations = [deviation(lexical.values(), searched), around_spread]
     if semantic:
-        scores = [semantic, {**dict.fromkeys(semantic, 0.0), **lexical}]
-        total = sigma_sum(scores, [SEMANTIC, LEXICAL], [spread, deviation(lexical.values(), searched)])
+        total = sigma_sum(
+            [{**semantic, **(cosines or {})}, *words], [SEMANTIC, LEXICAL, AROUND], [spread, *deviations]
+        )
     else:
-        total = sigma_sum([lexical], [LEXICAL])
+        total = sigma_sum(words, [LEXICAL, AROUND], deviations)
+    legs: Sequence[Leg] = ("semantic", "lexical")
     return [
-        Ranked(id=id, score=score, found_by=tuple(leg for leg, found in legs.items() if id in found))
+        Ranked(id=id, score=score, found_by=tuple(leg for leg in legs if id in found[leg]))
         for id, score in total.items()
     ]
 
@@ -64,8 +78,8 @@ def deviation(scores: Collection[float], population: int) -> float:
     return math.sqrt(max(0.0, sum(score * score for score in scores) / population - mean * mean))
 
 
-def fitting(passages: Sequence[Passage], max_tokens: int) -> int:
-    """How many of the first passages have together at most `max_tokens`; always one, so that there is an
-    answer."""
-    totals = list(accumulate(tokens(passage.text) for passage in passages))
-    return max(sum(total <= max_tokens for total in totals), min(1, len(totals)))
+def joined(parts: Sequence[Ranked]) -> Ranked:
+    """The place of chunks that are handed out together: that of the best, found by what found any."""
+    best = max(parts, key=lambda part: part.score)
+    legs: Sequence[Leg] = ("semantic", "lexical")
+    return replace(best, found_by=tuple(leg for leg in legs if any(leg in part.found_by for part in parts)))

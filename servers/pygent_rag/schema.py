@@ -101,4 +101,22 @@ CREATE TABLE source (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS), _SYNC)
+# The words of whole documents: a chunk says little about what the document around it is about.
+_WHOLES = """
+CREATE VIRTUAL TABLE document_fts USING fts5 (
+    text, title, tokenize = 'porter unicode61', content = '', contentless_delete = 1
+);
+CREATE TRIGGER document_comes AFTER INSERT ON document BEGIN
+    INSERT INTO document_fts (rowid, text, title) VALUES (new.id, new.text, new.title);
+END;
+CREATE TRIGGER document_goes AFTER DELETE ON document BEGIN
+    DELETE FROM document_fts WHERE rowid = old.id;
+END;
+CREATE TRIGGER document_changes AFTER UPDATE OF text, title ON document BEGIN
+    DELETE FROM document_fts WHERE rowid = old.id;
+    INSERT INTO document_fts (rowid, text, title) VALUES (new.id, new.text, new.title);
+END;
+INSERT INTO document_fts (rowid, text, title) SELECT id, text, title FROM document;
+"""
+
+MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS), _SYNC, _WHOLES)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, takewhile
 
 from pygent_rag.document import trimmed
 
@@ -47,6 +48,11 @@ def spans(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[i
 def tokens(text: str) -> int:
     """About how many tokens an embedding model makes of `text`."""
     return len(_TOKEN.findall(text))
+
+
+def fitting(texts: Iterable[str], most: int) -> int:
+    """How many of the first texts have together at most so many tokens."""
+    return sum(1 for _ in takewhile(lambda total: total <= most, accumulate(map(tokens, texts))))
 
 
 def _ends_sentence(text: str, found: re.Match[str], end: int) -> bool:

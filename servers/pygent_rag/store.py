@@ -6,16 +6,20 @@ stay where they are; the text kept here is what the citations were made from.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
 import apsw
 
 from pygent_rag.document import Unit
+from pygent_rag.filters import Filters
 from pygent_rag.passage import Passage
+from pygent_rag.place import Place
 from pygent_rag.reading import Reading
 from pygent_rag.schema import CHUNKS, MIGRATIONS
 from pygent_rag.writing import collection_id, write_document
@@ -124,8 +128,17 @@ class Store(Protocol):
     def text(self, collection: str, path: str) -> str | None:
         """The stored text of a document."""
 
-    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
-        """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first."""
+    def lexical(
+        self, match: str, groups: Sequence[int], limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
+        """Chunk -> BM25 (higher is better) of the best matches of an FTS5 expression, best first; of `among`
+        only, where that is given."""
+
+    def wholes(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        """Document -> BM25 of its whole text, as `lexical`."""
+
+    def documents_of(self, ids: Collection[int]) -> dict[int, int]:
+        """Chunk -> its document."""
 
     def members(self, group: int) -> list[int]:
         """The chunks of a collection, by number."""
@@ -133,12 +146,34 @@ class Store(Protocol):
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These chunks in this order; those deleted in the meantime are left out."""
 
+    def stretch(self, collection: str, path: str, start: int, end: int) -> str:
+        """The stored text of a document from `start` to `end`."""
+
+    def homes(self, path: str) -> list[str]:
+        """The collections that hold a document at this path, by name."""
+
+    def covering(self, collection: str, place: Place) -> tuple[int, int] | None:
+        """The positions of the first and last chunk of a place in a document; where no text is (a
+        heading, a blank line), of the chunk that follows. None for a document without text."""
+
+    def run(self, collection: str, path: str, first: int, last: int) -> list[Passage]:
+        """The chunks of a document from one position to another."""
+
+    def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
+        """The chunks of the documents that pass."""
+
     def close(self) -> None: ...
 
 
 # What is in a folder: its own path, or one that begins with it and a separator.
 _UNDER = (
     "(:under = '' OR {column} = :under OR substr({column}, 1, length(:under) + 1) = :under || :separator)"
+)
+
+_PASSAGES = (
+    "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, c.text, "
+    "c.position, c.char_start, c.char_end FROM chunk AS c JOIN document AS d ON d.id = c.document "
+    "JOIN collection AS l ON l.id = c.collection"
 )
 
 
@@ -269,14 +304,29 @@ class SqliteStore:
         )
         return str(rows[0][0]) if rows else None
 
-    def lexical(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+    def lexical(
+        self, match: str, groups: Sequence[int], limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
         if not match or not groups:
             return {}
+        wanted = "" if among is None else "AND c.id IN (SELECT value FROM json_each(?)) "
         rows = self.database.query(
             f"SELECT c.id, -bm25(chunk_fts, 1.0, {TITLE_WEIGHT}, {HEADING_WEIGHT}) AS score "
             "FROM chunk_fts JOIN chunk AS c ON c.id = chunk_fts.rowid "
-            f"WHERE chunk_fts MATCH ? AND c.collection IN ({_marks(groups)}) "
+            f"WHERE chunk_fts MATCH ? AND c.collection IN ({_marks(groups)}) {wanted}"
             "ORDER BY score DESC, c.id LIMIT ?",
+            (match, *groups, *([] if among is None else [json.dumps(list(among))]), limit),
+        )
+        return {_int(id): float(str(score)) for id, score in rows}
+
+    def wholes(self, match: str, groups: Sequence[int], limit: int) -> dict[int, float]:
+        if not match or not groups:
+            return {}
+        rows = self.database.query(
+            f"SELECT d.id, -bm25(document_fts, 1.0, {TITLE_WEIGHT}) AS score "
+            "FROM document_fts JOIN document AS d ON d.id = document_fts.rowid "
+            f"WHERE document_fts MATCH ? AND d.collection IN ({_marks(groups)}) "
+            "ORDER BY score DESC, d.id LIMIT ?",
             (match, *groups, limit),
         )
         return {_int(id): float(str(score)) for id, score in rows}
@@ -285,17 +335,73 @@ class SqliteStore:
         rows = self.database.query("SELECT id FROM chunk WHERE collection = ? ORDER BY id", (group,))
         return [_int(id) for (id,) in rows]
 
+    def documents_of(self, ids: Collection[int]) -> dict[int, int]:
+        rows = self.database.query(
+            "SELECT id, document FROM chunk WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
+        )
+        return {_int(id): _int(document) for id, document in rows}
+
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         rows = self.database.query(
-            "SELECT c.id, l.name, d.path, c.title, c.heading, d.unit, c.part, c.first, c.last, d.verbatim, "
-            "c.text "
-            "FROM chunk AS c JOIN document AS d ON d.id = c.document "
-            "JOIN collection AS l ON l.id = c.collection "
-            f"WHERE c.id IN ({_marks(ids)})",
-            tuple(ids),
+            f"{_PASSAGES} WHERE c.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
         )
         found = {_int(row[0]): _passage(row) for row in rows}
         return [found[id] for id in ids if id in found]
+
+    def stretch(self, collection: str, path: str, start: int, end: int) -> str:
+        rows = self.database.query(
+            "SELECT substr(text, ?, ?) FROM document WHERE path = ? "
+            "AND collection = (SELECT id FROM collection WHERE name = ?)",
+            (start + 1, end - start, path, collection),
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def homes(self, path: str) -> list[str]:
+        rows = self.database.query(
+            "SELECT l.name FROM document AS d JOIN collection AS l ON l.id = d.collection "
+            "WHERE d.path = ? ORDER BY l.name",
+            (path,),
+        )
+        return [str(name) for (name,) in rows]
+
+    def covering(self, collection: str, place: Place) -> tuple[int, int] | None:
+        ((first, last, following, final),) = self.database.query(
+            "SELECT min(position) FILTER (WHERE first <= :last AND last >= :first), "
+            "max(position) FILTER (WHERE first <= :last AND last >= :first), "
+            "min(position) FILTER (WHERE last >= :first), max(position) FROM chunk "
+            "WHERE part = :part AND document = (SELECT id FROM document WHERE path = :path "
+            "AND collection = (SELECT id FROM collection WHERE name = :collection))",
+            {
+                "first": place.first,
+                "last": place.last,
+                "part": place.part,
+                "path": place.path,
+                "collection": collection,
+            },
+        )
+        if final is None:
+            return None
+        nearest = final if following is None else following
+        return _int(nearest if first is None else first), _int(nearest if last is None else last)
+
+    def run(self, collection: str, path: str, first: int, last: int) -> list[Passage]:
+        rows = self.database.query(
+            f"{_PASSAGES} WHERE d.path = ? AND l.name = ? AND c.position BETWEEN ? AND ? ORDER BY c.position",
+            (path, collection, first, last),
+        )
+        return [_passage(row) for row in rows]
+
+    def chosen(self, groups: Sequence[int], filters: Filters) -> list[int]:
+        documents = self.database.query(
+            f"SELECT id, path, mtime_ns, ingested FROM document WHERE collection IN ({_marks(groups)})",
+            tuple(groups),
+        )
+        wanted = [id for id, path, *times in documents if filters.takes(str(path), _written(*times))]
+        rows = self.database.query(
+            "SELECT id FROM chunk WHERE document IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
+        )
+        return [_int(id) for (id,) in rows]
 
     def close(self) -> None:
         self.database.close()
@@ -315,7 +421,7 @@ def _below(collection: str, under: str) -> dict[str, str]:
 
 
 def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
-    id, collection, path, title, heading, unit, part, first, last, verbatim, text = row
+    id, collection, path, title, heading, unit, part, first, last, verbatim, text, position, *span = row
     return Passage(
         id=_int(id),
         collection=str(collection),
@@ -328,7 +434,17 @@ def _passage(row: tuple[apsw.SQLiteValue, ...]) -> Passage:
         last=_int(last),
         verbatim=bool(verbatim),
         text=str(text),
+        position=_int(position),
+        start=_int(span[0]),
+        end=_int(span[1]),
     )
+
+
+def _written(mtime_ns: apsw.SQLiteValue, ingested: apsw.SQLiteValue) -> datetime:
+    """When a document's file was last written; when it was read in, where that is not known."""
+    if seconds := _int(mtime_ns) / 1e9:
+        return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromisoformat(str(ingested))
 
 
 def _int(value: apsw.SQLiteValue) -> int:

@@ -13,9 +13,8 @@ from pygent_rag.answers import _quoted as quoted
 from pygent_rag.library import Found, Mode
 from pygent_rag.overview import GroupedBy, Overview
 from pygent_rag.passage import Passage
-from pygent_rag.ranking import fitting
 from pygent_rag.research import NOW, Research, State
-from pygent_rag.sentences import spans
+from pygent_rag.sentences import fitting, spans
 
 
 class EvidenceEntry(PassageEntry):
@@ -62,7 +61,7 @@ class ResearchAnswer(BaseModel):
     def finished(cls, session: str, research: Research, max_tokens: int) -> ResearchAnswer:
         """With as much of the evidence as fits."""
         evidence = research.finish()
-        fit = fitting(evidence, max_tokens)
+        fit = max(fitting((one.text for one in evidence), max_tokens), min(1, len(evidence)))
         data = cls.of(session, research, None)
         data.evidence = _entries(research, research.served[:fit])
         data.one_shot = not research.selected

@@ -25,8 +25,13 @@ STOP_WORDS = frozenset(
 
 def terms(text: str) -> list[str]:
     """The words of `text`, lower-cased, stop words left out unless nothing else remains; repeats are kept."""
-    words = [word.lower() for word in _WORD.findall(text)]
-    return [word for word in words if word not in STOP_WORDS] or words
+    every = words(text)
+    return [word for word in every if word not in STOP_WORDS] or every
+
+
+def words(text: str) -> list[str]:
+    """All words of `text`, lower-cased."""
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 def match_query(question: str) -> str:

@@ -108,6 +108,11 @@ class Settings:
         "What finds the nearest vectors: codes in memory; exact, which reads them all; or faiss or chroma, "
         "extras, in memory too. The vectors themselves are kept in the database whichever it is.",
     )
+    rerank_model: str = row(
+        "",
+        "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
+        "folder, or a hub name; empty is none.",
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )

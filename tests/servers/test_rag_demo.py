@@ -67,5 +67,33 @@ def test_a_question_that_shares_no_word_with_its_answer_needs_meaning(library: L
         assert ranked.found_by == ("semantic",)
 
 
+GOLDEN = [*QUESTIONS["single"], *QUESTIONS["golden"]]
+
+
+def test_there_are_twenty_golden_questions() -> None:
+    assert len({asked["question"] for asked in GOLDEN}) == 20
+
+
+@pytest.mark.parametrize("asked", GOLDEN, ids=lambda asked: asked["answer_contains"][0])
+def test_every_citation_opens_at_its_text_and_the_first_ones_hold_the_answer(
+    library: Library, asked: Any
+) -> None:
+    found = library.search(asked["question"], "", limit=5, max_tokens=2000, wait_s=120)
+    for passage, _ in found.passages:
+        assert passage.text in library.read(passage.citation, 500, section=False)[0].text
+    opened = [library.read(passage.citation, 500, section=False)[0].text for passage, _ in found.passages]
+    assert any(words in _line(text) for text in opened for words in asked["answer_contains"])
+    quotes = library.extract(asked["question"], found)
+    assert quotes
+    for quote in quotes:
+        assert quote.text in library.read(quote.citation, 500, section=False)[0].text
+    cited = [library.read(quote.citation, 500, section=False)[0].text for quote in quotes]
+    assert any(words in _line(text) for text in cited for words in asked["answer_contains"])
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def test_what_no_document_answers_is_not_answered(library: Library) -> None:
     assert quotes(library, "What is the capital of Peru?") == []
