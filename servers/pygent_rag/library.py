@@ -210,7 +210,7 @@ class Library:
         foreign = [row for row in rows if embedder and row.model not in ("", embedder.model)]
         own = [row.id for row in rows if row not in foreign]
         pending = self.pending(own)
-        vector = embedder.embed([question])[0] if embedder else b""
+        vector = embedder.embed([question])[0] if embedder and own else b""
         semantic, spread = self._semantic(embedder, vector, own, among)
         words = mode != "semantic" or not semantic
         match = match_query(question) if words else ""

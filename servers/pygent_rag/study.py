@@ -205,6 +205,7 @@ class _Step:
             limit=self._results + len(research.found),
             max_tokens=WHOLE,
             wait_s=self._wait_s,
+            floor=False,
         )
         research.searched(query, found.passages, self._results)
         return found
