@@ -214,8 +214,8 @@ def _print(data: DataSet, figures: Mapping[str, Mapping[str, float]]) -> None:
             f"{value:7.0f}" if name == "off" else f"{value:7.3f}" for name, value in found.items()
         )
         print(f"  {way:6}{shown}")
-    full = tokens(data.definitions)
-    search = tokens(definitions(dict.fromkeys(tool.server for tool in data.tools)))
+    full = tokens(data.definitions.values())
+    search = tokens(definitions(dict.fromkeys(tool.server for tool in data.tools)).values())
     print(f"  tokens of the list: all {full:,}, search mode {search:,}")
 
 

@@ -5,7 +5,6 @@ The one rule: looking changes nothing. No file is made, no model is loaded; what
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import stat
@@ -56,7 +55,6 @@ Facts = Mapping[str, Any]
 
 # A server whose start was given up still has to be ended, which takes a moment.
 ENDING_SECONDS = 6.0
-CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,7 +317,7 @@ def _tools(registry: Registry) -> Check:
     """What hosts are shown of all tools, and what that takes of their model's context."""
     catalogue = registry.catalogue(modern=True)
     shown = ToolSearch(registry.settings).shown(catalogue)
-    every, some = tokens(catalogue.tools), tokens(shown)
+    every, some = tokens(catalogue.tools.values()), tokens(shown.values())
     facts = {"tools": len(catalogue.tools), "tokens": every, "shown": len(shown), "shown_tokens": some}
     listed = "all" if shown is catalogue.tools else f"{len(shown)}, to search the others by, about {some:,}"
     finding = (
@@ -343,11 +341,11 @@ def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Che
     if not link.is_up or link.listing is None:
         return fail(subject, hide(link.why) or "is still starting", hide(link.cure), _past(link))
     listed = link.listing.tools
-    tokens = len(json.dumps(listed, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
-    facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": tokens}
+    taken = tokens(listed)
+    facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": taken}
     finding = (
         f"up in {seconds:.1f} s, {facts['era']} era, {counted(len(listed), 'tool')} "
-        f"(their definitions: about {tokens:,} tokens)"
+        f"(their definitions: about {taken:,} tokens)"
     )
     facts["seconds"] = round(seconds, 3)
     if link.state == "degraded":

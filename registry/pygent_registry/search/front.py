@@ -50,7 +50,7 @@ class Searchable:
 
     @cached_property
     def tokens(self) -> int:
-        return tools.tokens(self.catalogue.tools)
+        return tools.tokens(self.catalogue.tools.values())
 
     @property
     def servers(self) -> list[str]:

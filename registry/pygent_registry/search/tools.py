@@ -19,6 +19,8 @@ from pygent_registry.search.ranking import Tool
 from pygent_shared.errors import InvalidArgument
 
 CHARACTERS_PER_TOKEN = 4
+READ = ("name", "description", "inputSchema")
+"""What a model is given of a tool's definition."""
 LONGEST_SUMMARY = 200
 MOST_NAMED = 60
 
@@ -114,9 +116,14 @@ def parse(name: str, arguments: Mapping[str, Any]) -> _Arguments:
         ) from error
 
 
-def tokens(shown: Mapping[str, Definition]) -> int:
-    """About how many tokens the definitions take of the model's context."""
-    return len(json.dumps(list(shown.values()), ensure_ascii=False)) // CHARACTERS_PER_TOKEN
+def tokens(shown: Iterable[Definition]) -> int:
+    """About how many tokens the definitions take of the model's context.
+
+    Counted is what the interfaces of the models take of a tool: its name, what it is for, and its arguments.
+    What it answers with, and its annotations, stay with the host.
+    """
+    read = [{key: tool[key] for key in READ if key in tool} for tool in shown]
+    return len(json.dumps(read, ensure_ascii=False)) // CHARACTERS_PER_TOKEN
 
 
 # Answers.

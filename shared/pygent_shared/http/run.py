@@ -16,6 +16,7 @@ import uvicorn
 from anyio.abc import TaskStatus
 from mcp.server.lowlevel import Server
 
+from pygent_shared.arenas import share_arenas
 from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
 from pygent_shared.http.app import build_app
@@ -40,6 +41,7 @@ async def serve_http(servers: Mapping[str, Server[Any]], settings: Settings, **o
         FileRefused: see `bearer_token`.
         NotStarted: a server failed to start (inside an exception group, as from any task group).
     """
+    share_arenas()
     app = build_app(servers, settings, bearer_token(settings), **options)
     listener = listen(settings)
     async with running(app, listener):
