@@ -38,6 +38,8 @@ FAMILY = "PYGENT_FAMILY"
 
 EOF_GRACE_SECONDS = 1.0
 TERM_GRACE_SECONDS = 1.0
+# Nobody survives SIGKILL, but a busy machine takes its time.
+KILL_GRACE_SECONDS = 10.0
 # What a dead child wrote last is still read.
 LAST_WORDS_SECONDS = 0.1
 # Where the system tells nobody of a death, it is looked for so often.
@@ -285,7 +287,7 @@ async def _end(process: Process) -> None:
             await _exited(process)
         # Also when the leader is gone: what it started may live on in its group.
         _signal_group(process.pid, warrant if process.returncode is None else signal.SIGKILL)
-    with anyio.move_on_after(2):
+    with anyio.move_on_after(KILL_GRACE_SECONDS):
         await _exited(process)
     for stream in (process.stdout, process.stderr):
         if stream is not None:

@@ -11,9 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import uuid4
 
-import chromadb
 import numpy as np
-from chromadb.config import Settings
 
 from pygent_shared.embeddings import Vector
 
@@ -31,6 +29,9 @@ class Chroma:
     """
 
     def __init__(self, dimensions: int) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
         self._dimensions = dimensions
         client = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
         self._collection: Any = client.create_collection(
