@@ -334,26 +334,6 @@ async def _exited(process: Process) -> None:
         await anyio.sleep(0.01)
 
 
-def cpu_seconds(group: int) -> float | None:
-    """Processor time a process group has used so far; None where there is no /proc to read it from.
-
-    A server that is still starting uses some; one that hangs does not.
-    """
-    if not Path("/proc/self/stat").exists():
-        return None
-    ticks = sum(_ticks(stat, group) for stat in Path("/proc").glob("[0-9]*/stat"))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _ticks(stat: Path, group: int) -> int:
-    """User and system time of a process of that group, its ended children included (proc(5))."""
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except OSError:  # it ended meanwhile
-        return 0
-    return sum(map(int, fields[11:15])) if int(fields[2]) == group else 0
-
-
 def _signal_group(group: int, number: signal.Signals) -> None:
     if sys.platform == "win32":
         return

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import anyio
 from mcp import MCPError
 
-from pygent_registry.process import Output, cpu_seconds
+from pygent_registry.process import Output
+from pygent_registry.usage import cpu_seconds
 
 MOST_TIMEOUTS = 3
 MOST_PINGS = 3
@@ -122,5 +123,5 @@ class Effort:
         """Whether it has, since this was last asked."""
         if self.output.pid is None:
             return False
-        before, self._before = self._before, cpu_seconds(self.output.pid) or 0.0
+        before, self._before = self._before, cpu_seconds(self.output.pid)
         return self._before - before > WORKING_SECONDS

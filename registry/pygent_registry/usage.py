@@ -42,3 +42,12 @@ def of_groups(groups: Iterable[int]) -> dict[int, Usage]:
                 seconds_up=max(so_far.seconds_up, now - int(fields[19]) / tick),
             )
     return found
+
+
+def cpu_seconds(group: int) -> float:
+    """Processor time a group has used so far; 0 where it is gone, or there is no /proc to read it from.
+
+    A server that is still starting uses some; one that hangs does not.
+    """
+    used = of_groups([group]).get(group)
+    return used.cpu_seconds if used else 0.0

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from pygent_rag.answers import _WARNING as UNTRUSTED
-from pygent_rag.answers import PassageEntry, document_uri
-from pygent_rag.answers import _counted as counted
-from pygent_rag.answers import _quoted as quoted
+from pygent_rag.answers import UNTRUSTED, PassageEntry, counted, document_uri, quoted
 from pygent_rag.library import Found, Mode
 from pygent_rag.overview import GroupedBy, Overview
 from pygent_rag.passage import Passage

@@ -79,7 +79,10 @@ def export(model: str, kept_in: Path) -> Path:
     Raises:
         RuntimeError: it could not be made, or differs too much from the model.
     """
-    source, name = located(model)
+    return _made(*located(model), kept_in)
+
+
+def _made(source: str, name: str, kept_in: Path) -> Path:
     if (target := _export_of(name, kept_in)).is_file():
         return target
     kept_in.mkdir(parents=True, exist_ok=True)
@@ -104,4 +107,4 @@ def load(model: str, kept_in: Path) -> OnnxBert:
         MissingExtra, WeightsChanged: see `located`.
     """
     source, name = located(model)
-    return OnnxBert(export(model, kept_in), Path(source), name)
+    return OnnxBert(_made(source, name, kept_in), Path(source), name)
