@@ -1,0 +1,1 @@
+"""Agents defined as data, and how they think."""
