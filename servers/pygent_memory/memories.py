@@ -140,10 +140,6 @@ class Memories:
         """Have the vectors made of passages that were written past this object."""
         self._backlog.notify()
 
-    def spaces(self) -> list[str]:
-        """The names of all spaces, sorted."""
-        return self.store.spaces()
-
     def close(self) -> None:
         """End the background work, then let go of the database."""
         self._backlog.close()

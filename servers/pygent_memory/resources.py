@@ -36,6 +36,6 @@ def add_resources(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories],
     ) -> Completion | None:
         if argument.name != "space":
             return None
-        names = await anyio.to_thread.run_sync(lambda: memories.get().spaces())
+        names = await anyio.to_thread.run_sync(spaces.visible)
         begun = [name for name in names if name.casefold().startswith(argument.value.casefold())]
         return Completion(values=begun[:100], total=len(begun), has_more=len(begun) > 100)

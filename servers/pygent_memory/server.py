@@ -6,6 +6,7 @@ from pygent_memory.memories import Memories, open_memories
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
 from pygent_memory.tools.core import add_core
+from pygent_memory.tools.sharing import add_sharing
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
 from pygent_shared.server import SuiteServer
@@ -23,7 +24,8 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     server: SuiteServer[Lazy[Memories]] = SuiteServer(
         "pygent-memory", instructions=INSTRUCTIONS, lifespan=memories.lifespan
     )
-    spaces = Spaces(settings)
+    spaces = Spaces(lambda: memories.get().database, settings.space)
     add_core(server, memories, spaces)
+    add_sharing(server, spaces)
     add_resources(server, memories, spaces)
     return server

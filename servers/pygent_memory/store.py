@@ -13,6 +13,7 @@ from pygent_memory.memory import Draft, Memory
 from pygent_memory.passages import passages
 from pygent_memory.rows import COLUMNS, marks, memory, space_key
 from pygent_memory.writing import STATES, State, Stored, Writer, states
+from pygent_shared.caller import caller
 from pygent_shared.database import Database
 
 
@@ -31,10 +32,10 @@ class MemoryStore:
         self._database = database
 
     @contextmanager
-    def writing(self, space: str, now: str, actor: str = "") -> Iterator[Writer]:
-        """The writes on one space, all of them or, if anything fails, none."""
+    def writing(self, space: str, now: str) -> Iterator[Writer]:
+        """The writes of the caller on one space, all of them or, if anything fails, none."""
         with self._database.write() as connection:
-            yield Writer(connection, space, now, actor)
+            yield Writer(connection, space, now, caller())
 
     def add(self, space: str, drafts: Sequence[Draft], now: str) -> list[Stored]:
         """Keep all of the drafts or, if anything fails, none. A repeat counts up and adds its tags."""
@@ -83,10 +84,6 @@ class MemoryStore:
         """Bring forgotten memories back, unless they were told again. Returns the states met."""
         with self.writing(space, now) as writer:
             return {id: state for id in ids if (state := writer.restore(id))}
-
-    def spaces(self) -> list[str]:
-        """The names of all spaces, sorted."""
-        return [str(name) for (name,) in self._database.query("SELECT name FROM space ORDER BY name")]
 
     def close(self) -> None:
         """Let go of the database."""

@@ -46,7 +46,7 @@ class Writer:
         connection: in a write transaction.
         space: its full name.
         now: the time of the writes.
-        actor: who asked for them.
+        actor: who asked for them, and will own the space if it is made.
     """
 
     def __init__(self, connection: apsw.Connection, space: str, now: str, actor: str = "") -> None:
@@ -138,7 +138,8 @@ class Writer:
     def _make(self) -> None:
         if self.space is None:
             self._connection.execute(
-                "INSERT INTO space (name, created_at) VALUES (?, ?)", (self._name, self._now)
+                "INSERT INTO space (name, owner, created_at) VALUES (?, ?, ?)",
+                (self._name, self._actor, self._now),
             )
             self.space = self._connection.last_insert_rowid()
 

@@ -21,6 +21,7 @@ from pygent_memory.finding import Finder
 from pygent_memory.memories import Memories, Search
 from pygent_memory.memory import MAX_QUERY, draft
 from pygent_memory.schema import MIGRATIONS
+from pygent_memory.spaces import Spaces
 from pygent_memory.store import MemoryStore
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
@@ -83,6 +84,10 @@ def remembering(path: Path) -> Iterator[Callable[[ScriptedEmbedder], Memories]]:
         memories.close()
 
 
+def spaces(path: Path) -> list[str]:
+    return Spaces(lambda: Database(path, MIGRATIONS), "default").visible()
+
+
 def add(store: MemoryStore, text: str, space: str = "a", now: str = NOW, **fields: Any) -> str:
     (stored,) = store.add(space, [draft(text, **fields)], now)
     return stored.id
@@ -140,7 +145,7 @@ def test_memories_come_in_the_order_asked_for_and_recent_ones_newest_first(store
 
 
 def test_every_method_of_a_space_that_does_not_exist_finds_nothing(
-    store: MemoryStore, finder: Finder
+    store: MemoryStore, finder: Finder, path: Path
 ) -> None:
     id = add(store, "Tide car.")
     assert store.get("b", [id]) == store.recent("b", 9) == finder.sharing("b", [("tide",)], 9) == []
@@ -151,7 +156,7 @@ def test_every_method_of_a_space_that_does_not_exist_finds_nothing(
     assert finder.nearest("a", "scripted", vector, Filter(), 9)
     for wanted in (Filter(), Filter(kinds=("semantic",))):
         assert finder.nearest("b", "scripted", vector, wanted, 9) == {}
-    assert (store.size("b"), finder.pending("b", "scripted"), store.spaces()) == (0, 0, ["a"])
+    assert (store.size("b"), finder.pending("b", "scripted"), spaces(path)) == (0, 0, ["a"])
 
 
 def test_forgetting_takes_the_passages_and_restoring_makes_them_again(
@@ -200,11 +205,11 @@ def test_each_write_leaves_an_event(store: MemoryStore, path: Path) -> None:
     ]
 
 
-def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore) -> None:
+def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore, path: Path) -> None:
     bad = replace(draft("Two."), importance=7.0)
     with pytest.raises(DatabaseUnusable, match="CHECK constraint failed"):
         store.add("a", [draft("One."), bad], NOW)
-    assert (store.size("a"), store.spaces()) == (0, [])
+    assert (store.size("a"), spaces(path)) == (0, [])
 
 
 # ---- recall with vectors
