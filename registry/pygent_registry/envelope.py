@@ -8,12 +8,15 @@ from typing import Any
 import mcp.types as t
 from mcp.server.context import ServerRequestContext
 
+from pygent_shared import caller
+
 # `_meta` keys that belong to one hop: the next hop writes its own.
 HOP_KEYS = {
     t.PROTOCOL_VERSION_META_KEY,
     t.CLIENT_INFO_META_KEY,
     t.CLIENT_CAPABILITIES_META_KEY,
     "progressToken",
+    caller.META,
 }
 
 

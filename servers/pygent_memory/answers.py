@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory
 from pygent_memory.recall import Leg
-from pygent_memory.store import State, Status
+from pygent_memory.writing import State, Status
 
 
 class Similar(BaseModel):

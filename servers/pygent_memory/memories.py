@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from pygent_memory.memory import Draft, Filter, Memory, likeness, utc, word_pairs
+from pygent_memory.filters import Filter
+from pygent_memory.finding import Finder
+from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.recall import LEG, Found, Leg, Recalled, fill, fold, near
-from pygent_memory.store import MemoryStore, SqliteStore, State, Stored
+from pygent_memory.schema import MIGRATIONS
+from pygent_memory.store import MemoryStore
+from pygent_memory.writing import State, Stored
+from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.settings import Settings
+from pygent_shared.vectors import MEMORY
 from pygent_shared.vectors.backlog import Backlog
 
 SIMILAR_UP_TO = 20
@@ -52,26 +58,30 @@ class Memories:
     """What the tools do, without MCP.
 
     Args:
-        store: where memories are kept; closed with this object.
+        database: where memories are kept, with the tables of `MIGRATIONS`; closed with this object.
         embedder: what turns text into vectors, in the background.
+        index: what finds the nearest vectors; a key of `pygent_shared.vectors.INDEXES`.
         clock: the time of a write.
     """
 
     def __init__(
         self,
-        store: MemoryStore,
+        database: Database,
         embedder: BackgroundEmbedder,
+        index: str = MEMORY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store = store
+        self.database = database
+        self.store = MemoryStore(database)
+        self.finder = Finder(database, index)
         self._embedder = embedder
         self._clock = clock
-        self._backlog = Backlog(store.vectors, embedder)
+        self._backlog = Backlog(self.finder.vectors, embedder)
         self._backlog.notify()  # an earlier process may have ended before its vectors were made
 
     def add(self, space: str, drafts: Sequence[Draft]) -> list[Added]:
         """Keep all drafts, or none if anything fails."""
-        stored = self._store.add(space, drafts, self._now())
+        stored = self.store.add(space, drafts, self._now())
         self._backlog.notify()
         if len(drafts) > SIMILAR_UP_TO:
             return [Added(stored=item) for item in stored]
@@ -86,17 +96,19 @@ class Memories:
         """The memories that answer a query best, within `limit` and `max_tokens`."""
         if wait_s:
             self._backlog.wait(wait_s)
-        legs: dict[Leg, dict[int, float]] = {"lexical": self._store.matching(space, query, wanted, LEG)}
+        legs: dict[Leg, dict[int, float]] = {"lexical": self.finder.matching(space, query, wanted, LEG)}
         semantic, why, pending = self._semantic(space, query, wanted)
         if semantic is not None:
             legs["semantic"] = near(semantic)
-        places = self._store.places(space, list({passage for leg in legs.values() for passage in leg}))
+        places = self.finder.places(
+            space, list({passage for leg in legs.values() for passage in leg}), wanted, self._now()
+        )
         found = fold(legs, places)
         results = fill(self._with_memories(space, found[:limit]), max_tokens)
         return Search(
             results=results,
             left_out=len(found) - len(results),
-            size=self._store.size(space),
+            size=self.store.size(space),
             retrieval="lexical" if semantic is None else "hybrid",
             why=why,
             pending=pending,
@@ -104,34 +116,34 @@ class Memories:
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
         """The memories with these ids, whole; what is unknown or forgotten is not among them."""
-        return self._store.get(space, ids)
+        return self.store.get(space, ids)
 
     def recent(self, space: str, limit: int) -> list[Memory]:
         """The memories recorded last, newest first."""
-        return self._store.recent(space, limit)
+        return self.store.recent(space, limit)
 
     def forget(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
         """Forget memories (or only look). Returns the state each known id had before."""
         if dry_run:
-            return self._store.states(space, ids)
-        return self._store.forget(space, ids, self._now())
+            return self.store.states(space, ids)
+        return self.store.forget(space, ids, self._now())
 
     def restore(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
         """Undo `forget` (or only look). Returns the state each known id had before."""
         if dry_run:
-            return self._store.states(space, ids)
-        states = self._store.restore(space, ids, self._now())
+            return self.store.states(space, ids)
+        states = self.store.restore(space, ids, self._now())
         self._backlog.notify()
         return states
 
-    def spaces(self) -> list[str]:
-        """The names of all spaces, sorted."""
-        return self._store.spaces()
+    def notify(self) -> None:
+        """Have the vectors made of passages that were written past this object."""
+        self._backlog.notify()
 
     def close(self) -> None:
         """End the background work, then let go of the database."""
         self._backlog.close()
-        self._store.close()
+        self.store.close()
 
     def _now(self) -> str:
         return utc(self._clock())
@@ -140,20 +152,20 @@ class Memories:
         """The semantic leg, or None where there cannot be one; what is missing, in words and vectors."""
         if (embedder := self._embedder.ready()) is None:
             return None, self._embedder.why, 0
-        pending = self._store.pending(space, embedder.model)
+        pending = self.finder.pending(space, embedder.model)
         (vector,) = embedder.embed([query])
-        found = self._store.nearest(space, embedder.model, vector, wanted, LEG)
+        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
         if not pending:
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
         return found or None, why, pending
 
     def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
-        memories = {memory.id: memory for memory in self._store.get(space, [item.memory for item in found])}
+        memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
         return [(item, memories[item.memory]) for item in found if item.memory in memories]
 
     def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Memory, ...]:
-        candidates = self._store.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)
+        candidates = self.finder.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)
         alike = [(likeness(draft.text, other.text), other) for other in candidates if other.id != stored.id]
         ranked = sorted((pair for pair in alike if pair[0] >= ALIKE), key=lambda pair: -pair[0])
         return tuple(memory for _, memory in ranked[:MOST_SIMILAR])
@@ -165,4 +177,5 @@ def open_memories(settings: Settings) -> Memories:
     Raises:
         DatabaseUnusable: the database cannot be opened.
     """
-    return Memories(SqliteStore(settings.data_dir / "memory.db", settings.vectors), shared_embedder(settings))
+    database = Database(settings.data_dir / "memory.db", MIGRATIONS)
+    return Memories(database, shared_embedder(settings), settings.vectors)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -18,9 +18,16 @@ from typing import Literal
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.fulltext import terms
 
-Kind = Literal["episodic", "semantic", "procedural", "working"]
+Told = Literal["episodic", "semantic", "procedural", "working"]
 """What happened · what is so · how it is done · what is needed only for the task at hand (CoALA, Sumers et
 al. 2024)."""
+
+Kind = Literal[Told, "observation", "summary"]
+"""Also: what is known about an entity of the graph · what was made of other memories."""
+
+Trust = Literal["user", "agent", "tool", "import", "derived"]
+"""Who vouches for a memory: the person, the agent that works for them, what a tool said, a file that was
+imported, or other memories it was made of."""
 
 MAX_TEXT_BYTES = 64_000
 MAX_LABEL = 100
@@ -32,8 +39,11 @@ MAX_QUERY = 2_000
 class Draft:
     """A memory about to be stored. Make it with `draft`, which checks it.
 
-    `occurred_at` is a UTC day or second in ISO 8601, whichever was told; "" when nothing was.
-    `importance` runs from 0 to 1.
+    Times are a UTC day or second in ISO 8601, whichever was told; "" when nothing was: `occurred_at` is when
+    it happened, `[valid_from, valid_to)` when it is true, `expires_at` when it is to be taken out.
+    `importance` runs from 0 to 1. `conversation` names the one this is a turn of, `entity` what an
+    observation is about, `source` where it comes from, `derived_from` the ids it was made of, `replaces`
+    those that no longer hold because of it.
     """
 
     text: str
@@ -42,40 +52,44 @@ class Draft:
     occurred_at: str = ""
     speaker: str = ""
     importance: float = 0.5
+    conversation: str = ""
+    entity: str = ""
+    valid_from: str = ""
+    valid_to: str = ""
+    expires_at: str = ""
+    pinned: bool = False
+    trust: Trust = "agent"
+    source: str = ""
+    derived_from: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
-    @property
-    def fingerprint(self) -> bytes:
-        """The same for two memories that say the same: text, kind, speaker and date."""
-        told = (self.kind, self.speaker, self.occurred_at, normalised(self.text))
+    def fingerprint(self, turn: int = 0) -> bytes:
+        """The same for two memories that say the same: text, kind, speaker, dates and subject. Turns of a
+        conversation are never the same: people repeat themselves."""
+        told: tuple[object, ...] = (self.kind, self.speaker, self.occurred_at, normalised(self.text))
+        if any(more := (self.conversation, turn, self.entity, self.valid_from, self.valid_to)):
+            told += more
         return hashlib.sha256(json.dumps(told).encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory(Draft):
-    """A stored memory. `seen` counts how often it was told; `recorded_at` is when it first was."""
+    """A stored memory. `seen` counts how often it was told; `recorded_at` is when it first was. `turn` is its
+    place in its conversation, from 1; `replaced_by` the id of what took its place; `version` counts the
+    changes of anything but the text."""
 
     id: str
     recorded_at: str
     seen: int = 1
+    turn: int = 0
+    replaced_at: str = ""
+    replaced_by: str = ""
+    version: int = 1
 
     @property
     def date(self) -> str:
         """When it happened, or when it was recorded where nobody said."""
         return self.occurred_at or self.recorded_at
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """Which memories a search looks at; an empty field lets all pass.
-
-    `tags` must all be there. `since` and `until` are inclusive, and compare at the precision of the coarser
-    side: a memory of a day matches any hour of it.
-    """
-
-    kinds: tuple[Kind, ...] = ()
-    tags: tuple[str, ...] = ()
-    since: str = ""
-    until: str = ""
 
 
 def draft(
@@ -86,21 +100,44 @@ def draft(
     occurred_at: str = "",
     speaker: str = "",
     importance: float = 0.5,
+    conversation: str = "",
+    valid_from: str = "",
+    valid_to: str = "",
+    expires_at: str = "",
+    pinned: bool = False,
+    trust: Trust = "agent",
+    source: str = "",
+    derived_from: Iterable[str] = (),
+    replaces: Iterable[str] = (),
     place: str = "",
 ) -> Draft:
     """A checked draft; `place` says in an error where the values stood, such as "items[3].".
 
     Raises:
-        InvalidArgument: the text is empty or too large, a label too long, or the date is none.
+        InvalidArgument: the text is empty or too large, a label too long, a date none, or it ends before it
+            begins.
     """
-    return Draft(
+    made = Draft(
         text=memory_text(text, place + "text"),
         kind=kind,
         tags=tag_set(tags, place + "tags"),
         occurred_at=moment(occurred_at, place + "occurred_at"),
         speaker=label(speaker, place + "speaker"),
         importance=importance,
+        conversation=label(conversation, place + "conversation"),
+        valid_from=moment(valid_from, place + "valid_from"),
+        valid_to=moment(valid_to, place + "valid_to"),
+        expires_at=moment(expires_at, place + "expires_at"),
+        pinned=pinned,
+        trust=trust,
+        source=unicode_text(source, place + "source"),
+        derived_from=tuple(dict.fromkeys(derived_from)),
+        replaces=tuple(dict.fromkeys(replaces)),
     )
+    if made.valid_from and made.valid_to and made.valid_to <= made.valid_from:
+        why = f"{made.valid_to} is not later than valid_from {made.valid_from}"
+        raise InvalidArgument(place + "valid_to", why, "Swap the two.")
+    return made
 
 
 def memory_text(text: str, name: str) -> str:
@@ -183,23 +220,6 @@ def utc(time: datetime) -> str:
     """The time in UTC, to the second: 2025-03-01T14:30:00Z."""
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return aware.astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-
-
-def filtered(kinds: Sequence[Kind], tags: Iterable[str], since: str, until: str) -> Filter:
-    """A checked filter.
-
-    Raises:
-        InvalidArgument: a tag or date is unusable, or the range ends before it begins.
-    """
-    wanted = Filter(
-        kinds=tuple(dict.fromkeys(kinds)),
-        tags=tag_set(tags),
-        since=moment(since, "since"),
-        until=moment(until, "until"),
-    )
-    if wanted.since and wanted.until and wanted.since[: len(wanted.until)] > wanted.until:
-        raise InvalidArgument("since", f"{wanted.since} is later than until {wanted.until}", "Swap the two.")
-    return wanted
 
 
 def question(query: str) -> str:

@@ -23,6 +23,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ValidationError
 
+from pygent_shared.caller import tell_caller
 from pygent_shared.errors import PygentError, UnknownName, did_you_mean
 from pygent_shared.peers import Peers
 from pygent_shared.settings import Settings
@@ -40,6 +41,7 @@ class SuiteServer(MCPServer[State]):
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, version=version("pygent-factory"), log_level="WARNING", **options)
+        self.middleware.append(tell_caller)
 
     def add_tool(
         self,

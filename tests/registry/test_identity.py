@@ -31,6 +31,7 @@ from pygent_registry.catalogue import Listing, compose
 from pygent_registry.config import parse
 from pygent_registry.journal import NAME
 from pygent_registry.roles import Role, role_of
+from pygent_shared.caller import META
 from pygent_shared.errors import ConfigInvalid
 from pygent_shared.http.identity import Principal
 from pygent_shared.http.run import address, listen, running
@@ -441,3 +442,39 @@ async def test_what_a_caller_sent_to_be_let_in_reaches_no_server(settings: Setti
         assert {request["x-own"] for request in seen} == {"for-the-server"}
         assert not any("authorization" in request for request in seen)
         assert key not in json.dumps(seen)
+
+
+# What is kept for a caller
+
+
+def echoes(result: Any) -> Any:
+    assert not result.is_error, result.content
+    return result.structured_content
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+async def test_our_own_servers_keep_apart_what_different_callers_have_there(
+    settings: Settings, isolated: bool
+) -> None:
+    servers = {"memory": {"server": "memory", "isolated": isolated}}
+    async with serving(settings, servers) as up:
+        keys = up.key("ann"), up.key("bo"), TOKEN
+        async with up.host(keys[0]) as ann, up.host(keys[1]) as bo, up.host(keys[2]) as owner:
+            await ann.call_tool("memory__memory_add", {"text": "The tide is high."})
+            forged = {"query": "tide", "space": "ann/default"}
+            for other in (bo, owner):
+                found = await other.call_tool("memory__memory_search", {"query": "tide"}, meta={META: "ann"})
+                assert echoes(found)["results"] == []
+            assert "not a space of yours" in await refusal(bo, "memory__memory_search", **forged)
+            found = await ann.call_tool("memory__memory_search", {"query": "tide"})
+            assert [item["text"] for item in echoes(found)["results"]] == ["The tide is high."]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_no_other_server_learns_who_calls(settings: Settings, era: str) -> None:
+    telling = {"command": sys.executable, "args": [str(HERE / "meta_servers.py"), era]}
+    async with serving(settings, {"m": telling}) as up, up.host(up.key("ann")) as ann:
+        result = await ann.call_tool("m__meta", {}, meta={META: "somebody", "mine": 1})
+        assert not result.is_error
+        assert "mine" in str(result.content)
+        assert META not in str(result.content)

@@ -16,7 +16,7 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
-from pygent_memory.store import MIGRATIONS, SqliteStore
+from pygent_memory.schema import MIGRATIONS
 from pygent_shared.database import Database
 from pygent_shared.settings import Settings
 from pygent_shared.testing import in_memory, over_stdio
@@ -141,16 +141,16 @@ def test_a_new_database_waits_for_the_process_that_is_making_it(tmp_path: Path) 
     path = tmp_path / "memory.db"
     maker = apsw.Connection(str(path))
     maker.execute("BEGIN IMMEDIATE; CREATE TABLE draft (x)")
-    opened: list[SqliteStore] = []
-    opening = threading.Thread(target=lambda: opened.append(SqliteStore(path)))
+    opened: list[Database] = []
+    opening = threading.Thread(target=lambda: opened.append(Database(path, MIGRATIONS)))
     opening.start()
     opening.join(0.3)
     assert opening.is_alive(), "it gave up, or did not wait"
     maker.execute("ROLLBACK")
     maker.close()
     opening.join(60)
-    (store,) = opened
-    store.close()
+    (database,) = opened
+    database.close()
 
 
 async def refusals(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""The contract every `MemoryStore` keeps, and recall with vectors above it, on real databases."""
+"""What `MemoryStore` and `Finder` keep to, and recall with vectors above it, on real databases."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from pygent_memory.filters import Filter
+from pygent_memory.finding import Finder
 from pygent_memory.memories import Memories, Search
-from pygent_memory.memory import MAX_QUERY, Filter, draft
-from pygent_memory.store import MemoryStore, SqliteStore
+from pygent_memory.memory import MAX_QUERY, draft
+from pygent_memory.schema import MIGRATIONS
+from pygent_memory.spaces import Spaces
+from pygent_memory.store import MemoryStore
+from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import DatabaseUnusable
 from pygent_shared.settings import Settings
@@ -49,10 +54,20 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[MemoryStore]:
-    opened = SqliteStore(path)
+def database(path: Path) -> Iterator[Database]:
+    opened = Database(path, MIGRATIONS)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> MemoryStore:
+    return MemoryStore(database)
+
+
+@pytest.fixture
+def finder(database: Database) -> Finder:
+    return Finder(database)
 
 
 @pytest.fixture
@@ -61,12 +76,16 @@ def remembering(path: Path) -> Iterator[Callable[[ScriptedEmbedder], Memories]]:
     opened: list[Memories] = []
 
     def open(embedder: ScriptedEmbedder) -> Memories:
-        opened.append(Memories(SqliteStore(path), BackgroundEmbedder.loaded(embedder)))
+        opened.append(Memories(Database(path, MIGRATIONS), BackgroundEmbedder.loaded(embedder)))
         return opened[-1]
 
     yield open
     for memories in opened:
         memories.close()
+
+
+def spaces(path: Path) -> list[str]:
+    return Spaces(lambda: Database(path, MIGRATIONS), "default").visible()
 
 
 def add(store: MemoryStore, text: str, space: str = "a", now: str = NOW, **fields: Any) -> str:
@@ -93,15 +112,15 @@ def test_a_memory_keeps_every_field(store: MemoryStore) -> None:
     (kept,) = store.get("a", [stored.id])
     assert (kept.text, kept.kind, kept.tags, kept.speaker) == ("Tide.", "procedural", ("b", "a"), "Bo")
     assert (kept.occurred_at, kept.recorded_at, kept.date) == ("2025-01-01", NOW, "2025-01-01")
-    assert (kept.importance, kept.seen, kept.fingerprint) == (1, 1, told.fingerprint)
+    assert (kept.importance, kept.seen, kept.fingerprint()) == (1, 1, told.fingerprint())
 
 
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1).filter(str.strip))
-def test_any_text_comes_back_and_can_be_asked_for(store: MemoryStore, text: str) -> None:
+def test_any_text_comes_back_and_can_be_asked_for(store: MemoryStore, finder: Finder, text: str) -> None:
     id = add(store, text)
-    assert store.get("a", [id])[0].fingerprint == draft(text).fingerprint
-    store.matching("a", text[:MAX_QUERY], Filter(), 10)
+    assert store.get("a", [id])[0].fingerprint() == draft(text).fingerprint()
+    finder.matching("a", text[:MAX_QUERY], Filter(), 10)
 
 
 def test_a_repeat_counts_up_adds_its_tags_and_never_lowers_importance(store: MemoryStore) -> None:
@@ -125,27 +144,31 @@ def test_memories_come_in_the_order_asked_for_and_recent_ones_newest_first(store
     assert [memory.id for memory in store.recent("a", 2)] == [ids[3], ids[2]]
 
 
-def test_every_method_of_a_space_that_does_not_exist_finds_nothing(store: MemoryStore) -> None:
+def test_every_method_of_a_space_that_does_not_exist_finds_nothing(
+    store: MemoryStore, finder: Finder, path: Path
+) -> None:
     id = add(store, "Tide car.")
-    assert store.get("b", [id]) == store.recent("b", 9) == store.sharing("b", [("tide",)], 9) == []
+    assert store.get("b", [id]) == store.recent("b", 9) == finder.sharing("b", [("tide",)], 9) == []
     assert store.states("b", [id]) == store.forget("b", [id], NOW) == store.restore("b", [id], NOW) == {}
-    assert store.matching("b", "tide", Filter(), 9) == store.places("b", [1]) == {}
+    assert finder.matching("b", "tide", Filter(), 9) == finder.places("b", [1], Filter(), NOW) == {}
     (vector,) = ScriptedEmbedder(CARS).embed(["car"])
-    store.vectors.put("scripted", [(1, vector)])
-    assert store.nearest("a", "scripted", vector, Filter(), 9)
+    finder.vectors.put("scripted", [(1, vector)])
+    assert finder.nearest("a", "scripted", vector, Filter(), 9)
     for wanted in (Filter(), Filter(kinds=("semantic",))):
-        assert store.nearest("b", "scripted", vector, wanted, 9) == {}
-    assert (store.size("b"), store.pending("b", "scripted"), store.spaces()) == (0, 0, ["a"])
+        assert finder.nearest("b", "scripted", vector, wanted, 9) == {}
+    assert (store.size("b"), finder.pending("b", "scripted"), spaces(path)) == (0, 0, ["a"])
 
 
-def test_forgetting_takes_the_passages_and_restoring_makes_them_again(store: MemoryStore) -> None:
+def test_forgetting_takes_the_passages_and_restoring_makes_them_again(
+    store: MemoryStore, finder: Finder
+) -> None:
     id = add(store, "The tide is high.", speaker="Bo")
     assert store.forget("a", [id, "mnone"], LATER) == {id: "live"}
     assert store.states("a", [id]) == {id: "forgotten"}
-    assert store.matching("a", "tide", Filter(), 9) == {}
-    assert (store.size("a"), store.pending("a", "m"), store.recent("a", 9)) == (0, 0, [])
+    assert finder.matching("a", "tide", Filter(), 9) == {}
+    assert (store.size("a"), finder.pending("a", "m"), store.recent("a", 9)) == (0, 0, [])
     assert store.restore("a", [id], LATER) == {id: "forgotten"}
-    assert len(store.matching("a", "tide", Filter(), 9)) == len(store.matching("a", "bo", Filter(), 9)) == 1
+    assert len(finder.matching("a", "tide", Filter(), 9)) == len(finder.matching("a", "bo", Filter(), 9)) == 1
     assert store.restore("a", [id], LATER) == {id: "live"}
 
 
@@ -158,13 +181,13 @@ def test_of_two_equal_forgotten_memories_one_is_restored(store: MemoryStore) -> 
     assert store.size("a") == 1
 
 
-def test_a_vector_never_lands_on_a_passage_it_was_not_made_from(store: MemoryStore) -> None:
+def test_a_vector_never_lands_on_a_passage_it_was_not_made_from(store: MemoryStore, finder: Finder) -> None:
     forgotten = add(store, "The car.")
-    ((passage, _),) = store.vectors.missing("scripted", 9)
+    ((passage, _),) = finder.vectors.missing("scripted", 9)
     store.forget("a", [forgotten], NOW)
     add(store, "The soup.")
-    store.vectors.put("scripted", [(passage, ScriptedEmbedder(CARS).embed(["car"])[0])])
-    assert store.pending("a", "scripted") == 1
+    finder.vectors.put("scripted", [(passage, ScriptedEmbedder(CARS).embed(["car"])[0])])
+    assert finder.pending("a", "scripted") == 1
 
 
 def test_each_write_leaves_an_event(store: MemoryStore, path: Path) -> None:
@@ -182,11 +205,11 @@ def test_each_write_leaves_an_event(store: MemoryStore, path: Path) -> None:
     ]
 
 
-def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore) -> None:
+def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore, path: Path) -> None:
     bad = replace(draft("Two."), importance=7.0)
     with pytest.raises(DatabaseUnusable, match="CHECK constraint failed"):
         store.add("a", [draft("One."), bad], NOW)
-    assert (store.size("a"), store.spaces()) == (0, [])
+    assert (store.size("a"), spaces(path)) == (0, [])
 
 
 # ---- recall with vectors
@@ -258,7 +281,7 @@ def test_vectors_of_two_models_never_meet(
 def test_what_an_earlier_process_left_without_vectors_gets_them(
     path: Path, remembering: Callable[[ScriptedEmbedder], Memories]
 ) -> None:
-    store = SqliteStore(path)
+    store = MemoryStore(Database(path, MIGRATIONS))
     add(store, "My car is red.")
     store.close()
     assert texts(search(remembering(ScriptedEmbedder(CARS)), "automobile?")) == ["My car is red."]
@@ -275,9 +298,9 @@ def test_a_restored_memory_is_found_by_meaning_again(
     assert texts(search(memories, "automobile?")) == ["My car is red."]
 
 
-def test_a_memory_carries_the_clocks_utc_time(store: MemoryStore) -> None:
+def test_a_memory_carries_the_clocks_utc_time(database: Database) -> None:
     clock = datetime.fromisoformat("2025-05-01T14:00:00+02:00")
-    memories = Memories(store, BackgroundEmbedder(Settings(embedder="none")), clock=lambda: clock)
+    memories = Memories(database, BackgroundEmbedder(Settings(embedder="none")), clock=lambda: clock)
     (added,) = memories.add("a", [draft("Tide.")])
     assert memories.get("a", [added.stored.id])[0].recorded_at == NOW
     assert clock.astimezone(UTC).hour == 12
@@ -288,8 +311,10 @@ def similar_ids(memories: Memories, *drafts: str) -> Sequence[Sequence[str]]:
     return [[memory.id for memory in item.similar] for item in added]
 
 
-def test_similar_memories_are_named_best_first_and_only_for_few_at_once(store: MemoryStore) -> None:
-    memories = Memories(store, BackgroundEmbedder(Settings(embedder="none")))
+def test_similar_memories_are_named_best_first_and_only_for_few_at_once(
+    database: Database, store: MemoryStore
+) -> None:
+    memories = Memories(database, BackgroundEmbedder(Settings(embedder="none")))
     near = add(store, "The harbour office opens at nine on Mondays.")
     nearer = add(store, "The harbour office opens at nine on Tuesdays, always.")
     add(store, "The harbour was rebuilt by another office in 1920 after the storm.")
@@ -307,7 +332,7 @@ def test_similar_memories_are_named_best_first_and_only_for_few_at_once(store: M
 def test_the_built_in_model_finds_a_memory_that_shares_no_word(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, embedder="sentence_transformers")
     assert shared_embedder(settings).wait(300), shared_embedder(settings).why
-    memories = Memories(SqliteStore(tmp_path / "memory.db"), shared_embedder(settings))
+    memories = Memories(Database(tmp_path / "memory.db", MIGRATIONS), shared_embedder(settings))
     try:
         memories.add(
             "a",

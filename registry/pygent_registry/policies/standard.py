@@ -17,6 +17,7 @@ from pygent_registry.policies.limit_concurrency import limit_concurrency
 from pygent_registry.policies.limit_rate import limit_rate
 from pygent_registry.policies.limit_time import limit_time
 from pygent_registry.policies.measure import measure
+from pygent_registry.policies.name_caller import name_caller
 from pygent_registry.policies.own_links import own_links
 from pygent_registry.policies.permit import permit
 from pygent_registry.policies.redact import redact
@@ -56,6 +57,7 @@ def standard(registry: Registry) -> list[Policy]:
         redact(registry.redactor),
         limit_concurrency(entry_of, settings.queue_patience, registry.tally),
         limit_time(settings.call_maximum),
+        name_caller(entry_of),
         repeat_reads(lambda server: entry_of(server).is_believed),
     ]
 

@@ -1,0 +1,88 @@
+"""Which memories a search looks at, as a person says it and as SQL.
+
+The one rule: what was replaced, has ended or has expired is in no answer, unless somebody asks for the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pygent_memory.memory import Kind, moment, tag_set
+from pygent_memory.rows import marks
+from pygent_shared.errors import InvalidArgument
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """An empty field lets all pass.
+
+    `tags` must all be there. `since` and `until` are inclusive, and compare at the precision of the coarser
+    side: a memory of a day matches any hour of it. `as_of` asks for what was held true at a time: told by
+    then, not yet replaced, and valid then; `past` for everything ever told, whatever became of it.
+    """
+
+    kinds: tuple[Kind, ...] = ()
+    tags: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    as_of: str = ""
+    past: bool = False
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether what no longer holds may be found."""
+        return self.past or bool(self.as_of)
+
+
+def filtered(
+    kinds: Sequence[Kind] = (),
+    tags: Iterable[str] = (),
+    since: str = "",
+    until: str = "",
+    as_of: str = "",
+    past: bool = False,
+) -> Filter:
+    """A checked filter.
+
+    Raises:
+        InvalidArgument: a tag or date is unusable, or the range ends before it begins.
+    """
+    wanted = Filter(
+        kinds=tuple(dict.fromkeys(kinds)),
+        tags=tag_set(tags),
+        since=moment(since, "since"),
+        until=moment(until, "until"),
+        as_of=moment(as_of, "as_of"),
+        past=past,
+    )
+    if wanted.since and wanted.until and wanted.since[: len(wanted.until)] > wanted.until:
+        raise InvalidArgument("since", f"{wanted.since} is later than until {wanted.until}", "Swap the two.")
+    return wanted
+
+
+def condition(wanted: Filter) -> tuple[str, list[str]]:
+    """What a filter asks of the memory `m`, as SQL to be put after a WHERE, and its bindings."""
+    parts: list[tuple[str, tuple[str, ...]]] = []
+    if wanted.kinds:
+        parts.append((f"m.kind IN ({marks(wanted.kinds)})", wanted.kinds))
+    for tag in wanted.tags:
+        parts.append(("EXISTS (SELECT 1 FROM memory_tag WHERE memory = m.key AND tag = ?)", (tag,)))
+    if wanted.since:
+        parts.append(("m.date >= substr(?, 1, length(m.date))", (wanted.since,)))
+    if wanted.until:
+        parts.append(("substr(m.date, 1, length(?)) <= ?", (wanted.until, wanted.until)))
+    if wanted.as_of:
+        at = end_of(wanted.as_of)
+        parts.append(("m.recorded_at <= ? AND ifnull(m.replaced_at > ?, 1)", (at, at)))
+        parts.append(("ifnull(m.valid_from <= ?, 1) AND " + HOLDS, (at, at, at)))
+    return "".join(f" AND {sql}" for sql, _ in parts), [value for _, values in parts for value in values]
+
+
+HOLDS = "ifnull(m.valid_to > ?, 1) AND ifnull(m.expires_at > ?, 1)"
+"""That the memory `m` has neither ended nor expired at a time, which is bound twice."""
+
+
+def end_of(moment: str) -> str:
+    """The last second of a day; a time itself."""
+    return f"{moment}T23:59:59Z" if len(moment) == len("2025-03-01") else moment

@@ -1,0 +1,21 @@
+"""Arguments that several tools take, as a model reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pygent_memory.memory import Told
+
+Space = Annotated[
+    str, Field(description="A separate memory, such as one per agent or project. Empty: the default one.")
+]
+KindArgument = Annotated[
+    Told,
+    Field(description="episodic: what happened; semantic: what is so; procedural: how to; working: for now."),
+]
+Tags = Annotated[list[str], Field(description="Labels to find it by, such as a project's name.")]
+Importance = Annotated[float, Field(ge=0, le=1, description="0 to 1; moves a result up a little.")]
+OccurredAt = Annotated[str, Field(description="ISO 8601 day or time it happened, such as 2025-03-01.")]
+Ids = Annotated[list[str], Field(description="Ids as memory_add or memory_search gave them.")]
