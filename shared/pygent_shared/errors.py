@@ -7,6 +7,7 @@
     │   ├── FileRefused        a file or folder that cannot be read as asked
     │   ├── ConfigInvalid      a config file that cannot be understood
     │   ├── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
+    │   ├── IllegalMove        a change that the state of a thing does not allow
     │   ├── NotAllowed         a request that a rule of the config or the user forbids
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
@@ -95,6 +96,14 @@ class SettingInvalid(CallerError):
     def __init__(self, source: str, value: object, expected: str, cure: str) -> None:
         self.source = source
         super().__init__(f"{source} is {value!r}, but it must be {expected}. {cure}")
+
+
+class IllegalMove(CallerError):
+    """A change that the state of a thing does not allow; `done` is the change as a participle."""
+
+    def __init__(self, what: str, state: str, done: str, cure: str) -> None:
+        self.state = state
+        super().__init__(f"{what} is {state}, and cannot be {done} then. {cure}.")
 
 
 class NotAllowed(CallerError):

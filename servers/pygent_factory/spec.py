@@ -1,0 +1,109 @@
+"""What an agent is: data. A change makes a new version, and none is ever overwritten."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pygent_shared.errors import FileRefused, InvalidArgument
+
+Strategy = Literal[
+    "single", "self_consistency", "react", "reflexion", "beam", "depth_first", "best_first", "mcts"
+]
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+Words = Annotated[tuple[str, ...], Field(default=())]
+
+
+class Budget(BaseModel):
+    """What one run may spend before it is stopped; None is without limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: int | None = Field(default=50, ge=1, description="Calls of the model.")
+    tokens: int | None = Field(default=500_000, ge=1, description="Tokens in and out.")
+    usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
+    seconds: float | None = Field(
+        default=1800, gt=0, description="Time, waiting for the host's model left out."
+    )
+
+
+class Spec(BaseModel):
+    """One version of an agent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str = Field(description="The kind of agent it was made from.")
+    description: str = Field(default="", description="What it is good for, in a sentence.")
+    instructions: str = Field(min_length=1, description="The system prompt.")
+    model: str = Field(default="host", description="provider:model, or host: the MCP host's own model.")
+    strategy: Strategy = Field(default="react", description="How it thinks.")
+    tools: tuple[str, ...] = Field(default=(), description="Patterns of peers' tools, as server__tool.")
+    capabilities: tuple[str, ...] = Field(default=(), description="What it can be asked for.")
+    memory: str = Field(default="", description="Its space in the memory server; empty: one of its own name.")
+    output: dict[str, Any] | None = Field(default=None, description="JSON Schema of what it answers.")
+    budget: Budget = Budget()
+
+    def changed(self, changes: Mapping[str, Any]) -> Spec:
+        """The next version.
+
+        Raises:
+            InvalidArgument: a field is unknown or its value unusable.
+        """
+        return checked({**self.model_dump(exclude_unset=True), **changes})
+
+
+def checked(data: Mapping[str, Any], place: str = "") -> Spec:
+    """A spec from outside.
+
+    Raises:
+        InvalidArgument: a field is missing, unknown or unusable; the first that is, is named.
+    """
+    try:
+        return Spec.model_validate(dict(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = place + ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Spec.model_fields)
+        cure = (
+            f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
+        )
+        raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
+
+
+def agent_name(name: str) -> str:
+    """A name an agent may have.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    if NAME.fullmatch(name):
+        return name
+    why = f"{name[:70]!r} is not a name of at most 63 letters a-z, digits, - and _ that begins with a letter"
+    raise InvalidArgument("name", why, 'Take one such as "release-notes".')
+
+
+def read(path: Path) -> Spec:
+    """The spec in a TOML file.
+
+    Raises:
+        FileRefused: it cannot be read, or is no TOML.
+        InvalidArgument: it is no spec.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileRefused(path, f"cannot be read: {error.strerror}", "Check the path.") from error
+    except ValueError as error:
+        raise FileRefused(path, f"is no TOML: {error}", "Mend that line.") from error
+    return checked(data, place=f"{path.name}: ")
+
+
+def _clause(message: str) -> str:
+    return f"is not usable: {message[0].lower()}{message[1:]}"
