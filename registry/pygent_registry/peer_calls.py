@@ -66,6 +66,12 @@ class PeerCalls:
         )
         return await self._handle(request)
 
+    async def tools(self) -> list[dict[str, Any]]:
+        """The definitions of the tools that may be called, under their shown names."""
+        await self._registry.settled()
+        catalogue = permitted(self._registry.catalogue(modern=True), self._role())
+        return [dict(definition) for definition in catalogue.tools.values()]
+
     async def _holding(self, name: str) -> Catalogue:
         """A catalogue that has the name."""
         await self._registry.settled()

@@ -281,6 +281,10 @@ class Registry:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
         return await self.calls.call(name, arguments)
 
+    async def list_tools(self) -> list[dict[str, Any]]:
+        """For our own servers: the tools that `call_tool` takes."""
+        return await self.calls.tools()
+
     def _downstream(self, entry: Entry) -> Downstream:
         for exposed in exposure.in_arguments(entry):
             log.warning('The entry "%s": %s. %s', entry.name, exposed, exposure.IN_ENV)

@@ -6,19 +6,16 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pygent_shared import models
 from pygent_shared.errors import FileRefused, InvalidArgument
 
-Strategy = Literal[
-    "single", "self_consistency", "react", "reflexion", "beam", "depth_first", "best_first", "mcts"
-]
+Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-
-Words = Annotated[tuple[str, ...], Field(default=())]
 
 
 class Budget(BaseModel):
@@ -29,9 +26,6 @@ class Budget(BaseModel):
     requests: int | None = Field(default=50, ge=1, description="Calls of the model.")
     tokens: int | None = Field(default=500_000, ge=1, description="Tokens in and out.")
     usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
-    seconds: float | None = Field(
-        default=1800, gt=0, description="Time, waiting for the host's model left out."
-    )
 
 
 class Spec(BaseModel):
@@ -46,7 +40,6 @@ class Spec(BaseModel):
     strategy: Strategy = Field(default="react", description="How it thinks.")
     tools: tuple[str, ...] = Field(default=(), description="Patterns of peers' tools, as server__tool.")
     capabilities: tuple[str, ...] = Field(default=(), description="What it can be asked for.")
-    memory: str = Field(default="", description="Its space in the memory server; empty: one of its own name.")
     output: dict[str, Any] | None = Field(default=None, description="JSON Schema of what it answers.")
     budget: Budget = Budget()
 
@@ -66,7 +59,7 @@ def checked(data: Mapping[str, Any], place: str = "") -> Spec:
         InvalidArgument: a field is missing, unknown or unusable; the first that is, is named.
     """
     try:
-        return Spec.model_validate(dict(data))
+        spec = Spec.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = place + ".".join(str(part) for part in first["loc"])
@@ -75,6 +68,8 @@ def checked(data: Mapping[str, Any], place: str = "") -> Spec:
             f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
         )
         raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
+    models.checked(spec.model)
+    return spec
 
 
 def agent_name(name: str) -> str:

@@ -47,6 +47,17 @@ CREATE TABLE event (
     version INTEGER NOT NULL
 );
 CREATE INDEX event_of_agent ON event(agent);
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    agent INTEGER NOT NULL REFERENCES agent(id),
+    version INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    answers INTEGER NOT NULL DEFAULT 0,
+    ended INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX run_of_agent ON run(agent, started_at);
+CREATE INDEX run_unfinished ON run(ended) WHERE ended = 0;
 """
 
 MIGRATIONS = (_SCHEMA,)

@@ -15,3 +15,6 @@ class Peers(Protocol):
             UnknownName: no such tool is reachable.
             ServerUnavailable: its server cannot be reached.
         """
+
+    async def list_tools(self) -> list[dict[str, Any]]:
+        """The definitions (as on the wire) of all tools there are, under the names that `call_tool` takes."""

@@ -1,0 +1,207 @@
+"""What the tools answer: the shapes a program reads, and the short text a model reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from pygent_factory.runs import Need, Run
+from pygent_factory.spec import Spec
+from pygent_factory.store import Agent, Event
+
+CONTINUE = """\
+This run needs a language model, and this host lends none by itself: you are it. Answer the messages below as \
+their system prompt says, then call continue_run(run="{run}", reply=…) with that answer. It may ask again."""
+
+
+class TypeRow(BaseModel):
+    type: str
+    description: str
+    capabilities: list[str]
+    strategy: str
+    tools: list[str]
+
+
+class TypesAnswer(BaseModel):
+    types: list[TypeRow]
+
+    @classmethod
+    def of(cls, types: Mapping[str, Spec]) -> TypesAnswer:
+        return cls(
+            types=[
+                TypeRow(
+                    type=name,
+                    description=spec.description,
+                    capabilities=list(spec.capabilities),
+                    strategy=spec.strategy,
+                    tools=list(spec.tools),
+                )
+                for name, spec in types.items()
+            ]
+        )
+
+    def text(self) -> str:
+        return "\n".join(f"{row.type}: {row.description}" for row in self.types)
+
+
+class AgentRow(BaseModel):
+    name: str
+    type: str
+    state: str
+    version: int
+    description: str
+    model: str
+    capabilities: list[str]
+
+    @classmethod
+    def of(cls, agent: Agent) -> AgentRow:
+        return cls(
+            name=agent.name,
+            type=agent.spec.type,
+            state=agent.state,
+            version=agent.version,
+            description=agent.spec.description,
+            model=agent.spec.model,
+            capabilities=list(agent.spec.capabilities),
+        )
+
+    def line(self) -> str:
+        return f"{self.name} ({self.type}, {self.state}, version {self.version}): {self.description}"
+
+
+class AgentsAnswer(BaseModel):
+    agents: list[AgentRow]
+
+    def text(self) -> str:
+        return (
+            "\n".join(row.line() for row in self.agents)
+            or "There are none. Make one: create_agent(name, type)."
+        )
+
+
+class EventRow(BaseModel):
+    at: str
+    move: str
+    before: str
+    after: str
+    version: int
+
+    @classmethod
+    def of(cls, event: Event) -> EventRow:
+        return cls(
+            at=event.at, move=event.move, before=event.before, after=event.after, version=event.version
+        )
+
+
+class AgentAnswer(BaseModel):
+    """An agent whole: its newest version, and what was done to it."""
+
+    agent: AgentRow
+    spec: dict[str, Any]
+    events: list[EventRow]
+    next: str = Field(default="", description="What can be done with it now.")
+
+    @classmethod
+    def of(cls, agent: Agent, events: Sequence[Event]) -> AgentAnswer:
+        return cls(
+            agent=AgentRow.of(agent),
+            spec=agent.spec.model_dump(mode="json"),
+            events=[EventRow.of(event) for event in events],
+            next=_NEXT[agent.state].format(name=agent.name),
+        )
+
+    def text(self) -> str:
+        spec = json.dumps({key: value for key, value in self.spec.items() if key != "instructions"})
+        lines = [self.agent.line(), spec, f"Instructions:\n{self.spec['instructions'].strip()}", self.next]
+        return "\n\n".join(filter(None, lines))
+
+
+_NEXT = {
+    "draft": 'Next: configure_agent(name="{name}", …).',
+    "configured": 'Next: deploy_agent(name="{name}"); then run_agent(name="{name}", task=…).',
+    "deployed": 'Next: run_agent(name="{name}", task=…).',
+    "paused": 'It takes no runs until deploy_agent(name="{name}").',
+    "retired": "",
+}
+
+
+class RunAnswer(BaseModel):
+    """A run as it stands."""
+
+    run: str
+    agent: str
+    version: int
+    state: Literal["waiting", "running", "needs_completion", "done", "failed", "cancelled"]
+    answer: Any = None
+    error: str = ""
+    scripted: bool = Field(default=False, description="The replies came from a file, and from no model.")
+    system: str = Field(default="", description="needs_completion: the system prompt to answer under.")
+    messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
+    usage: dict[str, int] = {}
+    tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
+
+    @classmethod
+    def of(cls, run: Run, *, model: str, need: Need | None = None) -> RunAnswer:
+        trace = run.trace or {}
+        return cls(
+            run=run.id,
+            agent=run.agent,
+            version=run.version,
+            state="needs_completion" if need else run.state,
+            answer=run.answer,
+            error=run.error,
+            scripted=model.startswith("scripted:"),
+            system=need.request["system"] if need else "",
+            messages=need.request["messages"] if need else [],
+            usage=trace.get("usage", {}),
+            tools=trace.get("tools", []),
+        )
+
+    def text(self) -> str:
+        if self.state == "needs_completion":
+            said = "\n\n".join(f"[{message['role']}]\n{message['text']}" for message in self.messages)
+            return f"{CONTINUE.format(run=self.run)}\n\n[system]\n{self.system}\n\n{said}"
+        if self.state == "done":
+            answer = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
+            source = " (scripted replies, no model)" if self.scripted else ""
+            return f"{answer}\n\nRun {self.run} of {self.agent}, version {self.version}{source}."
+        if self.state in ("failed", "cancelled"):
+            why = f": {self.error}" if self.error else "."
+            return f"Run {self.run} of {self.agent} {'has ' if self.state == 'failed' else 'was '}{self.state}{why}"
+        return f'Run {self.run} of {self.agent} goes on. Look again: get_run(run="{self.run}", wait_s=50).'
+
+
+class RunRow(BaseModel):
+    run: str
+    agent: str
+    version: int
+    state: str
+    task: str
+    started_at: str
+
+
+class RunsAnswer(BaseModel):
+    runs: list[RunRow]
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> RunsAnswer:
+        return cls(
+            runs=[
+                RunRow(
+                    run=run.id,
+                    agent=run.agent,
+                    version=run.version,
+                    state=run.state,
+                    task=run.task[:200],
+                    started_at=run.started_at,
+                )
+                for run in runs
+            ]
+        )
+
+    def text(self) -> str:
+        rows = [f"{row.run} {row.agent} {row.state} {row.started_at}: {row.task}" for row in self.runs]
+        return "\n".join(rows) or "There are none yet. Begin one: run_agent(name, task)."

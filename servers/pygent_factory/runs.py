@@ -1,0 +1,237 @@
+"""Runs of agents: each a durable workflow that is pinned to the version it began with.
+
+The one rule: what is known of a run while it goes on is in the engine; here stands only that there is one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import uuid4
+
+import anyio
+
+from pygent_factory.lifecycle import RUNS
+from pygent_factory.spec import Spec
+from pygent_factory.store import AgentStore
+from pygent_shared import models
+from pygent_shared.caller import OWNER, caller
+from pygent_shared.database import Database
+from pygent_shared.durable.engine import Engine, State
+from pygent_shared.durable.failure import Failed
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.peers import Peers
+
+WORKFLOW = "run"
+SETTLE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a run needs the host's model for: `number` counts them, `request` is a
+    prompt as `models.replies` has it."""
+
+    run: str
+    number: int
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as it stands. `answer`, `trace` and `error` come with its end."""
+
+    id: str
+    agent: str
+    version: int
+    task: str
+    state: State
+    answer: Any = None
+    error: str = ""
+    trace: dict[str, Any] | None = None
+    started_at: str
+
+
+class Runs:
+    """Begins runs and follows them.
+
+    Args:
+        database: with the tables of `store.MIGRATIONS`.
+        agents: in the same database.
+        peers: whose tools agents use; None where this server stands alone.
+        engine: carries the runs out, once it is needed.
+    """
+
+    def __init__(self, database: Database, agents: AgentStore, peers: Peers | None, engine: Engine) -> None:
+        self._database = database
+        self._agents = agents
+        self._peers = peers
+        self._engine = engine
+        engine.workflow(WORKFLOW, self._work)
+
+    async def begin(self, name: str, task: str, *, id: str = "") -> str:
+        """Start a run of an agent's newest version. Returns its id.
+
+        Raises:
+            UnknownName, IllegalMove: there is no such agent, or it takes no runs.
+            InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
+            NotAllowed: the caller is not the machine's own user.
+        """
+        if caller() != OWNER:
+            why = "run with the rights of the machine's own user, and you are somebody else"
+            raise NotAllowed("Agents", why, "Use the endpoint's own token, or stdio.")
+        if not task.strip():
+            raise InvalidArgument("task", "is empty", "Say what the agent is to do.")
+        agent = self._agents.get(name)
+        if agent.state not in RUNS:
+            cure = f'Deploy it first: deploy_agent(name="{name}")'
+            raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
+        if agent.spec.model != models.HOST:
+            models.resolve(agent.spec.model)  # what is wrong with it is said now
+        await self._tools(agent.spec)
+        run = id or f"r{uuid4().hex[:12]}"
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO run (id, agent, version, task, started_at) "
+                "SELECT ?, id, ?, ?, ? FROM agent WHERE name = ?",
+                (run, agent.version, task, _now(), name),
+            )
+        spec = agent.spec.model_dump(mode="json", exclude_unset=True)
+        await self._engine.start(WORKFLOW, spec, task, id=run)
+        return run
+
+    async def follow(self, run: str, number: int, within: float) -> Run | Need:
+        """Wait until a run has ended or needs the host's model for the `number`th time; after so many
+        seconds, the run as it stands.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
+        from pygent_shared.models.host import need
+
+        until = time.monotonic() + within
+        while True:
+            found = await self.get(run)
+            if found.state not in ("waiting", "running"):
+                return found
+            asked = await self._engine.seen(run, need(number), SETTLE_SECONDS)
+            if asked is not None:
+                return Need(run=run, number=number, request=asked)
+            if time.monotonic() > until:
+                return found
+            await anyio.sleep(SETTLE_SECONDS)
+
+    def answered(self, run: str) -> int:
+        """How often a run was given what the host's model said: the number of the next time."""
+        rows = self._database.query("SELECT answers FROM run WHERE id = ?", (run,))
+        return cast(int, rows[0][0]) if rows else 0
+
+    async def answer(self, run: str, number: int, reply: Any, model: str) -> None:
+        """Give a run what the host's model said; the same number twice counts once."""
+        from pygent_shared.models.host import answer
+
+        said = {"reply": reply, "model": model}
+        await self._engine.signal(run, answer(number), said, key=f"{run}:{number}")
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE run SET answers = max(answers, ?) WHERE id = ?", (number + 1, run)
+            ).fetchall()
+
+    async def get(self, run: str) -> Run:
+        """A run as it stands. Raises UnknownName: there is none."""
+        rows = self._database.query(f"{_RUNS} WHERE r.id = ?", (run,))
+        if not rows:
+            raise UnknownName("run", run, self._ids(), "See them: list_runs()")
+        return await self._stands(rows[0])
+
+    async def all(self, agent: str = "", limit: int = 50) -> list[Run]:
+        """The newest runs, of one agent or of all."""
+        rows = self._database.query(
+            f"{_RUNS} WHERE ?1 = '' OR a.name = ?1 ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?2",
+            (agent, limit),
+        )
+        return [await self._stands(row) for row in rows]
+
+    async def cancel(self, run: str) -> Run:
+        """Stop a run before its next step."""
+        await self.get(run)
+        await self._engine.cancel(run)
+        return await self.get(run)
+
+    def unfinished(self) -> bool:
+        """Whether there is a run whose end nobody has seen: it may have to go on."""
+        return bool(self._database.query("SELECT 1 FROM run WHERE ended = 0 LIMIT 1"))
+
+    async def _stands(self, row: Sequence[Any]) -> Run:
+        id, agent, version, task, started_at = cast("tuple[str, str, int, str, str]", row)
+        status = await self._engine.status(id)
+        if status.state not in ("waiting", "running"):
+            with self._database.write() as connection:
+                connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (id,))
+        result = status.result or {}
+        return Run(
+            id=id,
+            agent=agent,
+            version=version,
+            task=task,
+            state="failed" if result.get("error") else status.state,
+            answer=result.get("answer"),
+            error=result.get("error") or status.error,
+            trace=result.get("trace"),
+            started_at=started_at,
+        )
+
+    def _ids(self) -> list[str]:
+        return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
+
+    async def _tools(self, spec: Spec) -> list[dict[str, Any]]:
+        """The definitions of the tools of a spec.
+
+        Raises:
+            InvalidArgument: a pattern matches nothing.
+        """
+        from pygent_factory.tools import matching, unmatched
+
+        if not spec.tools or self._peers is None:
+            return []
+        definitions = await self._peers.list_tools()
+        if missing := unmatched(spec.tools, definitions):
+            known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
+            why = f"{missing[0]!r} matches no tool; there are those of {known}"
+            raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
+        return [dict(item) for item in matching(spec.tools, definitions)]
+
+    async def _work(self, spec_data: dict[str, Any], task: str) -> dict[str, Any]:
+        """The workflow. It gives the answer, or the error, with all that was said and done."""
+        from pydantic_ai.exceptions import AgentRunError, UserError
+
+        from pygent_factory.strategies import table
+        from pygent_factory.thinker import Thinker
+        from pygent_factory.tools import PeerTools, Stuck
+        from pygent_shared.durable import workflow
+        from pygent_shared.models.recorded import RecordedModel
+
+        spec = Spec.model_validate(spec_data)
+        definitions = await workflow.step("list tools", lambda: self._tools(spec))
+        model = models.resolve(spec.model)
+        if model.system not in ("mcp", "scripted"):
+            model = RecordedModel(model)
+        thinker = Thinker(spec, model, PeerTools(self._peers, definitions), [])
+        try:
+            answer = await table(spec.strategy)(thinker, task)
+        except Stuck as error:
+            return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
+        except (AgentRunError, UserError, Failed, PygentError) as error:
+            return {"error": str(error), "trace": thinker.trace()}
+        return {"answer": answer, "trace": thinker.trace()}
+
+
+_RUNS = """
+    SELECT r.id, a.name, r.version, r.task, r.started_at FROM run AS r JOIN agent AS a ON a.id = r.agent
+"""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,29 @@
+"""The factory server put together."""
+
+from __future__ import annotations
+
+from pygent_factory.factory import Factory
+from pygent_factory.resources import add_resources
+from pygent_factory.tools_agents import add_agents
+from pygent_factory.tools_runs import add_runs
+from pygent_shared.peers import Peers
+from pygent_shared.server import SuiteServer
+from pygent_shared.settings import Settings
+
+INSTRUCTIONS = """\
+Agents defined as data. Make one (agent_types, create_agent), deploy it, run it (run_agent). An agent whose model \
+is "host" thinks with your model: where this host does not lend it by itself, run_agent answers with state \
+needs_completion, a system prompt and messages. Answer those messages yourself, and pass your answer to \
+continue_run; go on until the state is done. Each run is durable: it outlasts this connection."""
+
+
+def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Factory]:
+    """The factory server. Its agents use the tools of peers; without peers they have none."""
+    factory = Factory(settings, peers)
+    server: SuiteServer[Factory] = SuiteServer(
+        "pygent-factory", instructions=INSTRUCTIONS, lifespan=factory.lifespan
+    )
+    add_agents(server, factory)
+    add_runs(server, factory)
+    add_resources(server, factory)
+    return server

@@ -1,0 +1,85 @@
+"""An agent in one run: its model, tools and budget, as its strategy uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from pydantic_ai import Agent, UsageLimits
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.models import Model
+from pydantic_ai.output import StructuredDict
+from pydantic_ai.usage import RunUsage
+
+from pygent_factory.spec import Spec
+from pygent_factory.tools import PeerTools
+
+Solve: TypeAlias = "Callable[[Thinker, str], Awaitable[object]]"
+
+
+class Thinker:
+    """What a strategy may do. All that is said is kept, and spends one budget.
+
+    Args:
+        spec: the agent's version.
+        model: each of its answers a step of the run.
+        tools: each call a step.
+        history: what was said before in this conversation.
+    """
+
+    def __init__(self, spec: Spec, model: Model, tools: PeerTools, history: list[ModelMessage]) -> None:
+        self._spec = spec
+        self._model = model
+        self._tools = tools
+        self._history = history
+        self._usage = RunUsage()
+        self._limits = UsageLimits(
+            request_limit=spec.budget.requests,
+            total_tokens_limit=spec.budget.tokens,
+            cost_limit=None if spec.budget.usd is None else Decimal(str(spec.budget.usd)),
+        )
+        self._messages: list[ModelMessage] = []
+        self._notes: dict[str, Any] = {}
+
+    async def work(self, task: str) -> object:
+        """Do a task, with the tools; the answer is of the agent's output schema, or a text."""
+        output: Any = StructuredDict(self._spec.output, name="answer") if self._spec.output else str
+        agent = Agent(
+            self._model,
+            output_type=output,
+            instructions=self._spec.instructions,
+            toolsets=[self._tools],
+            retries=2,
+        )
+        return await self._run(agent, task, self._history)
+
+    async def say(self, prompt: str) -> str:
+        """A text in answer to a prompt, without tools and without what was said before."""
+        return str(await self._run(Agent(self._model, instructions=self._spec.instructions), prompt, []))
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep something of how the answer was found, for whoever reads the run."""
+        self._notes[name] = value
+
+    def trace(self) -> dict[str, Any]:
+        """All that was said and done, for JSON."""
+        return {
+            "messages": ModelMessagesTypeAdapter.dump_python(self._messages, mode="json"),
+            "tools": self._tools.called,
+            "notes": self._notes,
+            "usage": {
+                "requests": self._usage.requests,
+                "input_tokens": self._usage.input_tokens,
+                "output_tokens": self._usage.output_tokens,
+                "tool_calls": self._usage.tool_calls,
+            },
+        }
+
+    async def _run(self, agent: Agent[Any, Any], prompt: str, history: list[ModelMessage]) -> object:
+        result = await agent.run(
+            prompt, message_history=history, usage=self._usage, usage_limits=self._limits
+        )
+        self._messages += result.new_messages()
+        output: object = result.output
+        return output

@@ -1,0 +1,106 @@
+"""The tools an agent is given: those of its peers that match its patterns. Each call is a step of its run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.exceptions import ToolFailed
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset
+from pydantic_ai.toolsets.abstract import ToolsetTool
+from pydantic_core import SchemaValidator, core_schema
+
+from pygent_shared.durable import workflow
+from pygent_shared.durable.failure import Failed
+from pygent_shared.peers import Peers
+
+SAME_RESULT = 4
+"""An agent that did the same and saw the same so often is stuck."""
+SAME_ERROR = 3
+
+_ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
+
+
+class Stuck(Exception):
+    """A run that goes round in circles."""
+
+
+class PeerTools(AbstractToolset[None]):
+    """Tools of peers, as one run may use them.
+
+    Args:
+        peers: where they are called.
+        definitions: as on the wire, under the names that `peers` knows.
+    """
+
+    def __init__(self, peers: Peers | None, definitions: Sequence[Mapping[str, Any]]) -> None:
+        self._peers = peers
+        self._definitions = definitions
+        self._seen: Counter[str] = Counter()
+        self.called: list[dict[str, Any]] = []
+
+    @property
+    def id(self) -> str:
+        return "peers"
+
+    async def get_tools(self, ctx: RunContext[None]) -> dict[str, ToolsetTool[None]]:
+        return {item["name"]: self._tool(item) for item in self._definitions}
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]
+    ) -> Any:
+        async def call() -> dict[str, Any]:
+            assert self._peers is not None
+            return await self._peers.call_tool(name, tool_args)
+
+        try:
+            result = await workflow.step(f"tool {name}", call)
+            text, is_error = text_of(result), bool(result.get("isError"))
+        except Failed as error:
+            text, is_error = str(error), True
+        self._watch(name, tool_args, text, is_error)
+        self.called.append({"tool": name, "arguments": tool_args, "error": is_error})
+        if is_error:
+            raise ToolFailed(text)
+        return text
+
+    def _tool(self, definition: Mapping[str, Any]) -> ToolsetTool[None]:
+        shown = ToolDefinition(
+            name=definition["name"],
+            description=definition.get("description"),
+            parameters_json_schema=definition["inputSchema"],
+        )
+        return ToolsetTool(toolset=self, tool_def=shown, max_retries=1, args_validator=_ANY_OBJECT)
+
+    def _watch(self, name: str, arguments: dict[str, Any], text: str, is_error: bool) -> None:
+        """Stop a run that does not get on."""
+        action = json.dumps([name, arguments], sort_keys=True)
+        self._seen[f"{action} {text}"] += 1
+        if self._seen[f"{action} {text}"] >= SAME_RESULT:
+            raise Stuck(f"it called {name} with the same arguments {SAME_RESULT} times and saw the same")
+        if is_error:
+            self._seen[text] += 1
+            if self._seen[text] >= SAME_ERROR:
+                raise Stuck(f"it met the same error {SAME_ERROR} times: {text}")
+
+
+def matching(patterns: Sequence[str], definitions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The definitions that any of the patterns names, in their order."""
+    return [item for item in definitions if any(fnmatchcase(item["name"], pattern) for pattern in patterns)]
+
+
+def unmatched(patterns: Sequence[str], definitions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The patterns that name none of them."""
+    return [pattern for pattern in patterns if not matching([pattern], definitions)]
+
+
+def text_of(result: Mapping[str, Any]) -> str:
+    """What a model reads of a raw tool result."""
+    blocks = result.get("content") or ()
+    texts = [block["text"] for block in blocks if block.get("type") == "text"]
+    return "\n".join(texts) or json.dumps(result.get("structuredContent") or {})

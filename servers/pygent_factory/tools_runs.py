@@ -1,0 +1,106 @@
+"""The tools that run agents."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import mcp.types as t
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from pygent_factory.answers import RunAnswer, RunsAnswer
+from pygent_factory.factory import Factory
+from pygent_factory.front import brought, followed
+from pygent_factory.runs import Need, Run, Runs
+from pygent_factory.tools_agents import READS
+from pygent_shared.server import SuiteServer, answer
+
+RUNS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
+STOPS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+
+RunId = Annotated[str, Field(description="A run's id, as run_agent gave it.")]
+Wait = Annotated[
+    float, Field(ge=0, le=600, description="Seconds to wait for the end; the run goes on without you.")
+]
+
+
+def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
+    """Add them."""
+
+    @server.tool(title="Run an agent", annotations=RUNS)
+    async def run_agent(
+        context: Context[Any],
+        name: Annotated[str, Field(description="A deployed agent.")],
+        task: Annotated[str, Field(description="What it is to do, with all it must know.")],
+        wait_s: Wait = 50.0,
+    ) -> CallToolResult | t.InputRequiredResult:
+        """Give an agent a task. The run is durable: it goes on when the connection ends, and after a crash.
+
+        Returns state `done` with the answer; `running` when it takes longer (get_run waits on); or
+        `needs_completion`: then you are its model. Answer the messages under the system prompt that came, and
+        pass your answer to continue_run, until the state is `done`.
+        """
+        runs = await factory.runs()
+        run = await brought(runs, context) or await runs.begin(name, task)
+        return await _answered(factory, runs, run, context, wait_s)
+
+    @server.tool(title="Go on with a run", annotations=RUNS)
+    async def continue_run(
+        context: Context[Any],
+        run: RunId,
+        reply: Annotated[
+            str,
+            Field(description="Your answer to the messages; to use tools, the JSON the system prompt shows."),
+        ],
+        wait_s: Wait = 50.0,
+    ) -> CallToolResult | t.InputRequiredResult:
+        """Answer a run in state `needs_completion` as its model. Returns what run_agent does: the end, or the
+        next messages to answer."""
+        runs = await factory.runs()
+        found = await runs.follow(run, number := runs.answered(run), 0)
+        if isinstance(found, Need):
+            await runs.answer(run, number, reply, "host")
+        return await _answered(factory, runs, run, context, wait_s)
+
+    @server.tool(title="Look at a run", annotations=READS)
+    async def get_run(
+        context: Context[Any], run: RunId, wait_s: Wait = 0.0
+    ) -> CallToolResult | t.InputRequiredResult:
+        """A run as it stands: its answer, its error, or what it needs. The whole trace is run://ID."""
+        return await _answered(factory, await factory.runs(), run, context, wait_s)
+
+    @server.tool(title="Stop a run", annotations=STOPS)
+    async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
+        """Stop a run before its next step. What it has done so far stays readable."""
+        return _told(factory, await (await factory.runs()).cancel(run))
+
+    @server.tool(title="List runs", annotations=READS)
+    async def list_runs(
+        agent: Annotated[str, Field(description="Only of this agent.")] = "",
+        limit: Annotated[int, Field(ge=1, le=200)] = 20,
+    ) -> Annotated[CallToolResult, RunsAnswer]:
+        """The newest runs and where they stand."""
+        data = RunsAnswer.of(await (await factory.runs()).all(agent, limit))
+        return answer(data.text(), data)
+
+
+async def _answered(
+    factory: Factory, runs: Runs, run: str, context: Context[Any], wait_s: float
+) -> CallToolResult | t.InputRequiredResult:
+    found = await followed(runs, run, context, wait_s)
+    if isinstance(found, t.InputRequiredResult):
+        return found
+    if isinstance(found, Need):
+        return _told(factory, await runs.get(run), found)
+    return _told(factory, found)
+
+
+def _told(factory: Factory, run: Run, need: Need | None = None) -> CallToolResult:
+    model = factory.agents.version(run.agent, run.version).model
+    data = RunAnswer.of(run, model=model, need=need)
+    return answer(data.text(), data)

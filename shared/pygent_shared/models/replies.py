@@ -1,0 +1,101 @@
+"""A model's reply as plain data, the same for the host's model and for a script.
+
+"text"  or  {"text": "…", "tool_calls": [{"name": "…", "arguments": {…}}]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+
+PROTOCOL = """\
+You can use these tools:
+{tools}
+
+To use some, answer with nothing but this JSON, and their results come back:
+{{"tool_calls": [{{"name": "…", "arguments": {{…}}}}]}}"""
+
+
+def reply(data: Any, model: str) -> ModelResponse:
+    """A reply from data. A text that is such JSON is taken as that."""
+    if isinstance(data, str):
+        data = _asked(data) or {"text": data}
+    calls = [
+        ToolCallPart(
+            tool_name=str(call["name"]),
+            args=dict(call.get("arguments") or {}),
+            # Like a random id, but the same when a run goes on after a crash.
+            tool_call_id=f"call_{uuid5(NAMESPACE_OID, json.dumps([data, place], sort_keys=True)).hex[:16]}",
+        )
+        for place, call in enumerate(data.get("tool_calls") or ())
+    ]
+    texts = [TextPart(data["text"])] if data.get("text") or not calls else []
+    return ModelResponse(parts=[*texts, *calls], model_name=model)
+
+
+def prompt(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> dict[str, Any]:
+    """What a model is to answer, as data: `system`, and `messages` of a `role` and a `text`."""
+    system: list[str] = []
+    said: list[dict[str, str]] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            said.append({"role": "assistant", "text": _said(message)})
+            continue
+        system += [part.content for part in message.parts if part.part_kind == "system-prompt"]
+        system = [*system, message.instructions] if message.instructions else system
+        said += [{"role": "user", "text": text} for text in _told(message)]
+    tools = [*parameters.function_tools, *parameters.output_tools]
+    if tools:
+        system.append(PROTOCOL.format(tools="\n".join(map(_tool, tools))))
+    return {"system": "\n\n".join(dict.fromkeys(system)), "messages": said}
+
+
+def _asked(text: str) -> dict[str, Any] | None:
+    """The tool calls that a text is; None where it is none."""
+    stripped = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if not stripped.startswith("{"):
+        return None
+    try:
+        data = json.loads(stripped)
+    except ValueError:
+        return None
+    calls = data.get("tool_calls")
+    is_call = (
+        isinstance(calls, list) and calls and all(isinstance(call, dict) and "name" in call for call in calls)
+    )
+    return data if is_call else None
+
+
+def _said(response: ModelResponse) -> str:
+    calls = [
+        {"name": part.tool_name, "arguments": part.args_as_dict()}
+        for part in response.parts
+        if isinstance(part, ToolCallPart)
+    ]
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    return (
+        json.dumps({"text": text, "tool_calls": calls} if text else {"tool_calls": calls}) if calls else text
+    )
+
+
+def _told(request: ModelRequest) -> list[str]:
+    texts = []
+    for part in request.parts:
+        if part.part_kind == "user-prompt":
+            texts.append(part.content if isinstance(part.content, str) else str(part.content))
+        elif part.part_kind == "tool-return":
+            texts.append(f"Result of {part.tool_name}:\n{part.model_response_str()}")
+        elif part.part_kind == "retry-prompt":
+            texts.append(part.model_response())
+    return texts
+
+
+def _tool(tool: ToolDefinition) -> str:
+    schema = json.dumps(tool.parameters_json_schema)
+    return f"- {tool.name}: {' '.join((tool.description or '').split())}\n  arguments: {schema}"
