@@ -13,8 +13,8 @@ from pygent_factory.spec import Spec
 from pygent_factory.store import Agent, Event
 
 CONTINUE = """\
-This run needs a language model, and this host lends none by itself: you are it. Answer the messages below as \
-their system prompt says, then call continue_run(run="{run}", reply=…) with that answer. It may ask again."""
+This run needs a language model, and this host lends none by itself: you are it. Answer the messages below \
+as their system prompt says, then call continue_run(run="{run}", reply=…) with it. It may ask again."""
 
 
 class TypeRow(BaseModel):
@@ -169,8 +169,8 @@ class RunAnswer(BaseModel):
             source = " (scripted replies, no model)" if self.scripted else ""
             return f"{answer}\n\nRun {self.run} of {self.agent}, version {self.version}{source}."
         if self.state in ("failed", "cancelled"):
-            why = f": {self.error}" if self.error else "."
-            return f"Run {self.run} of {self.agent} {'has ' if self.state == 'failed' else 'was '}{self.state}{why}"
+            done = "was cancelled" if self.state == "cancelled" else "failed"
+            return f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"
         return f'Run {self.run} of {self.agent} goes on. Look again: get_run(run="{self.run}", wait_s=50).'
 
 

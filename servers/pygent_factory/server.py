@@ -11,10 +11,10 @@ from pygent_shared.server import SuiteServer
 from pygent_shared.settings import Settings
 
 INSTRUCTIONS = """\
-Agents defined as data. Make one (agent_types, create_agent), deploy it, run it (run_agent). An agent whose model \
-is "host" thinks with your model: where this host does not lend it by itself, run_agent answers with state \
-needs_completion, a system prompt and messages. Answer those messages yourself, and pass your answer to \
-continue_run; go on until the state is done. Each run is durable: it outlasts this connection."""
+Agents defined as data. Make one (agent_types, create_agent), deploy it, run it (run_agent). An agent whose \
+model is "host" thinks with your model: where this host does not lend it by itself, run_agent answers with \
+state needs_completion, a system prompt and messages. Answer those messages yourself, and pass the answer \
+to continue_run; go on until the state is done. Each run is durable: it outlasts this connection."""
 
 
 def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Factory]:

@@ -1,4 +1,4 @@
-"""The kinds of agent that ship: each a file in `configs/agents`, real instructions and the tools of its trade."""
+"""The kinds of agent that ship: each a file in `configs/agents`, with the tools of its trade."""
 
 from __future__ import annotations
 

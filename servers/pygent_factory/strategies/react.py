@@ -1,4 +1,4 @@
-"""ReAct (Yao et al., ICLR 2023, arXiv:2210.03629): think, use a tool, look at what it gave, until it is done."""
+"""ReAct (Yao et al., ICLR 2023, arXiv:2210.03629): think, use a tool, look, until it is done."""
 
 from __future__ import annotations
 

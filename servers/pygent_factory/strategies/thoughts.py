@@ -1,5 +1,5 @@
-"""Tree of Thoughts (Yao et al., NeurIPS 2023, arXiv:2305.10601): the model proposes next steps and values them,
-and a search chooses which to follow.
+"""Tree of Thoughts (Yao et al., NeurIPS 2023, arXiv:2305.10601): the model proposes next steps and values
+them, and a search chooses which to follow.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PROPOSE = """\
 Thoughts so far:
 {thoughts}
 
-Propose {branches} different next thoughts, each one step further and in a line of its own that begins with "- ". \
-A thought that completes the solution begins with "- {answer} " and holds the whole answer."""
+Propose {branches} different next thoughts, each one step further and in a line of its own that begins \
+with "- ". A thought that completes the solution begins with "- {answer} " and holds the whole answer."""
 VALUE = """\
 {task}
 

@@ -86,9 +86,13 @@ class Engine:
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
-        self._workflows[name] = function
+
+        async def run(*arguments: Any) -> Any:  # methods are welcome too, which the engine does not take
+            return await function(*arguments)
+
+        self._workflows[name] = run
         if self._dbos is not None:
-            self._registered[name] = self._dbos.workflow(name=name)(function)
+            self._registered[name] = self._dbos.workflow(name=name)(run)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

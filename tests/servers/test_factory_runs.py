@@ -1,0 +1,252 @@
+"""Agents at work: on a script, on the host's own model by every way, after a crash, and with wrong input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import mcp.types as t
+import pytest
+from mcp import Client
+
+from pygent_factory.server import build_server
+from pygent_shared.settings import Settings
+from pygent_shared.testing import refusal
+
+pytestmark = pytest.mark.anyio
+
+MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])
+CALL = {"tool_calls": [{"name": "notes__search", "arguments": {"query": "tide"}}]}
+SCRIPT = [CALL, "The tide turns at six [tides.md:1]."]
+Reply = Callable[[list[str]], str]
+
+
+class Notes:
+    """A peer with one tool, and a memory of how it was called."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._fails = fails
+
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((name, arguments))
+        return {
+            "content": [{"type": "text", "text": "tides.md:1 The tide turns at six."}],
+            "isError": self._fails,
+        }
+
+    async def list_tools(self) -> list[dict[str, Any]]:
+        schema = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+        return [{"name": "notes__search", "description": "Search notes.", "inputSchema": schema}]
+
+
+@asynccontextmanager
+async def factory(settings: Settings, peers: Any = None, **options: Any) -> AsyncIterator[Client]:
+    async with Client(build_server(settings, peers), **options) as client:
+        yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+async def deployed(client: Client, model: str = "host", **more: Any) -> None:
+    await call(client, "create_agent", name="tides", model=model, tools=["notes__*"], more=more)
+    await call(client, "deploy_agent", name="tides")
+
+
+def script(folder: Path, replies: list[Any]) -> str:
+    path = folder / "script.json"
+    path.write_text(json.dumps(replies))
+    return f"scripted:{path}"
+
+
+def sampling(said: list[list[t.SamplingMessage]]) -> Any:
+    """A host that lends its model: it says what the script says."""
+
+    async def sample(context: Any, params: t.CreateMessageRequestParams) -> t.CreateMessageResult:
+        reply = SCRIPT[len(said)]
+        said.append(params.messages)
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return t.CreateMessageResult(role="assistant", model="host-model", content=t.TextContent(text=text))
+
+    return sample
+
+
+async def test_a_scripted_agent_uses_its_peers_tools_and_says_that_it_is_scripted(
+    settings: Settings, tmp_path: Path
+) -> None:
+    peers = Notes()
+    async with factory(settings, peers) as client:
+        await deployed(client, script(tmp_path, SCRIPT))
+        run = await call(client, "run_agent", name="tides", task="When does the tide turn?")
+        assert (run["state"], run["answer"], run["scripted"]) == ("done", SCRIPT[1], True)
+        assert run["usage"]["requests"] == 2
+        assert peers.calls == [("notes__search", {"query": "tide"})]
+        listed = await call(client, "list_runs")
+        assert [(row["run"], row["state"]) for row in listed["runs"]] == [(run["run"], "done")]
+
+
+@MODES
+async def test_a_host_that_samples_lends_its_model_within_the_call(settings: Settings, mode: Any) -> None:
+    said: list[list[t.SamplingMessage]] = []
+    async with factory(settings, Notes(), mode=mode, sampling_callback=sampling(said)) as client:
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When does the tide turn?")
+    assert (run["state"], run["answer"], run["scripted"]) == ("done", SCRIPT[1], False)
+    assert [len(messages) for messages in said] == [1, 3]
+    last = said[1][-1].content
+    assert isinstance(last, t.TextContent)
+    assert last.text == "Result of notes__search:\ntides.md:1 The tide turns at six."
+
+
+@MODES
+async def test_a_host_that_does_not_answers_as_the_model_by_tool_calls(settings: Settings, mode: Any) -> None:
+    async with factory(settings, Notes(), mode=mode) as client:
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When does the tide turn?")
+        for reply in SCRIPT:
+            assert run["state"] == "needs_completion"
+            assert "notes__search" in run["system"]
+            text = reply if isinstance(reply, str) else json.dumps(reply)
+            run = await call(client, "continue_run", run=run["run"], reply=text)
+        assert (run["state"], run["answer"]) == ("done", SCRIPT[1])
+
+
+async def test_a_run_waits_for_the_hosts_model_across_a_restart(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When does the tide turn?")
+        await call(client, "continue_run", run=run["run"], reply=json.dumps(CALL))
+    peers = Notes()
+    async with factory(settings, peers) as client:
+        found = await call(client, "get_run", run=run["run"], wait_s=30)
+        assert found["state"] == "needs_completion"
+        assert found["messages"][-1]["text"].endswith("The tide turns at six.")
+        done = await call(client, "continue_run", run=run["run"], reply="At six.")
+        assert (done["state"], done["answer"]) == ("done", "At six.")
+    assert peers.calls == []
+
+
+async def test_a_run_stays_with_the_version_it_began_with(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        await call(client, "configure_agent", name="tides", instructions="Say nothing but moo.")
+        assert "moo" not in (await call(client, "get_run", run=run["run"], wait_s=5))["system"]
+        done = await call(client, "continue_run", run=run["run"], reply="At six.")
+        assert (done["state"], done["version"]) == ("done", 1)
+        newer = await call(client, "run_agent", name="tides", task="When?")
+        assert (newer["version"], "moo" in newer["system"]) == (2, True)
+
+
+async def test_a_cancelled_run_is_cancelled(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert (await call(client, "cancel_run", run=run["run"]))["state"] == "cancelled"
+        assert (await call(client, "get_run", run=run["run"]))["state"] == "cancelled"
+
+
+async def test_an_agent_that_goes_round_in_circles_is_stopped(settings: Settings, tmp_path: Path) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, [CALL] * 9))
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert run["state"] == "failed"
+        assert "with the same arguments 4 times" in run["error"]
+
+
+async def test_an_agent_that_meets_the_same_error_again_and_again_is_stopped(
+    settings: Settings, tmp_path: Path
+) -> None:
+    calls = [{"tool_calls": [{"name": "notes__search", "arguments": {"query": str(n)}}]} for n in range(9)]
+    async with factory(settings, Notes(fails=True)) as client:
+        await deployed(client, script(tmp_path, calls))
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert "met the same error 3 times" in run["error"]
+
+
+async def test_a_budget_ends_a_run(settings: Settings, tmp_path: Path) -> None:
+    calls = [{"tool_calls": [{"name": "notes__search", "arguments": {"query": str(n)}}]} for n in range(9)]
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, calls), budget={"requests": 2})
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert (run["state"], "request_limit of 2" in run["error"]) == ("failed", True)
+
+
+async def test_an_output_that_breaks_its_schema_goes_back_to_the_model(
+    settings: Settings, tmp_path: Path
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"hour": {"type": "integer"}},
+        "required": ["hour"],
+        "additionalProperties": False,
+    }
+    wrong = {"tool_calls": [{"name": "final_result", "arguments": {"hour": 6}}]}
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, ["At six.", wrong]), output=schema)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert (run["state"], run["answer"]) == ("done", {"hour": 6})
+
+
+@pytest.mark.parametrize("strategy", ["chain_of_thought", "self_consistency", "reflexion"])
+async def test_each_strategy_finds_the_answer(settings: Settings, tmp_path: Path, strategy: str) -> None:
+    replies = {
+        "chain_of_thought": ["It is six.\nAnswer: 6"],
+        "self_consistency": ["Answer: 5", "Answer: 6", "Hm.\nAnswer: 6", "Answer: 7", "So.\nAnswer: 6"],
+        "reflexion": ["It is five.", "FAIL: too early.", "Add one.", "It is 6", "PASS"],
+    }
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, replies[strategy]), strategy=strategy)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert (run["state"], run["answer"][-1]) == ("done", "6")
+        assert run["usage"]["requests"] == len(replies[strategy])
+
+
+@pytest.mark.parametrize("strategy", ["beam", "best_first", "mcts"])
+async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
+    settings: Settings, tmp_path: Path, strategy: str
+) -> None:
+    replies = ["- high\n- low", "sure", "likely", "- ANSWER: six", "sure"]
+    if strategy == "beam":  # which thinks every thought of a level further
+        replies[4:] = ["nothing follows", "sure"]
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, replies), strategy=strategy)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert (run["state"], run["answer"]) == ("done", "six")
+        resource = await client.read_resource(f"run://{run['run']}")
+    assert isinstance(resource.contents[0], t.TextResourceContents)
+    tree = json.loads(resource.contents[0].text)["trace"]["notes"]["tree"]
+    assert [node["fate"] for node in tree].count("goal") == 1
+
+
+async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_path: Path) -> None:
+    async with factory(settings, Notes()) as client:
+
+        async def told(tool: str, **arguments: Any) -> str:
+            return await refusal(client, tool, **arguments)
+
+        assert 'no agent type "resaerch". Did you mean "research"' in await told(
+            "create_agent", name="a", type="resaerch"
+        )
+        assert "names no model" in await told("create_agent", name="a", model="gpt")
+        await call(client, "create_agent", name="a", tools=["nots__*"])
+        assert "cannot be run then. Deploy it first" in await told("run_agent", name="a", task="x")
+        await call(client, "deploy_agent", name="a")
+        assert "'nots__*' matches no tool; there are those of notes" in await told(
+            "run_agent", name="a", task="x"
+        )
+        await call(client, "configure_agent", name="a", tools=["notes__*"], model="openai:gpt-5")
+        assert "needs a key. Set OPENAI_API_KEY" in await told("run_agent", name="a", task="x")
+        await call(client, "configure_agent", name="a", model=f"scripted:{tmp_path / 'none.json'}")
+        assert "cannot be read" in await told("run_agent", name="a", task="x")
+        assert "task: is empty" in await told("run_agent", name="a", task=" ")
+        assert 'no run "r1"' in await told("get_run", run="r1")
+        assert 'no agent "b"' in await told("deploy_agent", name="b")
