@@ -220,7 +220,8 @@ class Runs:
             model = RecordedModel(model)
         thinker = Thinker(spec, model, PeerTools(self._peers, definitions), [])
         try:
-            answer = await table(spec.strategy)(thinker, task)
+            async with model:  # what it keeps open to its provider is closed
+                answer = await table(spec.strategy)(thinker, task)
         except Stuck as error:
             return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
         except (AgentRunError, UserError, Failed, PygentError) as error:

@@ -2,7 +2,8 @@
 
     host                     the MCP host's own model, borrowed; no key
     scripted:FILE            replies from a file, for tests and demonstrations; every result says so
-    openai:NAME              the provider's key in OPENAI_API_KEY; OPENAI_BASE_URL for any compatible server
+    openai:NAME              the provider's key in OPENAI_API_KEY. With OPENAI_BASE_URL it is any server that
+                             speaks chat completions
     anthropic:NAME           ANTHROPIC_API_KEY
     ollama:NAME              OLLAMA_BASE_URL, http://localhost:11434/v1 where it is not set
 
@@ -36,7 +37,7 @@ def checked(name: str) -> str:
     if name == HOST or (provider in (SCRIPTED, *KEYS) and model):
         return name
     why = f"{name!r} names no model"
-    cure = f"Use host, scripted:FILE, or PROVIDER:MODEL of {', '.join(KEYS)}, such as anthropic:claude-sonnet-4-5."
+    cure = f"Use host, scripted:FILE, or PROVIDER:MODEL of {', '.join(KEYS)}, such as ollama:qwen3."
     raise InvalidArgument("model", why, cure)
 
 
@@ -64,6 +65,8 @@ def resolve(name: str) -> Model:
 
         if provider == "ollama":
             os.environ.setdefault("OLLAMA_BASE_URL", OLLAMA)
-        return infer_model(name)
+        # OpenAI's own server speaks a newer protocol as well, which few others do.
+        compatible = provider == "openai" and os.environ.get("OPENAI_BASE_URL")
+        return infer_model(f"openai-chat:{model}" if compatible else name)
     except ImportError as error:
         raise MissingExtra("running agents", "agents") from error

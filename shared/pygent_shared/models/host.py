@@ -1,6 +1,6 @@
-"""The MCP host's own model. A run asks it by publishing what it needs, and waits for a message with the reply;
-whoever serves the host carries both. So a run outlives the connection, and any form of borrowing will do:
-sampling, a round of `input_required`, or the host's model answering by a tool call.
+"""The MCP host's own model. A run asks it by publishing what it needs, and waits for a message with the
+reply; whoever serves the host carries both. So a run outlives the connection, and any form of borrowing will
+do: sampling, a round of `input_required`, or the host's model answering by a tool call.
 """
 
 from __future__ import annotations

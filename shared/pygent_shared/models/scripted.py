@@ -15,8 +15,8 @@ from pygent_shared.models.replies import reply
 
 
 class ScriptedModel(Model):
-    """Gives the file's replies one after the other. Made anew for each run: one that is run again after a crash
-    hears the same again.
+    """Gives the file's replies one after the other. Made anew for each run: one that is run again after a
+    crash hears the same again.
 
     Args:
         path: a JSON array; each entry a text, or {"text": …, "tool_calls": [{"name": …, "arguments": {…}}]}.

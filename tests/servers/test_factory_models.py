@@ -1,0 +1,67 @@
+"""One agent and one script of replies: the same result over each provider's wire, retries included."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pygent_shared import models
+from pygent_shared.errors import InvalidArgument
+from pygent_shared.http.run import address, listen, running
+from pygent_shared.settings import Settings
+
+from .model_wires import Wires
+from .test_factory_runs import SCRIPT, Notes, call, deployed, factory
+
+WIRES = {
+    "openai:gpt-any": ("/v1/chat/completions", {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "{base}/v1"}),
+    "ollama:qwen": ("/v1/chat/completions", {"OLLAMA_BASE_URL": "{base}/v1"}),
+    "anthropic:claude-any": ("/v1/messages", {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "{base}"}),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", WIRES)
+async def test_the_same_script_gives_the_same_result_over_each_wire(
+    model: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, environ = WIRES[model]
+    wires, peers, listener = Wires(SCRIPT), Notes(), listen(settings)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value.format(base=address(listener)))
+    async with running(wires.app, listener), factory(settings, peers) as client:
+        await deployed(client, model)
+        run = await call(client, "run_agent", name="tides", task="When does the tide turn?")
+    assert (run["state"], run["answer"], run["error"]) == ("done", SCRIPT[1], "")
+    assert peers.calls == [("notes__search", {"query": "tide"})]
+    assert wires.paths == [path] * 2
+    assert run["usage"] == {"requests": 2, "input_tokens": 20, "output_tokens": 10, "tool_calls": 1}
+
+
+@pytest.mark.parametrize("name", ["", "gpt-5", "openai:", "mistral:large", "scripted:"])
+def test_a_name_that_is_no_model_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"names no model\. Use host, scripted:FILE"):
+        models.checked(name)
+
+
+def test_neither_the_server_nor_its_first_answer_imports_what_runs_agents() -> None:
+    check = """
+import sys, anyio
+from mcp import Client
+from pygent_factory.server import build_server
+from pygent_shared.settings import Settings
+from pathlib import Path
+from tempfile import mkdtemp
+
+async def main():
+    async with Client(build_server(Settings(data_dir=Path(mkdtemp())), None)) as client:
+        await client.list_tools()
+        await client.call_tool("create_agent", {"name": "a"})
+
+anyio.run(main)
+print({"pydantic_ai", "dbos", "sqlalchemy", "openai", "anthropic"} & set(sys.modules))
+"""
+    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
