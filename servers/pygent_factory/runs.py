@@ -20,13 +20,12 @@ from pygent_factory.store import AgentStore
 from pygent_shared import models
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
-from pygent_shared.durable.engine import Engine, State
+from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
 from pygent_shared.peers import Peers
 
 WORKFLOW = "run"
-SETTLE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,9 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it stands. `answer`, `trace` and `error` come with its end."""
+    """A run as it stands. `answer`, `trace` and `error` come with its end; `seconds` are those until its last
+    change.
+    """
 
     id: str
     agent: str
@@ -52,6 +53,7 @@ class Run:
     error: str = ""
     trace: dict[str, Any] | None = None
     started_at: str
+    seconds: float
 
 
 class Runs:
@@ -71,8 +73,9 @@ class Runs:
         self._engine = engine
         engine.workflow(WORKFLOW, self._work)
 
-    async def begin(self, name: str, task: str, *, id: str = "") -> str:
-        """Start a run of an agent's newest version. Returns its id.
+    async def begin(self, name: str, task: str, *, conversation: str = "", id: str = "") -> str:
+        """Start a run of an agent's newest version, with all that was said in its conversation before.
+        Returns its id.
 
         Raises:
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
@@ -91,15 +94,16 @@ class Runs:
         if agent.spec.model != models.HOST:
             models.resolve(agent.spec.model)  # what is wrong with it is said now
         await self._tools(agent.spec)
+        history = await self._said(name, conversation) if conversation else []
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO run (id, agent, version, task, started_at) "
-                "SELECT ?, id, ?, ?, ? FROM agent WHERE name = ?",
-                (run, agent.version, task, _now(), name),
+                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at) "
+                "SELECT ?, id, ?, ?, ?, ? FROM agent WHERE name = ?",
+                (run, agent.version, task, conversation, _now(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
-        await self._engine.start(WORKFLOW, spec, task, id=run)
+        await self._engine.start(WORKFLOW, spec, task, history, id=run)
         return run
 
     async def follow(self, run: str, number: int, within: float) -> Run | Need:
@@ -111,17 +115,17 @@ class Runs:
         """
         from pygent_shared.models.host import need
 
-        until = time.monotonic() + within
+        began = time.monotonic()
         while True:
             found = await self.get(run)
             if found.state not in ("waiting", "running"):
                 return found
-            asked = await self._engine.seen(run, need(number), SETTLE_SECONDS)
+            asked = await self._engine.seen(run, need(number), 0)
             if asked is not None:
                 return Need(run=run, number=number, request=asked)
-            if time.monotonic() > until:
+            if (waited := time.monotonic() - began) > within:
                 return found
-            await anyio.sleep(SETTLE_SECONDS)
+            await anyio.sleep(pause(waited))
 
     def answered(self, run: str) -> int:
         """How often a run was given what the host's model said: the number of the next time."""
@@ -164,6 +168,21 @@ class Runs:
         """Whether there is a run whose end nobody has seen: it may have to go on."""
         return bool(self._database.query("SELECT 1 FROM run WHERE ended = 0 LIMIT 1"))
 
+    async def _said(self, agent: str, conversation: str) -> list[Any]:
+        """The messages of a conversation so far.
+
+        Raises:
+            InvalidArgument: its last run has not ended.
+        """
+        rows = self._database.query(
+            f"{_RUNS} WHERE a.name = ? AND r.conversation = ? ORDER BY r.rowid", (agent, conversation)
+        )
+        runs = [await self._stands(row) for row in rows]
+        if runs and runs[-1].state in ("waiting", "running"):
+            cure = f'Go on with it: get_run(run="{runs[-1].id}").'
+            raise InvalidArgument("conversation", "waits for the answer to what was said before", cure)
+        return [message for run in runs if run.trace for message in run.trace["messages"]]
+
     async def _stands(self, row: Sequence[Any]) -> Run:
         id, agent, version, task, started_at = cast("tuple[str, str, int, str, str]", row)
         status = await self._engine.status(id)
@@ -181,6 +200,7 @@ class Runs:
             error=result.get("error") or status.error,
             trace=result.get("trace"),
             started_at=started_at,
+            seconds=(status.changed - status.started).total_seconds(),
         )
 
     def _ids(self) -> list[str]:
@@ -203,9 +223,10 @@ class Runs:
             raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
         return [dict(item) for item in matching(spec.tools, definitions)]
 
-    async def _work(self, spec_data: dict[str, Any], task: str) -> dict[str, Any]:
+    async def _work(self, spec_data: dict[str, Any], task: str, history: list[Any]) -> dict[str, Any]:
         """The workflow. It gives the answer, or the error, with all that was said and done."""
         from pydantic_ai.exceptions import AgentRunError, UserError
+        from pydantic_ai.messages import ModelMessagesTypeAdapter
 
         from pygent_factory.strategies import table
         from pygent_factory.thinker import Thinker
@@ -218,7 +239,8 @@ class Runs:
         model = models.resolve(spec.model)
         if model.system not in ("mcp", "scripted"):
             model = RecordedModel(model)
-        thinker = Thinker(spec, model, PeerTools(self._peers, definitions), [])
+        said = ModelMessagesTypeAdapter.validate_python(history)
+        thinker = Thinker(spec, model, PeerTools(self._peers, definitions), said)
         try:
             async with model:  # what it keeps open to its provider is closed
                 answer = await table(spec.strategy)(thinker, task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pygent_factory.factory import Factory
+from pygent_factory.prompts import add_prompts
 from pygent_factory.resources import add_resources
 from pygent_factory.tools_agents import add_agents
 from pygent_factory.tools_runs import add_runs
@@ -26,4 +27,5 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Factory
     add_agents(server, factory)
     add_runs(server, factory)
     add_resources(server, factory)
+    add_prompts(server)
     return server

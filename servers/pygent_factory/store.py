@@ -52,11 +52,13 @@ CREATE TABLE run (
     agent INTEGER NOT NULL REFERENCES agent(id),
     version INTEGER NOT NULL,
     task TEXT NOT NULL,
+    conversation TEXT NOT NULL,
     started_at TEXT NOT NULL,
     answers INTEGER NOT NULL DEFAULT 0,
     ended INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX run_of_agent ON run(agent, started_at);
+CREATE INDEX run_of_conversation ON run(agent, conversation) WHERE conversation <> '';
 CREATE INDEX run_unfinished ON run(ended) WHERE ended = 0;
 """
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from pygent_factory.answers import RunAnswer, RunsAnswer
 from pygent_factory.factory import Factory
 from pygent_factory.front import brought, followed
+from pygent_factory.metrics import MetricsAnswer
 from pygent_factory.runs import Need, Run, Runs
 from pygent_factory.tools_agents import READS
 from pygent_shared.server import SuiteServer, answer
@@ -22,6 +23,9 @@ RUNS = ToolAnnotations(
 STOPS = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
+
+MOST_MEASURED = 1000
+"""Runs that the metrics look at, the newest."""
 
 RunId = Annotated[str, Field(description="A run's id, as run_agent gave it.")]
 Wait = Annotated[
@@ -47,6 +51,23 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         """
         runs = await factory.runs()
         run = await brought(runs, context) or await runs.begin(name, task)
+        return await _answered(factory, runs, run, context, wait_s)
+
+    @server.tool(title="Talk with an agent", annotations=RUNS)
+    async def chat(
+        context: Context[Any],
+        name: Annotated[str, Field(description="A deployed agent.")],
+        message: Annotated[str, Field(description="What you say to it.")],
+        conversation: Annotated[
+            str, Field(description="Any name; what was said under it is known.")
+        ] = "chat",
+        wait_s: Wait = 50.0,
+    ) -> CallToolResult | t.InputRequiredResult:
+        """Say something to an agent that remembers what was said before in this conversation, word for word.
+        Each message is a run. Returns what run_agent does.
+        """
+        runs = await factory.runs()
+        run = await brought(runs, context) or await runs.begin(name, message, conversation=conversation)
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Go on with a run", annotations=RUNS)
@@ -86,6 +107,16 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
     ) -> Annotated[CallToolResult, RunsAnswer]:
         """The newest runs and where they stand."""
         data = RunsAnswer.of(await (await factory.runs()).all(agent, limit))
+        return answer(data.text(), data)
+
+    @server.tool(title="How an agent does", annotations=READS)
+    async def agent_metrics(
+        name: Annotated[str, Field(description="An agent.")],
+    ) -> Annotated[CallToolResult, MetricsAnswer]:
+        """How an agent's runs went, by version: how many ended well, how long they took and what they spent.
+        Use it to compare versions after configure_agent."""
+        factory.agents.get(name)
+        data = MetricsAnswer.of(name, await (await factory.runs()).all(name, MOST_MEASURED))
         return answer(data.text(), data)
 
 

@@ -227,6 +227,39 @@ async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
     assert [node["fate"] for node in tree].count("goal") == 1
 
 
+async def test_a_conversation_is_remembered_word_for_word(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        first = await call(client, "chat", name="tides", message="I am Ann.")
+        assert "waits for the answer" in await refusal(client, "chat", name="tides", message="Hello?")
+        await call(client, "continue_run", run=first["run"], reply="Hello Ann.")
+        second = await call(client, "chat", name="tides", message="Who am I?")
+        assert [message["text"] for message in second["messages"]] == ["I am Ann.", "Hello Ann.", "Who am I?"]
+        other = await call(client, "chat", name="tides", message="Who am I?", conversation="other")
+        assert [message["text"] for message in other["messages"]] == ["Who am I?"]
+
+
+async def test_metrics_tell_versions_apart(settings: Settings, tmp_path: Path) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client, script(tmp_path, SCRIPT))
+        await call(client, "run_agent", name="tides", task="When?")
+        await call(client, "configure_agent", name="tides", more={"budget": {"requests": 1}})
+        await call(client, "run_agent", name="tides", task="When?")
+        newer, older = (await call(client, "agent_metrics", name="tides"))["versions"]
+    assert (newer["version"], newer["done"], newer["failed"]) == (2, 0, 1)
+    assert (older["version"], older["done"], older["requests"], older["tool_calls"]) == (1, 1, 2, 1)
+
+
+async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) -> None:
+    async with factory(settings) as client:
+        names = [prompt.name for prompt in (await client.list_prompts()).prompts]
+        assert names == [kind["type"] for kind in (await call(client, "agent_types"))["types"]]
+        (message,) = (await client.get_prompt("research", {"task": "When?"})).messages
+    assert isinstance(message.content, t.TextContent)
+    assert message.content.text.endswith("The task: When?")
+    assert 'create_agent(name, type="research")' in message.content.text
+
+
 async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_path: Path) -> None:
     async with factory(settings, Notes()) as client:
 

@@ -7,6 +7,7 @@ processes that died taken over; state as JSON; a version that does not change wi
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ log = logging.getLogger(__name__)
 
 RECOVERY_SECONDS = 2.0
 """How often dead processes are looked for."""
-POLL_SECONDS = 0.02
+SOONEST_SECONDS = 0.002
+LATEST_SECONDS = 0.05
+"""Between two looks at a workflow that is waited for: often at first, as most end soon."""
 
 Workflow = Callable[..., Awaitable[Any]]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -144,11 +147,11 @@ class Engine:
 
     async def wait(self, id: str, within: float) -> Status:
         """Where a workflow stands once it has ended, or after so many seconds. Raises as `status` does."""
-        status = await self.status(id)
-        with anyio.move_on_after(within):
-            while status.state in ("waiting", "running"):
-                await anyio.sleep(POLL_SECONDS)
-                status = await self.status(id)
+        began = time.monotonic()
+        while (status := await self.status(id)).state in ("waiting", "running"):
+            if (waited := time.monotonic() - began) > within:
+                break
+            await anyio.sleep(pause(waited))
         return status
 
     async def steps(self, id: str) -> list[Step]:
@@ -230,7 +233,7 @@ class Engine:
             "application_version": self._version,
             "log_level": "ERROR",
             "serializer": Json(),
-            "notification_listener_polling_interval_sec": POLL_SECONDS,
+            "notification_listener_polling_interval_sec": LATEST_SECONDS,
         }
         if isinstance(self._store, Path):
             files = FileExecutor(self._store.parent / "executors")
@@ -254,6 +257,11 @@ class Engine:
         self._dbos, self._executor = None, None
         self._registered.clear()
         executor.close()
+
+
+def pause(waited: float) -> float:
+    """How long to wait before the next look, after so many seconds."""
+    return min(max(waited / 5, SOONEST_SECONDS), LATEST_SECONDS)
 
 
 def _time(milliseconds: int | None) -> datetime:
