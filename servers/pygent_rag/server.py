@@ -24,6 +24,7 @@ from pygent_rag.answers import (
 )
 from pygent_rag.ingest import FileReport, Watcher
 from pygent_rag.library import Library, open_library
+from pygent_rag.resources import add_resources
 from pygent_rag.searching import READS, add_searching
 from pygent_rag.sources import given
 from pygent_rag.study import add_study
@@ -52,6 +53,7 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Li
     add_searching(server, library)
     _add_listing(server, library)
     add_study(server, library, _watcher)
+    add_resources(server, library)
     return server
 
 
