@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pygent_rag import uris
 from pygent_rag.library import Library
+from pygent_rag.passage import Passage
 from pygent_rag.place import Place
 from pygent_rag.store import Store
 from pygent_shared.errors import UnknownName
@@ -38,13 +39,27 @@ def section(store: Store, place: Place) -> str | None:
 
     What was split over several headings by the place itself is all given.
     """
-    if (found := store.covering(place.collection, place)) is None:
-        return None
-    chunks = store.run(place.collection, place.path, 0, LAST)
+    text = store.text(place.collection, place.path)
+    if text is None or (found := store.covering(place.collection, place)) is None:
+        return text
+    if not (chunks := store.run(place.collection, place.path, 0, LAST)):
+        return text
     first, last = (min(position, len(chunks) - 1) for position in found)  # it may have shrunk meanwhile
-    while first > 0 and chunks[first - 1].section == chunks[first].section:
+    while first > 0 and _together(chunks[first - 1], chunks[first], text):
         first -= 1
-    while last + 1 < len(chunks) and chunks[last + 1].section == chunks[last].section:
+    while last + 1 < len(chunks) and _together(chunks[last], chunks[last + 1], text):
         last += 1
     begins = min(chunks[first].start, chunks[first - 1].end) if first > 0 else 0
-    return store.stretch(place.collection, place.path, begins, chunks[last].end).strip("\n")
+    return text[begins : chunks[last].end].strip("\n")
+
+
+def _together(one: Passage, following: Passage, text: str) -> bool:
+    """Whether a chunk and the next stand in one section. Only headings are in no chunk; of a table that was
+    cut, the head row counts among the headings of its further parts."""
+    *_, part, whole = one.section
+    *_, other_part, other_whole = following.section
+    short, long = sorted((one.heading, following.heading), key=len)
+    headed = long in (short, (*short, *long[-1:]))
+    return (
+        (part, whole) == (other_part, other_whole) and headed and not text[one.end : following.start].strip()
+    )

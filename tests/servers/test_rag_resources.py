@@ -68,6 +68,20 @@ async def test_what_a_hit_links_to_is_all_of_its_section_with_the_headings_above
 
 
 @pytest.mark.anyio
+async def test_a_table_that_was_cut_is_read_whole_with_what_stands_beside_it(
+    connect: Connect, tmp_path: Path
+) -> None:
+    rows = "\n".join(f"| Gauge {number} | rose by {number} cm |" for number in range(200))
+    section = f"## Readings\n\nBefore.\n\n| Gauge | Tide |\n|---|---|\n{rows}\n\nAfter."
+    (tmp_path / "a.md").write_text(f"# Tides\n\nA note.\n\n{section}\n\n## Readings\n\nOther ones.\n")
+    async with connect(RAG) as client:
+        await call(client, "ingest", path=str(tmp_path / "a.md"))
+        for question in ("before", "gauge 150", "after"):
+            found, _ = await call(client, "search", question=question, limit=1)
+            assert await opened(client, found["passages"][0]["resource"]) == section
+
+
+@pytest.mark.anyio
 async def test_a_sheet_is_a_section_and_so_is_each_passage_of_a_research(
     connect: Connect, tmp_path: Path
 ) -> None:
