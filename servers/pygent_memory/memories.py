@@ -165,4 +165,6 @@ def open_memories(settings: Settings) -> Memories:
     Raises:
         DatabaseUnusable: the database cannot be opened.
     """
-    return Memories(SqliteStore(settings.data_dir / "memory.db", settings.vectors), shared_embedder(settings))
+    return Memories(
+        SqliteStore(settings.data_dir / "memory.db", settings.vector_index), shared_embedder(settings)
+    )
