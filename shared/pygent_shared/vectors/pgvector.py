@@ -117,11 +117,11 @@ class Copy:
             "WITH ends AS (SELECT grp, min(item) AS first, max(item) AS last FROM {table} "
             "WHERE grp = ANY(%(groups)s) GROUP BY grp), "
             "step AS (SELECT greatest(1, (sum(last - first + 1) / %(sample)s)::bigint) AS step FROM ends), "
-            "some AS (SELECT DISTINCT following.item FROM ends, step, "
+            "sampled AS (SELECT DISTINCT following.item FROM ends, step, "
             "LATERAL generate_series(first, last, step) AS number, "
             "LATERAL (SELECT item FROM {table} AS t WHERE t.grp = ends.grp AND t.item >= number "
             "ORDER BY t.item LIMIT 1) AS following) "
-            "SELECT coalesce(stddev_pop(vec <=> %(query)s::vector), 0) FROM {table} JOIN some USING (item)"
+            "SELECT coalesce(stddev_pop(vec <=> %(query)s::vector), 0) FROM {table} JOIN sampled USING (item)"
         ).format(table=self.table)
         found = connection.execute(
             statement, {"groups": list(groups), "sample": SAMPLE, "query": _written(query)}
