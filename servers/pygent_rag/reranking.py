@@ -35,6 +35,9 @@ class CrossEncoderReranker:
     def __init__(self, model: str) -> None:
         if find_spec("sentence_transformers") is None:
             raise MissingExtra("Reranking", "embeddings")
+        from pygent_shared.embeddings.sentence_transformers import quiet
+
+        quiet()
         from sentence_transformers import CrossEncoder
 
         self._model = CrossEncoder(model, device="cpu")

@@ -16,6 +16,7 @@ import threading
 from typing import IO, TYPE_CHECKING, Any
 
 from pygent_shared.embeddings.onnx_export import TRIED
+from pygent_shared.embeddings.sentence_transformers import quiet
 from pygent_shared.embeddings.weights import located
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def main(model: str) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not pass for an answer
     source, _ = located(model)
+    quiet()
     import torch
     from sentence_transformers import SentenceTransformer
 
