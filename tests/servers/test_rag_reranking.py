@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import string
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pygent_rag.reranking import CrossEncoderReranker
+from pygent_rag.reranking import CrossEncoderReranker, Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.testing import call, in_memory
 
@@ -93,6 +94,22 @@ async def test_a_search_gives_its_passages_in_the_order_of_the_scores(
     assert reranked != plain
     assert found["reranked"] == str(model)
     assert f"reranked by {model}" in text
+
+
+def test_an_embedding_model_and_a_classifier_are_no_rerankers(model: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    shape = BertConfig.from_pretrained(model)
+    headless, several = tmp_path / "headless", tmp_path / "several"
+    for folder in (headless, several):
+        shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    BertModel(shape).save_pretrained(headless)
+    shape.num_labels = 3
+    BertForSequenceClassification(shape).save_pretrained(several)
+    for folder, why in ((headless, "it is a BertModel without a head"), (several, "it gives 3 scores")):
+        order, said = Reranking(str(folder)).order("tide", NOTES)
+        assert order == list(range(len(NOTES)))
+        assert said.startswith(f"not reranked by {folder}: {why}")
 
 
 async def test_a_folder_without_a_model_costs_the_new_order_only(settings: Settings, tmp_path: Path) -> None:
