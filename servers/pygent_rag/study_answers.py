@@ -1,4 +1,4 @@
-"""What the tools of `study` answer. As in `answers`, text of documents is quoted line by line."""
+"""What the tools of `study` answer. Text of documents is quoted as `quoting` does."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from pygent_rag.answers import UNTRUSTED, PassageEntry, counted, quoted
+from pygent_rag.answers import PassageEntry
 from pygent_rag.library import Found, Mode
 from pygent_rag.overview import GroupedBy, Overview
 from pygent_rag.passage import Passage
+from pygent_rag.quoting import UNTRUSTED, counted, quoted
 from pygent_rag.research import NOW, Research, State
 from pygent_rag.sentences import fitting, spans
 from pygent_rag.uris import section_uri
