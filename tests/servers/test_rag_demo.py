@@ -13,6 +13,8 @@ import pytest
 
 from pygent_rag.library import Library, open_library
 from pygent_rag.place import places
+from pygent_rag.resources import section
+from pygent_rag.uris import section_uri
 from pygent_shared.settings import Settings
 from pygent_shared.shipped import shipped
 
@@ -94,8 +96,12 @@ def test_every_citation_given_as_the_answer_opens_at_text_that_contains_it(
 @pytest.mark.parametrize("asked", GOLDEN, ids=lambda asked: asked["answer_contains"][0])
 def test_every_citation_opens_exactly_at_the_text_shown_for_it(library: Library, asked: Any) -> None:
     """Of every hit and quote, `read` opens its citation at a text with all that was shown in it, and in the
-    file itself, where it is plain text, what was shown begins on the very line that is cited."""
+    file itself, where it is plain text, what was shown begins on the very line that is cited. A hit's link
+    reads a section with its text."""
     found = library.search(asked["question"], "", limit=5, max_tokens=2000, wait_s=120)
+    for passage, _ in found.passages:
+        (whole, *_) = filter(None, (section(library.store, place) for place in places(section_uri(passage))))
+        assert passage.text in whole
     quoted = [(quote.citation, quote.text) for quote in library.extract(asked["question"], found)]
     shown = [(passage.citation, passage.text) for passage, _ in found.passages]
     assert len(shown) == 5

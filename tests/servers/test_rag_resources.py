@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp.types import TextResourceContents
 from office_files import xlsx
 
+from pygent_rag.ingest import unwatched
+from pygent_rag.library import open_library
 from pygent_rag.passage import Passage
-from pygent_rag.place import places
+from pygent_rag.place import Place, places
+from pygent_rag.resources import LAST, section
+from pygent_rag.sources import given as given_text
 from pygent_rag.uris import TEMPLATE, document_uri, meant, section_uri
+from pygent_shared.settings import Settings
 from pygent_shared.testing import Connect, call
 
 RAG = "pygent_rag"
@@ -111,6 +117,44 @@ async def test_an_address_that_leads_nowhere_is_refused_with_what_would(
         with pytest.raises(MCPError, match='There is no collection "notes"'):
             await opened(client, f"{document_uri('notes', str(tmp_path / 'a.md'))}?at=1")
         assert await opened(client, f"{uri}?at=99999-999999") == "# A\n\nA tide."
+
+
+LINES = st.sampled_from(
+    [
+        "# One",
+        "## Two",
+        "## Two",
+        "### Three",
+        "Text of a line. And another.",
+        "",
+        "- item",
+        "| a | b |",
+        "|---|---|",
+        "| 1 | 2 |",
+        "```",
+        "code = 1",
+        "---",
+        "word " * 300,
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LINES, max_size=25).map(lambda lines: "\n".join(["First.", *lines])))
+def test_every_passage_stands_in_its_section_and_that_in_the_document(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        library = open_library(Settings(data_dir=Path(folder), embedder="none"))
+        list(library.ingest("notes", given_text(text, "Note"), unwatched))
+        stored, store = library.store.text("notes", "text:Note") or "", library.store
+        for chunk in store.run("notes", "text:Note", 0, LAST):
+            place = Place(
+                path=chunk.path, collection="notes", first=chunk.first, last=chunk.last, part=chunk.part
+            )
+            found = section(store, place)
+            assert found is not None
+            assert chunk.text in found
+            assert found in stored
+        library.close()
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=9).filter(
