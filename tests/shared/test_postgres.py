@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -178,6 +179,12 @@ def test_a_user_who_may_not_add_it_or_make_tables_is_told_who_may(bare: str) -> 
         connection.execute(f"GRANT CREATE ON SCHEMA public TO {name}")
     with closing(opened(guest)) as connection:
         assert connection.execute("SELECT count(*) FROM pygent_vectors").fetchone() == (0,)
+
+
+def test_many_may_open_a_new_one_at_the_same_moment(bare: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for connection in pool.map(opened, [bare] * 8):
+            connection.close()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
@@ -55,7 +57,7 @@ def _prepare(connection: psycopg.Connection, shown: str) -> None:
     find = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
     try:
         if (found := connection.execute(find).fetchone()) is None:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            _make(connection, "CREATE EXTENSION IF NOT EXISTS vector")
             found = connection.execute(find).fetchone()
         assert found is not None
     except psycopg.errors.InsufficientPrivilege as error:
@@ -68,10 +70,18 @@ def _prepare(connection: psycopg.Connection, shown: str) -> None:
         cure = "Install a newer one on that machine, and run: ALTER EXTENSION vector UPDATE"
         raise DatabaseUnusable(shown, f"has pgvector {found[0]}, and 0.8 is needed", cure)
     try:
-        connection.execute(_TABLES)
+        _make(connection, _TABLES)
     except psycopg.Error as error:
         cure = "Let an administrator of it run: GRANT CREATE ON SCHEMA public TO the user of the URL"
         raise DatabaseUnusable(shown, f"lets this user make no tables ({line(error)})", cure) from error
+
+
+def _make(connection: psycopg.Connection, statement: LiteralString) -> None:
+    """Make something unless it is there; where others make it at the same moment, PostgreSQL fails."""
+    try:
+        connection.execute(statement)
+    except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject, psycopg.errors.DuplicateTable):
+        connection.execute(statement)
 
 
 def line(error: Exception) -> str:
