@@ -1,3 +1,25 @@
-"""What every test may use: see `pygent_shared.testing`."""
+"""What every test may use: see `pygent_shared.testing`; and a real PostgreSQL, for those that want one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "shared")]
+
+from postgres_server import programs, running
 
 pytest_plugins = ["pygent_shared.testing"]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL with pgvector that runs as long as the tests do."""
+    if (bin := programs()) is None or find_spec("psycopg") is None:
+        pytest.skip("needs pip install 'pygent-factory[postgres,test]'")
+    with running(bin) as url:
+        yield url

@@ -178,4 +178,4 @@ def open_memories(settings: Settings) -> Memories:
         DatabaseUnusable: the database cannot be opened.
     """
     database = Database(settings.data_dir / "memory.db", MIGRATIONS)
-    return Memories(database, shared_embedder(settings), settings.vectors)
+    return Memories(database, shared_embedder(settings), settings.vector_index)

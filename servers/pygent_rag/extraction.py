@@ -34,9 +34,13 @@ ALIKE = 0.45
 RELEVANT = 0.55
 """A further sentence scores at least this share of the best one, for what it adds."""
 
-_ENDING = re.compile(r"(?:ings?|edly|ed|ies|es|ers?|ly|s|e|y)$")
+_ENDING = re.compile(r"(?:ings?|edly|ed|ies|es|[eo]rs?|ly|s|e|y)$")
 _AND_WHAT = re.compile(
     r"[?;]\s+|[,;]?\s+(?:and|but|or)\s+(?=(?:who|whom|whose|what|which|when|where|why|how)\b)", re.IGNORECASE
+)
+# Words that ask, and stand in no answer: "what does … mean?", "how many …?".
+_ASKING = re.compile(
+    r"\bwhat (?:do|does|did)\b(?P<what>.*)\bmean\W*$|\bhow (?:many|much|far)\b", re.IGNORECASE
 )
 _LIST_MARK = re.compile(r"(?:[-*+•]|\d{1,3}[.)])\s+")
 _RULE = re.compile(r"[\s|:*_=#~`-]*$")
@@ -80,7 +84,8 @@ def parts(question: str) -> list[str]:
 
 def _answering(question: str, candidates: Sequence[_Candidate], alike: Sequence[float]) -> list[int]:
     """The candidates that answer one thing, best first."""
-    weights = _weights({stem(term) for term in terms(question)}, candidates)
+    plain = _ASKING.sub(lambda found: found["what"] or "", question)
+    weights = _weights({stem(term) for term in terms(plain)}, candidates)
     chosen = _choose(candidates, weights, alike)
     covered = max((_covered(candidates[number], weights) for number in chosen), default=0.0)
     return chosen if covered >= ENOUGH or max(alike) >= ALIKE else []
@@ -138,8 +143,10 @@ def _covered(candidate: _Candidate, weights: Mapping[str, float]) -> float:
 def _choose(
     candidates: Sequence[_Candidate], weights: Mapping[str, float], alike: Sequence[float]
 ) -> list[int]:
-    """The best candidate, then those that add most to it: what is covered already counts for half."""
+    """The best candidate, then those that add most to it: what is covered already counts for half, and one
+    that holds no further word of the question adds nothing."""
     chosen: list[int] = []
+    covered: set[str] = set()
     wanted = dict(weights)
     threshold = 0.0
     while len(chosen) < MOST:
@@ -148,13 +155,14 @@ def _choose(
         scores = {
             number: _covered(found, wanted) + still_open * max(0.0, alike[number])
             for number, found in enumerate(candidates)
-            if found.quote.text not in texts
+            if found.quote.text not in texts and not (chosen and found.stems & weights.keys() <= covered)
         }
         best = max(scores, key=lambda number: scores[number], default=None)
         if best is None or scores[best] <= threshold:
             break
         threshold = threshold or RELEVANT * scores[best]
         chosen.append(best)
+        covered |= candidates[best].stems | candidates[best].context
         for term in candidates[best].stems & wanted.keys():
             wanted[term] = weights[term] / 2
     return chosen

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from pygent_rag.sources import is_file_name, watched_folder
+from pygent_rag.patterns import watched_folder
+from pygent_rag.sources import is_file_name
 from pygent_shared.errors import MissingExtra, PygentError
 
 log = logging.getLogger(__name__)

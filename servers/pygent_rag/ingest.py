@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pygent_rag import files
+from pygent_rag.items import Item, LocalFile
 from pygent_rag.reader import Reader
-from pygent_rag.sources import Item, LocalFile, Source, is_file_name
+from pygent_rag.sources import Source, is_file_name
 from pygent_rag.store import Fingerprint, Store
 from pygent_shared.errors import FileRefused
 

@@ -436,7 +436,7 @@ def open_library(settings: Settings) -> Library:
     Raises:
         DatabaseUnusable: its database cannot be opened; it is left as it is.
     """
-    store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vectors)
+    store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vector_index)
     reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
     return Library(store, shared_embedder(settings), settings, reranking)
 

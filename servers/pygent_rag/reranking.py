@@ -30,14 +30,24 @@ class CrossEncoderReranker:
     Raises:
         MissingExtra: sentence-transformers is missing.
         OSError: there is no such model.
+        ValueError: it is none that gives a pair of texts one score.
     """
 
     def __init__(self, model: str) -> None:
         if find_spec("sentence_transformers") is None:
             raise MissingExtra("Reranking", "embeddings")
+        from pygent_shared.embeddings.sentence_transformers import quiet
+
+        quiet()
         from sentence_transformers import CrossEncoder
 
         self._model = CrossEncoder(model, device="cpu")
+        kinds = self._model.config.architectures or []
+        if kinds and all(kind.endswith("Model") for kind in kinds):
+            # It would be given a head of random weights.
+            raise ValueError(f"it is a {kinds[0]} without a head that gives scores, no cross-encoder")
+        if self._model.num_labels != 1:
+            raise ValueError(f"it gives {self._model.num_labels} scores to a pair of texts, and not one")
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)

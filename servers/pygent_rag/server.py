@@ -1,40 +1,30 @@
 """The RAG server: its tools that change and list; those that find are in `searching`. What they do is in
-`library`; what they say, in `answers`."""
+`library`; what they say, in `change_answers` and `list_answers`."""
 
 from __future__ import annotations
 
 import re
-import time
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
-import anyio
-import anyio.from_thread
-import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from pygent_rag.answers import (
-    CollectionEntry,
-    CollectionsAnswer,
-    DeleteAnswer,
-    DocumentsAnswer,
-    IngestAnswer,
-    ReindexAnswer,
-)
-from pygent_rag.ingest import FileReport, Watcher
+from pygent_rag.change_answers import DeleteAnswer, IngestAnswer, ReindexAnswer
+from pygent_rag.ingest import FileReport
 from pygent_rag.library import Library, open_library
+from pygent_rag.list_answers import CollectionEntry, CollectionsAnswer, DocumentsAnswer
+from pygent_rag.resources import add_resources
 from pygent_rag.searching import READS, add_searching
 from pygent_rag.sources import given
 from pygent_rag.study import add_study
+from pygent_rag.work import answered, watcher
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
 from pygent_shared.server import SuiteServer, answer
 from pygent_shared.settings import Settings
-
-PROGRESS_SECONDS = 0.1
-"""Time between two progress messages."""
 
 INSTRUCTIONS = """\
 Documents on this machine, as cited passages. Read files or folders in with ingest, and call sync after they \
@@ -51,7 +41,8 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Li
     _add_changing(server, library)
     add_searching(server, library)
     _add_listing(server, library)
-    add_study(server, library, _watcher)
+    add_study(server, library)
+    add_resources(server, library)
     return server
 
 
@@ -92,15 +83,14 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
         name = _collection_name(collection)
         if text and path:
             raise InvalidArgument("text", "is given together with a path", "Call it once for each.")
-        watch = _watcher(ctx)
+        watch = watcher(ctx)
 
-        def work() -> tuple[list[FileReport], str, str]:
+        def work() -> IngestAnswer:
             opened = library.get()
             source = given(text, title) if text else opened.source(path)
-            return list(opened.ingest(name, source, watch)), opened.lexical_only, opened.engine
+            return _reported(opened, name, opened.ingest(name, source, watch))
 
-        data = IngestAnswer.of(name, *await anyio.to_thread.run_sync(work))
-        return answer(data.text(), data)
+        return await answered(work)
 
     @server.tool(
         title="Bring documents up to date",
@@ -125,19 +115,18 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
         Returns counts and, by file, what became of it. A folder that is gone as a whole is reported, and its
         documents are kept until you delete them. Broken off, it leaves whole documents; call it again.
         """
-        progress = _watcher(ctx)
+        progress = watcher(ctx)
 
-        def work() -> tuple[list[FileReport], str, str]:
+        def work() -> IngestAnswer:
             opened = library.get()
-            reports = list(opened.sync(collection, progress))
+            data = _reported(opened, collection, opened.sync(collection, progress))
             if watch:
                 opened.follow(collection)
             elif watch is not None:
                 opened.leave(collection)
-            return reports, opened.lexical_only, opened.engine
+            return data
 
-        data = IngestAnswer.of(collection, *await anyio.to_thread.run_sync(work))
-        return answer(data.text(), data)
+        return await answered(work)
 
     @server.tool(
         title="Make vectors anew",
@@ -154,14 +143,13 @@ def _add_changing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) ->
         far it is. The old vectors stay in force until all new ones are there; broken off, it goes on where it
         was when you call it again.
         """
-        progress = _watcher(ctx)
+        progress = watcher(ctx)
 
-        def work() -> tuple[str, int]:
-            return library.get().reindex(collection, progress)
+        def work() -> ReindexAnswer:
+            model, count = library.get().reindex(collection, progress)
+            return ReindexAnswer(collection=collection, model=model, embedded=count)
 
-        model, count = await anyio.to_thread.run_sync(work)
-        data = ReindexAnswer(collection=collection, model=model, embedded=count)
-        return answer(data.text(), data)
+        return await answered(work)
 
     @server.tool(
         title="Take out documents",
@@ -220,6 +208,11 @@ def _add_listing(server: SuiteServer[Lazy[Library]], library: Lazy[Library]) -> 
         return answer(data.text(), data)
 
 
+def _reported(library: Library, collection: str, reports: Iterable[FileReport]) -> IngestAnswer:
+    """What became of the files, once all is done."""
+    return IngestAnswer.of(collection, list(reports), library.lexical_only, library.engine)
+
+
 def _collection_name(name: str) -> str:
     """A name that a collection may have.
 
@@ -230,18 +223,3 @@ def _collection_name(name: str) -> str:
         cure = "Use up to 64 letters, digits, spaces and . _ - such as: project-notes"
         raise InvalidArgument("collection", f"{name[:80]!r} cannot be a collection's name", cure)
     return name
-
-
-def _watcher(ctx: Context[Any]) -> Watcher:
-    """Hands what the worker thread reports to the caller as progress; ends the work when the call was
-    cancelled."""
-    sent = 0.0
-
-    def watch(done: int, total: int, path: str) -> None:
-        nonlocal sent
-        anyio.from_thread.check_cancelled()
-        if total and (done == total or time.monotonic() - sent >= PROGRESS_SECONDS):
-            sent = time.monotonic()
-            anyio.from_thread.run(ctx.report_progress, done, total, path)
-
-    return watch

@@ -23,6 +23,9 @@ from pygent_shared.jsonc import plain
 
 PREFIX = "PYGENT_"
 
+POSTGRES = "pgvector:"
+"""What the index in a PostgreSQL is called by, before its URL."""
+
 
 def row(
     default: Any, help: str, *, secret: bool = False, least: float | None = None, most: float | None = None
@@ -103,10 +106,17 @@ class Settings:
         "all-MiniLM-L6-v2",
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
-    vectors: Literal["memory", "exact", "faiss", "chroma"] = row(
+    vectors: Literal["memory", "exact", "faiss", "chroma", "pgvector"] = row(
         "memory",
-        "What finds the nearest vectors: codes in memory; exact, which reads them all; or faiss or chroma, "
-        "extras, in memory too. The vectors themselves are kept in the database whichever it is.",
+        "What finds the nearest vectors: codes in memory; exact, which reads them all; or, extras, faiss or "
+        "chroma, in memory too, or pgvector, in the PostgreSQL of POSTGRES_URL. The vectors themselves are "
+        "kept in the database whichever it is.",
+    )
+    postgres_url: str = row(
+        "",
+        "Where pgvector is, such as postgresql://user:password@host/database; empty: where the standard PG* "
+        "variables say.",
+        secret=True,
     )
     rerank_model: str = row(
         "",
@@ -211,6 +221,11 @@ class Settings:
         """These settings where callers come over HTTP: files are read from the home folder unless more is
         allowed."""
         return dataclasses.replace(self, read_from=self.read_from or (os.path.expanduser("~"),))
+
+    @property
+    def vector_index(self) -> str:
+        """What `open_vectors` is to open: the value of `vectors`, and with pgvector where that is."""
+        return f"{POSTGRES}{self.postgres_url}" if self.vectors == "pgvector" else self.vectors
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

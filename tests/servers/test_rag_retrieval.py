@@ -400,6 +400,22 @@ def test_a_quote_cites_its_own_line_and_of_other_texts_where_the_passage_begins(
     assert quote.citation == "/n.md:5"
 
 
+def test_a_further_sentence_is_given_only_for_words_of_the_question_that_are_still_open() -> None:
+    text = "Idris mended the lamp of the jetty. The jetty has a lamp. The lamp was lit by Tove."
+    quotes = extract("Who mended and lit the lamp of the jetty?", [passage(text)])
+    assert [quote.text for quote in quotes] == [
+        "Idris mended the lamp of the jetty.",
+        "The lamp was lit by Tove.",
+    ]
+
+
+@pytest.mark.parametrize("question", ["What does surge mean?", "How much is a surge?"])
+def test_words_that_only_ask_are_looked_for_in_no_answer(question: str) -> None:
+    texts = ["The surge is a level without the tide.", "By no means. Many a time, and much of it."]
+    quotes = extract(question, [passage(" ".join(texts))])
+    assert [quote.text for quote in quotes] == texts[:1]
+
+
 @pytest.mark.parametrize("question", ["What is the capital of France?", "", "?!", "the of and"])
 def test_nothing_is_extracted_where_nothing_answers(question: str) -> None:
     assert extract(question, [passage("The tide came in at the quay. It went out again.")]) == []
@@ -407,7 +423,8 @@ def test_nothing_is_extracted_where_nothing_answers(question: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["jump jumps jumped jumping", "reading readings reads read", "carry carries"]
+    "group",
+    ["jump jumps jumped jumping", "reading readings reads read", "carry carries", "coordinates coordinator"],
 )
 def test_forms_of_a_word_share_a_stem(group: str) -> None:
     assert len({stem(word) for word in group.split()}) == 1

@@ -17,9 +17,10 @@ from mcp.types import TextResourceContents
 from office_files import docx, pptx, xlsx
 
 from pygent_rag.ingest import unwatched
+from pygent_rag.items import page_suffix
 from pygent_rag.library import Library, open_library
 from pygent_rag.schema import MIGRATIONS
-from pygent_rag.sources import given, named, page_suffix
+from pygent_rag.sources import given, named
 from pygent_rag.store import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed

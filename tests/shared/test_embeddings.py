@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygent_shared.embeddings import ENGINES, Embedder, bert, engine_for, onnx
+from pygent_shared.embeddings import ENGINES, Embedder, bert, child, engine_for, onnx, worker
 from pygent_shared.embeddings.background import PAYS, BackgroundEmbedder, engines, shared_embedder
+from pygent_shared.embeddings.child import ChildEmbedder
 from pygent_shared.embeddings.sentence_transformers import load
 from pygent_shared.embeddings.weights import BUILT_IN_NAME, verified, weights_folder
 from pygent_shared.errors import MissingExtra, WeightsChanged
@@ -282,6 +283,7 @@ def test_who_embeds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     own = Settings(data_dir=tmp_path)
     assert engines(own) == ("numpy", "ONNX int8, made when 500 texts wait")
     monkeypatch.setattr(onnx, "can_export", lambda: False)
+    monkeypatch.setattr(child, "is_possible", lambda: False)
     assert engines(own)[1].startswith("numpy, more slowly")
     if find_spec("onnxruntime"):
         (tmp_path / "models").mkdir()
@@ -329,6 +331,64 @@ def test_many_texts_are_embedded_by_an_export_of_the_same_vectors(tmp_path: Path
     assert (bulk.model, bulk.dimensions) == (computed.model, computed.dimensions)
     assert min(map(cosine, bulk.embed(PASSAGES), computed.embed(PASSAGES))) > 0.985
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".onnx"]
+
+
+@pytest.fixture
+def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither onnx nor its runtime is installed, as far as can be seen."""
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None if name.startswith("onnx") else find_spec(name))
+
+
+@needs_the_model
+def test_without_onnx_many_texts_are_embedded_by_sentence_transformers_in_a_process_of_its_own(
+    tmp_path: Path, without_onnx: None, computed: Embedder
+) -> None:
+    embedder = BackgroundEmbedder(Settings(data_dir=tmp_path))
+    assert embedder.engines[1] == "sentence-transformers in a process of its own, when 500 texts wait"
+    assert embedder.wait(60)
+    assert embedder.bulk(PAYS - 1) is embedder.ready()
+    deadline = time.monotonic() + 60
+    while (bulk := embedder.bulk(PAYS)) is embedder.ready() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert isinstance(bulk, ChildEmbedder)
+    assert embedder.bulk(1) is embedder.ready()  # no process is started for one text
+    vectors = bulk.embed(PASSAGES)
+    assert (bulk.model, bulk.dimensions) == (computed.model, computed.dimensions)
+    assert bulk.precision == ("bfloat16" if worker.computes_bfloat16() else "float32")
+    assert min(map(cosine, vectors, computed.embed(PASSAGES))) > 0.999
+    assert all(
+        sum(part * part for part in numbers(vector)) == pytest.approx(1, abs=1e-5) for vector in vectors
+    )
+    assert embedder.bulk(1) is bulk  # now it is there
+    assert not (tmp_path / "models").exists()
+
+
+@needs_the_model
+def test_a_process_that_is_killed_costs_speed_and_no_text(computed: Embedder) -> None:
+    class Killed(ChildEmbedder):
+        def _asked(self, texts: list[str]) -> list[bytes]:
+            child = self._started()
+            child.kill()
+            child.wait()
+            self._started = lambda: child  # type: ignore[method-assign]
+            return super()._asked(texts)
+
+    embedder = Killed("all-MiniLM-L6-v2", computed)
+    assert embedder.embed(PASSAGES) == computed.embed(PASSAGES)
+    assert not embedder.is_running
+    assert embedder.embed(PASSAGES[:1]) == computed.embed(PASSAGES[:1])
+
+
+def test_a_process_that_cannot_load_the_model_says_so_once_and_the_own_one_embeds(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    own = ScriptedEmbedder({})
+    embedder = ChildEmbedder(str(tmp_path / "missing"), own)
+    assert [embedder.embed(["a"]), embedder.embed(["b"])] == [own.embed(["a"]), own.embed(["b"])]
+    assert [record.message for record in caplog.records] == [
+        "Texts are embedded without a process of their own, more slowly: the process ended (exit code 1)"
+    ]
 
 
 @needs_the_model

@@ -35,7 +35,8 @@ def test_addresses_of_the_open_internet_are_public(address: str) -> None:
     "127.0.0.1 127.9.9.9 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 "
     "255.255.255.255 240.0.0.1 192.0.2.1 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1 fd12::1 ff02::1 "
     "fec0::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 2002:7f00:1::1 2002:a00:1::1 64:ff9b::7f00:1 "
-    "64:ff9b::a9fe:a9fe ::7f00:1 2001:db8::1 localhost 127.1 2130706433".split(),
+    "64:ff9b::a9fe:a9fe 64:ff9b:1:7f00::100:0:0 64:ff9b:1::7f00:1 ::7f00:1 ::808:808 2001:db8::1 "
+    "2001:0:a00:1::f7f7:f7f7 2001:0:808:808::80ff:fffe localhost 127.1 2130706433".split(),
 )
 def test_all_others_and_what_leads_to_them_are_not(address: str) -> None:
     assert not is_public(address)

@@ -7,25 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import DIMENSIONS, ITEMS, MIGRATIONS, fill, some
 
 from pygent_shared.database import Database
-from pygent_shared.vectors import mirror
+from pygent_shared.vectors import changes
 from pygent_shared.vectors.codes import Codes
 from pygent_shared.vectors.mirror import MirroredVectors
-from pygent_shared.vectors.sqlite_vec import Items, SqliteVectors
-
-ITEMS = Items(table="page", group="book")
-TABLE = "CREATE TABLE page (id INTEGER PRIMARY KEY AUTOINCREMENT, book INTEGER, text TEXT);"
-MIGRATIONS = [TABLE + ITEMS.schema, mirror.schema(ITEMS)]
-DIMENSIONS = 384
-
-
-def some(count: int, seed: int = 0) -> np.ndarray:
-    """Unit vectors in 200 clusters, as texts on 200 subjects would give."""
-    random = np.random.default_rng(seed)
-    centres = np.random.default_rng(7).standard_normal((200, DIMENSIONS))
-    found = centres[random.integers(0, 200, count)] + random.standard_normal((count, DIMENSIONS))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype("<f4")
+from pygent_shared.vectors.sqlite_vec import SqliteVectors
 
 
 @pytest.fixture
@@ -33,19 +21,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(tmp_path / "pages.db", MIGRATIONS)
     yield opened
     opened.close()
-
-
-def fill(database: Database, vectors: np.ndarray, book: int = 1) -> list[int]:
-    """Pages with these vectors, written by a store without a mirror, as another process would."""
-    with database.write() as connection:
-        items = []
-        for _ in vectors:
-            connection.execute("INSERT INTO page (book, text) VALUES (?, 'text')", (book,))
-            items.append(connection.last_insert_rowid())
-    SqliteVectors(database, ITEMS).put(
-        "m", [(item, vector.tobytes()) for item, vector in zip(items, vectors, strict=True)]
-    )
-    return items
 
 
 def mirrored(database: Database, query: np.ndarray) -> MirroredVectors:
@@ -90,7 +65,7 @@ def test_it_is_built_anew_where_the_log_no_longer_tells(
 
 
 def test_the_log_is_kept_short(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "KEPT_CHANGES", 10)
+    monkeypatch.setattr(changes, "KEPT_CHANGES", 10)
     vectors = some(30)
     items = fill(database, vectors)
 

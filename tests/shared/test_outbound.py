@@ -66,6 +66,12 @@ async def get(url: str, **options: Any) -> str:
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "2001:0:a9fe:a9fe::f7f7:f7f7",
+        "2001:0:808:808::5601:5601",
+        "::a9fe:a9fe",
+        "::7f00:1",
         "fd00:ec2::254",
         "100.100.100.200",
         "168.63.129.16",
@@ -90,6 +96,9 @@ async def test_addresses_that_only_a_machines_own_host_answers_are_blocked(place
         "fd12::1",
         "100.64.0.1",
         "8.8.8.8",
+        "::ffff:10.1.2.3",
+        "64:ff9b:1::808:808",
+        "2001:0:808:808::f7f7:f7f7",
     ],
 )
 async def test_loopback_and_private_networks_are_where_people_have_their_servers(place: str) -> None:

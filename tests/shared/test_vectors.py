@@ -76,14 +76,41 @@ class Built(MirroredVectors):
         return super().nearest(model, *args)
 
 
+class CopiedShelf(SqliteShelf):
+    """Copied to PostgreSQL from the first vector on, and asked only once the copy is made."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._url = url
+        super().__init__(folder)
+
+    def _store(self) -> VectorStore:
+        from pygent_shared.vectors.postgres import PostgresVectors
+
+        class Copied(PostgresVectors):
+            def nearest(self, model: str, *args: Any) -> dict[int, float]:
+                if super().nearest(model, *args):
+                    assert self.wait(model, 30)
+                return super().nearest(model, *args)
+
+            def _leave_alone(self, model: str, error: Exception) -> None:
+                raise error  # the rows would answer, and hide that it cannot
+
+        return Copied(self._database, ITEMS, self._url, least=1)
+
+
 SHELVES: dict[str, Callable[[Path], Shelf]] = {
     EXACT: SqliteShelf,
     **{index: partial(MirroredShelf, index=index) for index in INDEXES},
 }
 
 
-@pytest.fixture(params=SHELVES)
+@pytest.fixture(params=[*SHELVES, "pgvector"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    if request.param == "pgvector":
+        copied = CopiedShelf(tmp_path, request.getfixturevalue("postgres"))
+        yield copied
+        copied.close()
+        return
     if (kind := INDEXES.get(request.param)) and not kind.is_installed:
         pytest.skip(f"{kind.package} is not installed")
     opened = SHELVES[request.param](tmp_path)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pygent_shared.embeddings import ENGINES, Embedder, engine_for
+from pygent_shared.embeddings import ENGINES, Embedder, child, engine_for
 from pygent_shared.errors import PygentError
 from pygent_shared.settings import Settings
 
@@ -85,6 +85,8 @@ class BackgroundEmbedder:
         self.start()
         if self._bulk is None and not self._bulk_begun and self._loaded is not None:
             self._begin_bulk(waiting)
+        if isinstance(self._bulk, child.ChildEmbedder) and not self._bulk.is_running and waiting < PAYS:
+            return self._loaded
         return self._bulk or self._loaded
 
     def _begin_bulk(self, waiting: int) -> None:
@@ -94,7 +96,7 @@ class BackgroundEmbedder:
         assert self._loaded is not None
         wanted = _may_be_faster(self._settings, self._engine) and waiting > FEW
         made = wanted and onnx.is_made(self._loaded.model, kept_in)
-        if made or (wanted and waiting >= PAYS and onnx.can_export()):
+        if made or (wanted and waiting >= PAYS and (onnx.can_export() or child.is_possible())):
             self._bulk_begun = True
             threading.Thread(
                 target=self._load_bulk, args=[kept_in], name="load bulk embedder", daemon=True
@@ -103,10 +105,16 @@ class BackgroundEmbedder:
     def _load_bulk(self, kept_in: Path) -> None:
         from pygent_shared.embeddings import onnx
 
-        try:
-            self._bulk = onnx.load(self._settings.embedding_model, kept_in)
-        except Exception:  # the runtime's errors share no class, and the slower one serves
-            log.exception("Texts are embedded without ONNX, more slowly")
+        model = self._settings.embedding_model
+        assert self._loaded is not None
+        if onnx.is_made(self._loaded.model, kept_in) or onnx.can_export():
+            try:
+                self._bulk = onnx.load(model, kept_in)
+                return
+            except Exception:  # the runtime's errors share no class, and a slower one serves
+                log.exception("Texts are embedded without ONNX, more slowly")
+        if child.is_possible():
+            self._bulk = child.ChildEmbedder(model, self._loaded)
 
     def _load(self) -> None:
         assert self._engine is not None
@@ -139,6 +147,8 @@ def engines(settings: Settings) -> tuple[str, str]:
         return engine, "ONNX int8"
     if onnx.can_export():
         return engine, f"ONNX int8, made when {PAYS} texts wait"
+    if child.is_possible():
+        return engine, f"sentence-transformers in a process of its own, when {PAYS} texts wait"
     lacking = "" if find_spec("onnxruntime") else ", for onnxruntime is not installed"
     return engine, f"{engine}, more slowly{lacking}"
 

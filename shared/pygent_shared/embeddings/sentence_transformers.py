@@ -43,7 +43,7 @@ def load(model: str) -> SentenceTransformersEmbedder:
     if find_spec("sentence_transformers") is None:
         raise MissingExtra("Semantic search", "embeddings")
     source, name = located(model)
-    _quiet()
+    quiet()
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -52,7 +52,7 @@ def load(model: str) -> SentenceTransformersEmbedder:
     return SentenceTransformersEmbedder(SentenceTransformer(source, device="cpu"), name)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No progress bars and no questions to a hub from the libraries below."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -9,42 +9,33 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 import anyio
 import httpcore2
 import httpx2
 
-MOST_BYTES = 64 * 2**20
+from pygent_shared.addresses import Address, leads_to
 
-Address = IPv4Address | IPv6Address
+MOST_BYTES = 64 * 2**20
 
 # Where clouds answer their machines outside of the link-local range.
 _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
-_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def why_blocked(address: Address) -> str | None:
     """Why nobody should be sent to an address, as a clause; None where anybody may be."""
-    address = _carried(address)
+    return next(filter(None, map(_why_blocked, leads_to(address))), None)
+
+
+def _why_blocked(address: Address) -> str | None:
     if address.is_link_local or address in _METADATA:
         return "is link-local, where clouds keep a machine's credentials"
     of_this_machine = address.is_loopback or address.is_unspecified
     if address.is_multicast or (address.is_reserved and not of_this_machine):
         return "is no address of one machine"
     return None
-
-
-def _carried(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one carries, where it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    if address.teredo is not None:
-        return address.teredo[1]
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 class Blocked(httpcore2.ConnectError):

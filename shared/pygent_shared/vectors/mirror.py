@@ -1,8 +1,7 @@
 """A memory mirror of the vectors in a database: an index that answers, while the rows stay the truth.
 
-A trigger writes every change of a vector into a log beside them, so a mirror in any process sees from one
-number whether it is stale and reads what changed, and no more. Until it is built, in a thread of its own, the
-store it mirrors answers. Which index that is, `pygent_shared.vectors.INDEXES` tells.
+It follows the log of changes (`pygent_shared.vectors.changes`). Until it is built, in a thread of its own,
+the store it mirrors answers. Which index that is, `pygent_shared.vectors.INDEXES` tells.
 """
 
 from __future__ import annotations
@@ -10,42 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.errors import MissingExtra
+from pygent_shared.settings import POSTGRES
 from pygent_shared.vectors import EXACT, INDEXES, MEMORY, Index, VectorStore
+from pygent_shared.vectors.changes import LEAST, FollowedVectors, Row
+from pygent_shared.vectors.changes import schema as schema
 from pygent_shared.vectors.sqlite_vec import SAMPLE, Items, SqliteVectors
 
 log = logging.getLogger(__name__)
 
-KEPT_CHANGES = 50_000
-"""Changes the log keeps. A mirror that missed more is built anew, which then is cheaper too."""
-LEAST = 2_000
-"""Vectors below which there is no mirror: reading them all is exact, and as fast."""
-READ_AT_ONCE = 10_000
-"""Vectors read between two looks at whether the store was closed."""
 
-
-def schema(items: Items) -> str:
-    """The migration that makes the log of changes to the vectors of `items`."""
-    table = f"{items.table}_vector"
-    return f"""
-    CREATE TABLE {table}_change (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        item INTEGER NOT NULL,
-        model TEXT NOT NULL
-    ) STRICT;
-    CREATE TRIGGER {table}_comes AFTER INSERT ON {table} BEGIN
-        INSERT INTO {table}_change (item, model) VALUES (new.item, new.model);
-    END;
-    CREATE TRIGGER {table}_goes AFTER DELETE ON {table} BEGIN
-        INSERT INTO {table}_change (item, model) VALUES (old.item, old.model);
-    END;
-    """
-
-
-class MirroredVectors:
+class MirroredVectors(FollowedVectors):
     """A `VectorStore` whose questions are answered from memory.
 
     Args:
@@ -56,40 +34,11 @@ class MirroredVectors:
     """
 
     def __init__(self, database: Database, items: Items, index: str = MEMORY, *, least: int = LEAST) -> None:
-        self._database = database
-        self._of = items
-        self._table = f"{items.table}_vector"
-        self._stored = SqliteVectors(database, items)
+        super().__init__(database, items)
         self._kind = INDEXES[index]
         self._least = least
         self._mirrors: dict[str, _Mirror] = {}
         self._lock = threading.Lock()
-
-    def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
-        self._stored.put(model, vectors)
-        with self._database.write(durable=False) as connection:
-            connection.execute(
-                f"DELETE FROM {self._table}_change WHERE number <= "
-                f"(SELECT max(number) FROM {self._table}_change) - ?",
-                (KEPT_CHANGES,),
-            )
-
-    def claim(self, model: str) -> None:
-        self._stored.claim(model)
-
-    def turn(self, model: str, group: int) -> bool:
-        return self._stored.turn(model, group)
-
-    def missing(
-        self, model: str, limit: int, after: int = 0, group: int | None = None
-    ) -> list[tuple[int, str]]:
-        return self._stored.missing(model, limit, after, group)
-
-    def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
-        return self._stored.pending(model, groups)
-
-    def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
-        return self._stored.read(model, items)
 
     def nearest(
         self,
@@ -129,7 +78,7 @@ class MirroredVectors:
         mirror = self._mirrors.get(model)
         if mirror is None:
             mirror = self._mirrors[model] = _Mirror()
-            if not self._kind.is_installed or not self._pays(model):
+            if not self._kind.is_installed or not self._changes.pays(model, self._least):
                 del self._mirrors[model]
                 return None
             threading.Thread(
@@ -140,38 +89,18 @@ class MirroredVectors:
             if mirror.built.is_set():  # it failed, or was too far behind: once more
                 del self._mirrors[model]
             return None
-        latest = self._latest()
+        latest = self._changes.latest()
         if latest != mirror.latest and not self._catch_up(model, mirror, latest):
             del self._mirrors[model]
             return None
         return mirror.index
 
-    def _pays(self, model: str) -> bool:
-        rows = self._database.query(
-            f"SELECT 1 FROM {self._table} WHERE model = ? LIMIT 1 OFFSET ?", (model, max(0, self._least - 1))
-        )
-        return bool(rows)
-
-    def _latest(self) -> int:
-        """The number of the last change."""
-        ((number,),) = self._database.query(f"SELECT coalesce(max(number), 0) FROM {self._table}_change")
-        return int(str(number))
-
     def _catch_up(self, model: str, mirror: _Mirror, latest: int) -> bool:
         """Take over what changed since; False where the log no longer tells."""
         assert mirror.index is not None
-        ((first,),) = self._database.query(f"SELECT min(number) FROM {self._table}_change")
-        if int(str(first or 0)) > mirror.latest + 1 or latest < mirror.latest:
+        if (changed := self._changes.since(mirror.latest, model)) is None:
             return False
-        changed = self._database.query(
-            f"SELECT DISTINCT item FROM {self._table}_change WHERE number > ? AND model = ?",
-            (mirror.latest, model),
-        )
-        items = [int(str(item)) for (item,) in changed]
-        for start in range(0, len(items), READ_AT_ONCE):
-            some = items[start : start + READ_AT_ONCE]
-            marks = ",".join("?" * len(some))
-            found = self._rows(f"AND v.item IN ({marks})", (model, *some))
+        for some, found in self._changes.rows_of(model, changed):
             mirror.index.remove([item for item in some if item not in {row[0] for row in found}])
             _put(mirror.index, found)
         mirror.latest = latest
@@ -179,27 +108,16 @@ class MirroredVectors:
 
     def _build(self, model: str, mirror: _Mirror) -> None:
         try:
-            latest, last = self._latest(), -1
+            latest = self._changes.latest()
             index: Index | None = None
-            while rows := self._rows("AND v.item > ? ORDER BY v.item LIMIT ?", (model, last, READ_AT_ONCE)):
+            for rows in self._changes.rows(model):
                 index = index or self._kind.make(len(rows[0][2]) // 4)
                 _put(index, rows)
-                last = rows[-1][0]
             mirror.index, mirror.latest = index, latest
         except Exception:
             log.exception("The vectors could not be mirrored; they are read from the database instead")
         finally:
             mirror.built.set()
-
-    def _rows(self, which: str, bindings: Sequence[str | int]) -> list[tuple[int, int, Vector]]:
-        """(item, group, vector) of a model."""
-        of = self._of
-        found = self._database.query(
-            f"SELECT v.item, o.{of.group}, v.vector FROM {self._table} AS v "
-            f"JOIN {of.table} AS o ON o.{of.id} = v.item WHERE v.model = ? {which}",
-            tuple(bindings),
-        )
-        return [(int(str(item)), int(str(group)), _bytes(vector)) for item, group, vector in found]
 
 
 class _Mirror:
@@ -212,25 +130,27 @@ class _Mirror:
 
 
 def open_vectors(database: Database, items: Items, index: str) -> VectorStore:
-    """The vectors of `items`, with the index that the setting `vectors` names.
+    """The vectors of `items`, with the index that `Settings.vector_index` names.
 
     Raises:
         MissingExtra: that index is not installed.
+        DatabaseUnusable: it is one of a PostgreSQL, which cannot be used.
     """
     if index == EXACT:
         return SqliteVectors(database, items)
+    if index.startswith(POSTGRES):
+        if find_spec("psycopg") is None:
+            raise MissingExtra("PYGENT_VECTORS=pgvector", "postgres")
+        from pygent_shared.vectors.postgres import PostgresVectors
+
+        return PostgresVectors(database, items, index.removeprefix(POSTGRES))
     kind = INDEXES[index]
     if kind.extra and not kind.is_installed:
         raise MissingExtra(f"PYGENT_VECTORS={index}", kind.extra)
     return MirroredVectors(database, items, index)
 
 
-def _put(index: Index, rows: Sequence[tuple[int, int, Vector]]) -> None:
+def _put(index: Index, rows: Sequence[Row]) -> None:
     if rows:
         items, groups, vectors = zip(*rows, strict=True)
         index.put(items, groups, vectors)
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
