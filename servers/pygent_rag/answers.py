@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 
 from pygent_rag.extraction import Quote
 from pygent_rag.ingest import FileReport, Outcome
-from pygent_rag.library import Found, Mode
 from pygent_rag.passage import Passage
 from pygent_rag.ranking import Leg, Ranked
+from pygent_rag.retrieval import Found, Mode
 from pygent_rag.sources import is_file_name
 from pygent_rag.store import CollectionRow, DocumentRow, Removed
 

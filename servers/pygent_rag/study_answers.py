@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pydantic import BaseModel, Field
 
 from pygent_rag.answers import UNTRUSTED, PassageEntry, counted, document_uri, quoted
-from pygent_rag.library import Found, Mode
 from pygent_rag.overview import GroupedBy, Overview
 from pygent_rag.passage import Passage
 from pygent_rag.research import NOW, Research, State
+from pygent_rag.retrieval import Found, Mode
 from pygent_rag.sentences import fitting, spans
 
 

@@ -20,7 +20,7 @@ from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library, open_library
 from pygent_rag.schema import MIGRATIONS
 from pygent_rag.sources import given, named, page_suffix
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed
 from pygent_shared.settings import Settings
