@@ -111,6 +111,26 @@ def test_documents_stored_by_the_first_schema_are_kept(settings: Settings) -> No
     library.close()
 
 
+def test_documents_stored_before_names_had_parts_are_found_by_them(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    old = Database(settings.data_dir / "rag.db", MIGRATIONS[:5])
+    with old.write() as connection:
+        connection.execute("INSERT INTO collection (name) VALUES ('notes')")
+        connection.execute(
+            "INSERT INTO document (collection, path, title, unit, verbatim, text, size, mtime_ns, sha256, "
+            "recipe, ingested) VALUES (1, '/a.md', 'A', 'line', 1, 'Call getUserName.', 1, 1, 'x', 1, '')"
+        )
+        connection.execute(
+            "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, "
+            "text) VALUES (1, 1, 0, 17, 1, 1, 'A', '', 'Call getUserName.')"
+        )
+    old.close()
+    library = open_library(settings)
+    ((passage, _),) = library.search("user", "", 5, 500, 0).passages
+    assert passage.text == "Call getUserName."
+    library.close()
+
+
 def test_a_pattern_takes_out_only_what_it_covers(library: Library, folder: Path) -> None:
     outcomes(library, str(folder))
     (folder / "a.md").unlink()
