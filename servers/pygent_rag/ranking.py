@@ -41,7 +41,6 @@ def fuse(
     lexical: Mapping[int, float],
     around: Mapping[int, float] | None = None,
     cosines: Mapping[int, float] | None = None,
-    nearby: Mapping[int, float] | None = None,
     *,
     spread: float = 0.0,
     searched: int = 0,
@@ -54,7 +53,6 @@ def fuse(
         lexical: BM25 scores; what is not in it has 0.
         around: BM25 scores of the documents of these chunks; what is not in it has 0.
         cosines: those of what only words found, too.
-        nearby: mean cosines of these chunks and those around them; what is not in it counts alone.
         spread: the standard deviation of the cosines of all that was searched.
         searched: how many chunks that were.
         around_spread: the standard deviation of `around` over all documents.
@@ -66,7 +64,6 @@ def fuse(
     shares = [1 - AROUND, AROUND]
     if semantic:
         meant = {**semantic, **(cosines or {})}
-        meant = {id: (1 - AROUND) * own + AROUND * (nearby or {}).get(id, own) for id, own in meant.items()}
         weights = [SEMANTIC, *((1 - SEMANTIC) * share for share in shares)]
         total = sigma_sum([meant, *words], weights, [spread, *deviations])
     else:
@@ -76,6 +73,29 @@ def fuse(
         Ranked(id=id, score=score, found_by=tuple(leg for leg in legs if id in found[leg]))
         for id, score in total.items()
     ]
+
+
+def surrounded(
+    ranked: Sequence[Ranked], cosines: Mapping[int, float], nearby: Mapping[int, float], spread: float
+) -> list[Ranked]:
+    """A ranking anew, the meaning of what is around each chunk counted with its own.
+
+    Args:
+        ranked: as `fuse` ranked them.
+        cosines: their own.
+        nearby: the mean cosines of them and of those around them.
+        spread: as for `fuse`; without one there is nothing to measure by.
+    """
+    if not spread:
+        return list(ranked)
+    weight = SEMANTIC * AROUND / spread
+    scores = {
+        entry.id: entry.score + weight * (nearby[entry.id] - cosines[entry.id])
+        if entry.id in cosines and entry.id in nearby
+        else entry.score
+        for entry in ranked
+    }
+    return sorted((replace(one, score=scores[one.id]) for one in ranked), key=lambda one: -one.score)
 
 
 def deviation(scores: Collection[float], population: int) -> float:

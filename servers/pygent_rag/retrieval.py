@@ -14,7 +14,7 @@ from pygent_rag.filters import Filters
 from pygent_rag.floor import nothing_answers
 from pygent_rag.gathering import FURTHER, Gathered, gather
 from pygent_rag.passage import Passage, one
-from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
+from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined, surrounded
 from pygent_rag.reranking import RERANKED, Reranking
 from pygent_rag.store import CollectionRow, Store
 from pygent_shared.embeddings import Embedder, Vector
@@ -192,28 +192,25 @@ class Retriever:
         if scope.embedder and semantic:
             spread = self._store.vectors.spread(scope.embedder.model, scope.vector, scope.own)
 
-        def fused(nearby: Mapping[int, float]) -> list[Ranked]:
-            return fuse(
-                semantic,
-                lexical,
-                around,
-                cosines,
-                nearby,
-                spread=spread,
-                searched=scope.searched,
-                around_spread=deviation(wholes.values(), scope.documents),
-            )
-
-        first = fused({})
+        ranked = fuse(
+            semantic,
+            lexical,
+            around,
+            cosines,
+            spread=spread,
+            searched=scope.searched,
+            around_spread=deviation(wholes.values(), scope.documents),
+        )
         if not (semantic and match):
-            return first
-        ids = {entry.id for entry in first[:LOOKED_AROUND]}
-        nearby = self._nearby(scope, ids, cosines)
-        return [entry for entry in fused(nearby) if entry.id in ids]
+            return ranked
+        ranked = ranked[:LOOKED_AROUND]
+        return surrounded(ranked, cosines, self._nearby(scope, ranked, cosines), spread)
 
-    def _nearby(self, scope: _Scope, ids: Collection[int], cosines: Mapping[int, float]) -> dict[int, float]:
+    def _nearby(
+        self, scope: _Scope, ranked: Sequence[Ranked], cosines: Mapping[int, float]
+    ) -> dict[int, float]:
         """The mean cosine of each chunk and those around it, as far as they have vectors."""
-        around = self._store.neighbours(ids, REACH)
+        around = self._store.neighbours([entry.id for entry in ranked], REACH)
         unseen = {near for nears in around.values() for near in nears} - cosines.keys()
         known = {**cosines, **(self._semantic(scope, -1, unseen) if unseen else {})}
         found = {id: [known[near] for near in nears if near in known] for id, nears in around.items()}
