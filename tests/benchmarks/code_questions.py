@@ -4,7 +4,7 @@
 
 A document is a function without its docstring, titled by its module; the first sentence of the docstring is
 the question that it alone is judged to answer (as in CodeSearchNet; Husain et al. 2019). Every function of a
-fitting length is in the corpus; QUESTIONS of them are asked for. What is made depends on the version of Python.
+fitting length is in the corpus; QUESTIONS of them are asked for. What is made depends on Python's version.
 """
 
 from __future__ import annotations
