@@ -16,12 +16,14 @@ from pygent_shared.fusion import sigma_sum
 Leg = Literal["semantic", "lexical"]
 
 SEMANTIC = 0.7
-"""Weight of meaning, where words have the rest: the best on SciFact's training questions, and a plateau from
-0.6 to 0.75 on seven sets."""
+"""Weight of meaning, where words have the rest: of 0.6 to 0.75 all are as good on SciFact's 809 training
+questions, and on the sets held out."""
 
 AROUND = 0.5
 """Of both, the share of what is around a chunk: its document's words, and the meaning of its neighbours. A
-chunk says little of what it is about. On the same questions 0.3 and 0.5 were equal, and 0 was 0.01 worse."""
+chunk says little of what it is about. On the same questions nDCG@10 is 0.754 with it, 0.753 without the
+neighbours, and 0.744 without the parts of names either; of seven sets held out six gain by the two, and one
+(CISI) loses 0.003."""
 
 DEPTH = 1000
 """How many of its best each leg brings."""
