@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from pygent_rag.extraction import Quote
-from pygent_rag.library import Found, Mode
 from pygent_rag.passage import Passage
 from pygent_rag.quoting import UNTRUSTED, counted, quoted
 from pygent_rag.ranking import Leg, Ranked
+from pygent_rag.retrieval import Found, Mode
 from pygent_rag.uris import document_uri, section_uri
 
 

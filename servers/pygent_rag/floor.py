@@ -1,8 +1,10 @@
 """When nothing that was found answers: too far in meaning, and too few of the question's words.
 
-Calibrated on questions put to their own corpus and to another one: 400 of SciFact's training split, 100 of
-HotpotQA, each to SciFact and to 7,119 paragraphs of HotpotQA. No question to its own corpus was refused; of
-those to the other one, 94 % were (141 of 150, through the library).
+Calibrated on every second of 350 questions of seven sets (SciFact, HotpotQA, NFCorpus, Cranfield, CISI,
+CACM, functions of Python) put to their own corpus, and of 900 put to the corpus of another field (one of the
+first, second or fourth), so that none of the former is refused. On the other half 0.6 % of the former were,
+and 20 % of the others answered (27 % when half the words sufficed). Fields that are near each other, as
+NFCorpus and SciFact, are hardly told apart. tests/benchmarks/ir.py prints both rates for any sets.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from pygent_shared.fulltext import terms
 NEAR = 0.35
 """Cosine of the best passage from which on it may answer."""
 
-COVERED = 0.5
-"""Share of the question's words in one passage from which on it may answer, however far in meaning."""
+COVERED = 0.6
+"""Share of the question's words in one passage from which on it may answer, however far in meaning: of three
+words, two."""
 
 
 def nothing_answers(question: str, best: float, passages: Sequence[str]) -> bool:

@@ -5,30 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from array import array
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from operator import mul
 from pathlib import Path
-from typing import Literal
 
 from pygent_rag.extraction import Quote, extract
 from pygent_rag.filters import Filters
-from pygent_rag.floor import nothing_answers
 from pygent_rag.following import Ended, Follower, FollowingEnded
-from pygent_rag.gathering import FURTHER, MOST_AROUND, Gathered, gather, grown
+from pygent_rag.gathering import MOST_AROUND, grown
 from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage, one
 from pygent_rag.place import Place, places
-from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined
 from pygent_rag.reader import Reader
-from pygent_rag.reranking import RERANKED, Reranking
+from pygent_rag.reranking import Reranking
+from pygent_rag.retrieval import Found, Mode, Retriever
 from pygent_rag.sources import Source, is_file_name, named
-from pygent_rag.store import CollectionRow, Removed, SqliteStore, Store
+from pygent_rag.store import CollectionRow, Removed, Store
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_rag.sync import sync
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import SearchIsLexical, UnknownName
-from pygent_shared.fulltext import match_query
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
 from pygent_shared.vectors.reindexing import reindex
@@ -37,44 +34,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """Between two looks whether to go on, while the model loads."""
-
-Mode = Literal["hybrid", "semantic", "lexical"]
-
-MOST_WEIGHED = 10
-"""Chunks looked at for the question's words before it is said that none answers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a search found, best first.
-
-    Attributes:
-        passages: each with its place in the ranking.
-        searched: how many passages there were to search.
-        retrieval: what was compared: words and meanings, or one of them.
-        why: what kept the search lexical, or the vectors incomplete; "" when nothing did.
-        pending: chunks that have no vector yet; None while the model that would tell is not loaded.
-        also: for each passage, where the same text stands once more.
-        left_out: passages found that did not fit the budget.
-        below: passages were found, but none that answers.
-        reranked: the cross-encoder that gave them their order.
-        not_reranked: why the one of the settings did not.
-        filtered: there are documents, but none passes the filters.
-        embedder: what made the vectors, to compare further text with.
-    """
-
-    passages: Sequence[tuple[Passage, Ranked]]
-    searched: int
-    retrieval: Mode
-    why: str = ""
-    pending: int | None = None
-    also: Sequence[Sequence[str]] = ()
-    left_out: int = 0
-    filtered: bool = False
-    below: bool = False
-    reranked: str = ""
-    not_reranked: str = ""
-    embedder: Embedder | None = None
 
 
 class Library:
@@ -87,10 +46,10 @@ class Library:
         settings: Settings,
         reranking: Reranking | None = None,
     ) -> None:
-        self._reranking = reranking
         self.store = store
         self._embedder = embedder
         self._backlog = Backlog(store.vectors, embedder)
+        self._retriever = Retriever(store, embedder, self._backlog, reranking)
         self._reader = Reader(seconds=settings.read_timeout)
         self._settings = settings
         self._max_bytes = settings.max_file_mb * 1_000_000
@@ -197,74 +156,9 @@ class Library:
             UnknownName: there is no such collection.
         """
         rows = self._rows(collection)
-        groups = [row.id for row in rows]
-        among = self.store.chosen(groups, wanted) if wanted else None
-        searched = sum(row.chunks for row in rows) if among is None else len(among)
-        if not searched:
-            filtered = any(row.chunks for row in rows)
-            why = "no document passes the filters" if filtered else self.lexical_only
-            return Found(passages=[], searched=0, retrieval="lexical", why=why, filtered=filtered)
         if wait_s:
             self._backlog.wait(wait_s)
-        embedder = self._embedder.ready() if mode != "lexical" else None
-        foreign = [row for row in rows if embedder and row.model not in ("", embedder.model)]
-        own = [row.id for row in rows if row not in foreign]
-        pending = self.pending(own)
-        vector = embedder.embed([question])[0] if embedder and own else b""
-        semantic, spread = self._semantic(embedder, vector, own, among)
-        words = mode != "semantic" or not semantic
-        match = match_query(question) if words else ""
-        lexical = self.store.lexical(match, groups, DEPTH, among)
-        if semantic and embedder and (unseen := lexical.keys() - semantic.keys()):
-            # Of what words found, too, the meaning counts as it is and not as the lowest.
-            cosines = self.store.vectors.nearest(embedder.model, vector, groups, -1, unseen)
-        else:
-            cosines = {}
-        wholes = self.store.wholes(match, groups, DEPTH)
-        owners = self.store.documents_of({*semantic, *lexical}) if wholes else {}
-        fused = fuse(
-            semantic,
-            lexical,
-            {id: wholes[owner] for id, owner in owners.items() if owner in wholes},
-            cosines,
-            spread=spread,
-            searched=searched,
-            around_spread=deviation(wholes.values(), sum(row.documents for row in rows)),
-        )
-        looked_at = max(FURTHER * limit, RERANKED if self._reranking else 0)
-        ranked = {entry.id: entry for entry in fused[:looked_at]}
-        chunks = self.store.passages(list(ranked))
-        below = (
-            bool(semantic)
-            and not pending
-            and floor
-            and nothing_answers(
-                question,
-                max(semantic.values()),
-                [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:MOST_WEIGHED]],
-            )
-        )
-        not_reranked = ""
-        if self._reranking and not below:
-            texts = [" ".join([*chunk.context, chunk.text]) for chunk in chunks[:RERANKED]]
-            order, not_reranked = self._reranking.order(question, texts)
-            chunks = [*(chunks[number] for number in order), *chunks[RERANKED:]]
-        gathered, left_out = gather([] if below else chunks, limit, max_tokens)
-        return Found(
-            passages=[
-                (self._joined(one), joined([ranked[chunk.id] for chunk in one.chunks])) for one in gathered
-            ],
-            also=[one.also for one in gathered],
-            searched=searched,
-            retrieval=("hybrid" if words else "semantic") if semantic else "lexical",
-            why=self._why(bool(semantic), pending, foreign) if mode != "lexical" else "",
-            pending=pending,
-            left_out=left_out,
-            below=below,
-            reranked=self._reranking.model if self._reranking and not not_reranked and gathered else "",
-            not_reranked=not_reranked,
-            embedder=embedder,
-        )
+        return self._retriever.search(question, rows, limit, max_tokens, mode, wanted, floor=floor)
 
     def read(self, citation: str, max_tokens: int, *, section: bool) -> tuple[Passage, bool]:
         """The text a citation stands for, with what is around it as far as `max_tokens` go; whether there
@@ -355,12 +249,7 @@ class Library:
 
     def pending(self, groups: Sequence[int]) -> int | None:
         """How many chunks have no vector yet; None while the model is not loaded, which alone can tell."""
-        if self._embedder.state != "ready" or (embedder := self._embedder.ready()) is None:
-            return 0 if self._embedder.state == "absent" else None
-        pending = self.store.vectors.pending(embedder.model, groups)
-        if pending:
-            self._backlog.notify()
-        return pending
+        return self._retriever.pending(groups)
 
     def model(self, seconds: float) -> str:
         """The name of what makes the vectors, which is waited for so long; "" while there is none."""
@@ -374,7 +263,7 @@ class Library:
     @property
     def lexical_only(self) -> str:
         """Why there will be no vectors; "" where there are, or will be."""
-        return self._embedder.why if self._embedder.state in ("absent", "failed") else ""
+        return self._retriever.lexical_only
 
     @property
     def engine(self) -> str:
@@ -391,33 +280,6 @@ class Library:
     def _rows(self, collection: str | Sequence[str]) -> list[CollectionRow]:
         names = [collection] if isinstance(collection, str) else list(dict.fromkeys(collection))
         return [self.collection(name) for name in names if name] or self.store.collections()
-
-    def _joined(self, found: Gathered) -> Passage:
-        first, last = found.chunks[0], found.chunks[-1]
-        if first is last:
-            return found.best
-        text = self.store.stretch(first.collection, first.path, first.start, last.end)
-        return one(found.chunks, found.best, text)
-
-    def _semantic(
-        self, embedder: Embedder | None, query: Vector, groups: Sequence[int], among: Collection[int] | None
-    ) -> tuple[dict[int, float], float]:
-        """The chunks nearest in meaning with their cosines, and the deviation of all cosines."""
-        if embedder is None or not groups:
-            return {}, 0.0
-        vectors = self.store.vectors
-        nearest = vectors.nearest(embedder.model, query, groups, DEPTH, among)
-        return nearest, vectors.spread(embedder.model, query, groups)
-
-    def _why(self, semantic: bool, pending: int | None, foreign: Sequence[CollectionRow]) -> str:
-        if self._embedder.why:
-            return self._embedder.why
-        if foreign:
-            return "; ".join(map(foreign_model, foreign))
-        if not pending:
-            return ""
-        some = "some" if semantic else "all"
-        return f"{some} vectors are still being computed ({pending} passages to go)"
 
 
 def _ending(ended: Ended) -> Watcher:
@@ -439,14 +301,6 @@ def open_library(settings: Settings) -> Library:
     store = SqliteStore(Path(settings.data_dir) / "rag.db", settings.vector_index)
     reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
     return Library(store, shared_embedder(settings), settings, reranking)
-
-
-def foreign_model(row: CollectionRow) -> str:
-    """Why a collection's vectors are not compared, and what to do."""
-    return (
-        f'the vectors of "{row.name}" were made by {row.model}, which is not the model in force; '
-        f'make new ones: reindex(collection="{row.name}")'
-    )
 
 
 def _likeness(embedder: Embedder, question: str, texts: Sequence[str]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pygent_shared.fulltext import name_parts
 from pygent_shared.vectors import mirror
 from pygent_shared.vectors.sqlite_vec import Items
 
@@ -119,4 +120,47 @@ END;
 INSERT INTO document_fts (rowid, text, title) SELECT id, text, title FROM document;
 """
 
-MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS), _SYNC, _WHOLES)
+# `names` holds the parts of the identifiers in a row, which the tokenizer keeps whole: see `name_parts`. The
+# vocabulary tells how rare a term is; the index by position, what stands around a chunk.
+_NAMES = """
+DROP TRIGGER chunk_comes;
+DROP TABLE chunk_fts;
+CREATE VIRTUAL TABLE chunk_fts USING fts5 (
+    text, title, heading, names,
+    tokenize = 'porter unicode61', content = '', contentless_delete = 1
+);
+INSERT INTO chunk_fts (rowid, text, title, heading, names)
+SELECT id, text, title, heading, name_parts(title || ' ' || heading || ' ' || text) FROM chunk;
+CREATE TRIGGER chunk_comes AFTER INSERT ON chunk BEGIN
+    INSERT INTO chunk_fts (rowid, text, title, heading, names) VALUES (
+        new.id, new.text, new.title, new.heading,
+        name_parts(new.title || ' ' || new.heading || ' ' || new.text)
+    );
+END;
+CREATE VIRTUAL TABLE chunk_terms USING fts5vocab (chunk_fts, row);
+
+DROP TRIGGER document_comes;
+DROP TRIGGER document_changes;
+DROP TABLE document_fts;
+CREATE VIRTUAL TABLE document_fts USING fts5 (
+    text, title, names, tokenize = 'porter unicode61', content = '', contentless_delete = 1
+);
+INSERT INTO document_fts (rowid, text, title, names)
+SELECT id, text, title, name_parts(title || ' ' || text) FROM document;
+CREATE TRIGGER document_comes AFTER INSERT ON document BEGIN
+    INSERT INTO document_fts (rowid, text, title, names)
+    VALUES (new.id, new.text, new.title, name_parts(new.title || ' ' || new.text));
+END;
+CREATE TRIGGER document_changes AFTER UPDATE OF text, title ON document BEGIN
+    DELETE FROM document_fts WHERE rowid = old.id;
+    INSERT INTO document_fts (rowid, text, title, names)
+    VALUES (new.id, new.text, new.title, name_parts(new.title || ' ' || new.text));
+END;
+
+DROP INDEX chunk_document;
+CREATE INDEX chunk_document ON chunk (document, position);
+"""
+
+FUNCTIONS = {"name_parts": name_parts}
+
+MIGRATIONS = (_FIRST, _PLACES, mirror.schema(CHUNKS), _SYNC, _WHOLES, _NAMES)

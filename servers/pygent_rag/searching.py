@@ -10,7 +10,8 @@ from pydantic import Field
 from pygent_rag.answers import AskAnswer, ReadAnswer, SearchAnswer
 from pygent_rag.decoding import visible
 from pygent_rag.filters import filters
-from pygent_rag.library import Library, Mode
+from pygent_rag.library import Library
+from pygent_rag.retrieval import Mode
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.lazy import Lazy
 from pygent_shared.server import SuiteServer, answer

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from pygent_rag import tags
 from pygent_rag.decoding import visible
-from pygent_rag.library import Found, Library
+from pygent_rag.library import Library
 from pygent_rag.overview import overview
 from pygent_rag.research import Research
+from pygent_rag.retrieval import Found
 from pygent_rag.sessions import Sessions
 from pygent_rag.study_answers import MapAnswer, ResearchAnswer
 from pygent_rag.work import answered, watcher

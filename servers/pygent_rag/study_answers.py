@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pydantic import BaseModel, Field
 
 from pygent_rag.answers import PassageEntry
-from pygent_rag.library import Found, Mode
 from pygent_rag.overview import GroupedBy, Overview
 from pygent_rag.passage import Passage
 from pygent_rag.quoting import UNTRUSTED, counted, quoted
 from pygent_rag.research import NOW, Research, State
+from pygent_rag.retrieval import Found, Mode
 from pygent_rag.sentences import fitting, spans
 from pygent_rag.uris import section_uri
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
@@ -44,15 +44,22 @@ class Database:
         path: the file; its folder is made if missing.
         migrations: SQL scripts in order; script N takes the file from version N to N + 1, kept in SQLite's
             `user_version`. Scripts already applied are never run again.
+        functions: SQL functions of one argument that scripts and triggers call, by name.
 
     Raises:
         DatabaseUnusable: the file cannot be opened, is no SQLite database, is damaged, or was written by a
             newer version. The file is left exactly as it was.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        functions: Mapping[str, Callable[..., str]] | None = None,
+    ) -> None:
         self.path = path
         self._migrations = migrations
+        self._functions = functions or {}
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
@@ -141,6 +148,8 @@ class Database:
         connection.enable_load_extension(True)
         connection.load_extension(_sqlite_vec())
         connection.enable_load_extension(False)
+        for name, function in self._functions.items():
+            connection.create_scalar_function(name, function, 1, deterministic=True)
         _configure(connection)
         with self._lock:
             if self._closed:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings import Embedder, bert, onnx
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings

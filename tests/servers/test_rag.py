@@ -11,7 +11,7 @@ from mcp import MCPError
 from mcp.types import TextResourceContents
 
 from pygent_rag.library import open_library
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.settings import Settings
 from pygent_shared.testing import Connect, call, in_memory, refusal
 

@@ -15,7 +15,7 @@ import pytest
 
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
@@ -28,7 +28,7 @@ import json, random, sys, time
 from pathlib import Path
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder

@@ -17,7 +17,7 @@ import pytest
 from pygent_rag.ingest import FileReport, unwatched
 from pygent_rag.library import Library, open_library
 from pygent_rag.sources import named
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument
 from pygent_shared.settings import Settings

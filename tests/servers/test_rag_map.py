@@ -19,7 +19,7 @@ from pygent_rag.ingest import unwatched
 from pygent_rag.labels import Words, labels
 from pygent_rag.library import Library, open_library
 from pygent_rag.overview import overview
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
 from pygent_shared.testing import Connect, ScriptedEmbedder, call, in_memory, refusal

@@ -21,12 +21,13 @@ from pygent_rag.extraction import extract, stem
 from pygent_rag.filters import Filters, filters
 from pygent_rag.gathering import gather
 from pygent_rag.ingest import unwatched
-from pygent_rag.library import Library, Mode, open_library
+from pygent_rag.library import Library, open_library
 from pygent_rag.passage import Passage, citation
 from pygent_rag.place import Place, places
 from pygent_rag.ranking import deviation, fuse
 from pygent_rag.reranking import Reranking
-from pygent_rag.store import SqliteStore
+from pygent_rag.retrieval import Mode
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.errors import UnknownName
 from pygent_shared.settings import Settings
@@ -263,6 +264,59 @@ def test_of_equal_passages_the_one_whose_document_is_about_the_question_comes_fi
     assert found.index("There the tide rose.") < found.index("Here a tide rose.")
     library.delete("notes", str(tmp_path / "docs" / "z.md"), dry_run=False)
     assert library.store.wholes('"jetty"', [library.collection("notes").id], 5) == {}
+    library.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("def getUserName(): ...", "name of the user"),
+        ("def get_user_name(): ...", "name of the user"),
+        ("The name of a user is got there.", "getUserName"),
+        ("The name of a user is got there.", "get_user_name"),
+        ("Loss of BRCA1 was seen.", "BRCA-1"),
+        ("Loss of BRCA-1 was seen.", "brca1"),
+    ],
+)
+def test_a_name_is_found_by_its_parts_and_they_by_the_name(
+    settings: Settings, tmp_path: Path, text: str, question: str
+) -> None:
+    library = open_library(settings)
+    take_in(library, tmp_path / "docs", a=f"# A\n\n{text}\n", b="# B\n\nNothing of that.\n")
+    assert [found.text for found, _ in library.search(question, "", 5, 500, 0).passages] == [text]
+    library.close()
+
+
+def test_a_paragraph_is_looked_up_by_its_rarest_words_alone(settings: Settings, tmp_path: Path) -> None:
+    library = open_library(settings)
+    words = [f"word{'abcdefghij'[number % 10]}{'abcdefghij'[number // 10]}" for number in range(50)]
+    notes = {f"n{number}": " ".join(words[: number + 1]) for number in range(50)}
+    take_in(library, tmp_path / "docs", **notes)
+    match = library.store.match(f"{' '.join(words)} {words[49]} unheard")
+    assert match == " OR ".join(f'"{word}"' for word in [*words[18:], words[49]])
+    assert library.store.match(" ".join(words[:5])).count(" OR ") == 4
+    library.close()
+
+
+def test_of_passages_alike_in_meaning_the_one_among_others_like_it_comes_first(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with semantic(settings, MEANINGS) as library:
+        alone = "# A\n\n## One\n\nThe tide at noon.\n\n## Two\n\nWages.\n"
+        among = "# B\n\n## One\n\nHere tide at noon.\n\n## Two\n\nA surge.\n"
+        take_in(library, tmp_path / "docs", a=alone, b=among)
+        found = library.search("tide at noon", "", 4, 500, 30).passages
+        assert [passage.text for passage, _ in found][:2] == ["Here tide at noon.", "The tide at noon."]
+
+
+def test_the_neighbours_of_a_chunk_are_those_of_its_document(settings: Settings, tmp_path: Path) -> None:
+    library = open_library(settings)
+    note = "# A\n" + "".join(f"\n## Part {number}\n\nText {number}.\n" for number in range(5))
+    take_in(library, tmp_path / "docs", a=note, b="# B\n\nElse.\n")
+    chunks = library.store.run("notes", str(tmp_path / "docs" / "a.md"), 0, 9)
+    ids = [chunk.id for chunk in chunks]
+    assert len(ids) == 5
+    assert library.store.neighbours([ids[0], ids[3]], 1) == {ids[0]: ids[:2], ids[3]: ids[2:]}
     library.close()
 
 

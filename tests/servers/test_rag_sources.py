@@ -21,7 +21,7 @@ from pygent_rag.items import page_suffix
 from pygent_rag.library import Library, open_library
 from pygent_rag.schema import MIGRATIONS
 from pygent_rag.sources import given, named
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.database import Database
 from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed
 from pygent_shared.settings import Settings
@@ -109,6 +109,26 @@ def test_documents_stored_by_the_first_schema_are_kept(settings: Settings) -> No
     assert library.store.database.query("SELECT position, part FROM chunk ORDER BY id") == [(0, ""), (1, "")]
     ((passage, _),) = library.search("weir", "", 5, 500, 0).passages
     assert (passage.citation, passage.text) == ("/a.pdf#page=7", "Weir one. Weir two.")
+    library.close()
+
+
+def test_documents_stored_before_names_had_parts_are_found_by_them(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    old = Database(settings.data_dir / "rag.db", MIGRATIONS[:5])
+    with old.write() as connection:
+        connection.execute("INSERT INTO collection (name) VALUES ('notes')")
+        connection.execute(
+            "INSERT INTO document (collection, path, title, unit, verbatim, text, size, mtime_ns, sha256, "
+            "recipe, ingested) VALUES (1, '/a.md', 'A', 'line', 1, 'Call getUserName.', 1, 1, 'x', 1, '')"
+        )
+        connection.execute(
+            "INSERT INTO chunk (document, collection, char_start, char_end, first, last, title, heading, "
+            "text) VALUES (1, 1, 0, 17, 1, 1, 'A', '', 'Call getUserName.')"
+        )
+    old.close()
+    library = open_library(settings)
+    ((passage, _),) = library.search("user", "", 5, 500, 0).passages
+    assert passage.text == "Call getUserName."
     library.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import Library
 from pygent_rag.sources import given
-from pygent_rag.store import SqliteStore
+from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.errors import FileRefused, InvalidArgument, MissingExtra, SearchIsLexical
 from pygent_shared.settings import Settings

@@ -415,3 +415,15 @@ def test_the_kinds_of_failure_are_told_apart() -> None:
 
     assert all(words in sentence for words, sentence in zip(expected, sentences, strict=True))
     assert all(first != second for first, second in pairwise(sentences))
+
+
+def test_triggers_call_the_functions_that_the_database_was_opened_with(path: Path) -> None:
+    loud = (
+        "CREATE TABLE sign (text TEXT, loud TEXT); CREATE TRIGGER louder AFTER INSERT ON sign BEGIN "
+        "UPDATE sign SET loud = shouted(text) WHERE rowid = new.rowid; END;"
+    )
+    opened = Database(path, [loud], {"shouted": str.upper})
+    with opened.write() as connection:
+        connection.execute("INSERT INTO sign (text) VALUES ('mind the step')")
+    assert opened.query("SELECT loud FROM sign") == [("MIND THE STEP",)]
+    opened.close()

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pygent_shared.fulltext import MOST_TERMS, STOP_WORDS, match_query, terms
+from pygent_shared.fulltext import (
+    MOST_TERMS,
+    STOP_WORDS,
+    any_of,
+    match_query,
+    name_parts,
+    terms,
+    terms_and_parts,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -34,6 +42,8 @@ def found(rows: apsw.Connection, question: str) -> list[int]:
 @example("_ __ \u0660 ª ﬁ 𝟙 İ \0 \ud800")
 def test_any_text_whatever_is_a_query_that_fts5_accepts(rows: apsw.Connection, text: str) -> None:
     found(rows, text)
+    if match := any_of(terms_and_parts(text)):
+        rows.execute("SELECT rowid FROM rows WHERE rows MATCH ?", (match,)).fetchall()
 
 
 @given(ANY_TEXT, ANY_TEXT)
@@ -70,3 +80,30 @@ def test_a_book_as_a_question_is_cut_to_what_fts5_can_bear(rows: apsw.Connection
 
     assert match_query(book).count(" OR ") == MOST_TERMS - 1
     assert found(rows, book) == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("getUserName()", "get User Name"),
+        ("class HTTPServer", "HTTP Server"),
+        ("BRCA1-dependent, IL6", "BRCA 1 IL 6"),
+        ("the max_tokens", ""),
+        ("a read_userName", "user Name"),
+        ("Plain words in a Sentence of 1990.", ""),
+        ("sha d41d8cd98f00b204e9800998ecf8427e", ""),
+        ("Müller ŁódźStadt", ""),
+    ],
+)
+def test_names_fall_into_the_parts_that_an_index_would_not_know(text: str, parts: str) -> None:
+    assert name_parts(text) == parts
+
+
+def test_a_question_asks_for_its_names_whole_and_in_parts() -> None:
+    assert terms_and_parts("What is max_tokens?") == ["max_tokens", "max", "tokens"]
+    assert terms_and_parts("isOpen of theFile") == ["isopen", "thefile", "open", "file"]
+    assert terms_and_parts("to be or not") == ["to", "be", "or", "not"]
+
+
+def test_pronouns_are_stop_words() -> None:
+    assert terms("Who praised him, his work and hers?") == ["praised", "work"]
