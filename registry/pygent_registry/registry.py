@@ -123,7 +123,7 @@ class Registry:
                 async with anyio.create_task_group() as tasks:
                     self.tasks = tasks
                     if self.file is not None:
-                        tasks.start_soon(self.file.follow, self.apply)
+                        tasks.start_soon(self.file.follow, self.apply, self.retry)
                     yield self
                     for downstream in self.downstreams.values():
                         downstream.stop()
@@ -180,6 +180,11 @@ class Registry:
                 if not downstream.started:
                     downstream.start(self.tasks, self._mode)
         self._changed()
+
+    def retry(self) -> None:
+        """Start every server now that waits for its next start."""
+        for downstream in self.downstreams.values():
+            downstream.retry()
 
     async def settled(self, *, recalled: bool = True) -> None:
         """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
