@@ -43,6 +43,7 @@ from pygent_registry.trust.trust import Trust
 from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import PygentError, UnknownName
 from pygent_shared.settings import Settings
+from pygent_shared.sweeping import sweep
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ class Registry:
             with hidden_in_logs(self.redactor):
                 async with anyio.create_task_group() as tasks:
                     self.tasks = tasks
+                    tasks.start_soon(sweep)
                     if self.file is not None:
                         tasks.start_soon(self.file.follow, self.apply, self.retry)
                     yield self

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ from pygent_registry.link import Link
 from pygent_registry.offer import MOST_DEFINITIONS
 from pygent_registry.registry import Registry
 from pygent_registry.watch import ConfigFile
+from pygent_shared import sweeping
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -254,6 +256,17 @@ async def test_enabling_what_is_enabled_has_it_tried_at_once(
     said = capsys.readouterr()
     assert 'The server "a" is enabled already.' in said.err
     assert "it tries at once what has failed there" in said.out
+
+
+async def test_nothing_is_kept_in_memory_of_a_server_that_was_removed(
+    server: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "SECONDS", 0.05)
+    async with over({"a": server("well_behaved")}, settings) as host:
+        assert await host.call("a__echo") == "{}"
+        removed = weakref.ref(host.link("a"))
+        host.apply({})
+        await host.until(lambda: bool([[number] for number in range(1000)]) and removed() is None)
 
 
 # One that stops answering.
