@@ -17,7 +17,7 @@ from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
 from pygent_registry.entry import Entry
 from pygent_registry.offer import NOTICES, Offer
-from pygent_registry.process import Output
+from pygent_registry.output import Output
 from pygent_registry.pulse import Effort, Pulse, Unreachable
 from pygent_registry.wire import Progress
 from pygent_shared.errors import ConnectionLost, NotApproved, PygentError, ServerUnavailable

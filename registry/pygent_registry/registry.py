@@ -30,9 +30,10 @@ from pygent_registry.levels import Levels
 from pygent_registry.life import Events, Mode
 from pygent_registry.link import Link
 from pygent_registry.links import Links
+from pygent_registry.output import Output
 from pygent_registry.peer_calls import PeerCalls
 from pygent_registry.policies.standard import recording, standard
-from pygent_registry.process import Output, Reaper
+from pygent_registry.reaper import Reaper
 from pygent_registry.redaction import SHORTEST, Redactor, hidden_in_logs, secrets_of
 from pygent_registry.remembered import Remembered
 from pygent_registry.results import Results

@@ -26,7 +26,7 @@ from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.entry import Entry
 from pygent_registry.link import Link
-from pygent_registry.process import FAMILY
+from pygent_registry.reaper import FAMILY
 from pygent_registry.registry import Registry
 from pygent_registry.search.front import ToolSearch
 from pygent_registry.search.tools import tokens
