@@ -18,9 +18,10 @@ from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
 from pygent_registry.entry import Entry
-from pygent_registry.life import Events, Forgotten, Life, Mode
+from pygent_registry.life import Forgotten, Life, Mode
 from pygent_registry.output import KEPT_STDERR_LINES, Output
 from pygent_registry.pulse import Effort
+from pygent_registry.voice import Events
 from pygent_registry.wire import Progress
 from pygent_shared.errors import ServerUnavailable
 from pygent_shared.settings import Settings

@@ -22,9 +22,10 @@ from mcp.client.streamable_http import streamable_http_client
 from pygent_registry import questions
 from pygent_registry.config import parse
 from pygent_registry.entry import Entry
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal
+from pygent_registry.status import STATUS_URI
 from pygent_shared.errors import NotAllowed
 from pygent_shared.http.app import build_app
 from pygent_shared.http.keys import KeyFile

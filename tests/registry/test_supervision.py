@@ -25,10 +25,11 @@ from mcp import Client
 from pygent_registry import health
 from pygent_registry.cli import main
 from pygent_registry.config import parse
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.link import Link
 from pygent_registry.offer import MOST_DEFINITIONS
 from pygent_registry.registry import Registry
+from pygent_registry.status import STATUS_URI
 from pygent_registry.watch import ConfigFile
 from pygent_shared import sweeping
 from pygent_shared.settings import Settings

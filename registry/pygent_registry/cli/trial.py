@@ -51,7 +51,7 @@ async def servers(registry: Registry) -> list[Check]:
         await registry.settled()
         timing.cancel_scope.cancel()
     whole = anyio.current_time() - begun
-    hide = registry.redactor().text
+    hide = registry.secrets.redactor().text
     each = [_server(item, seconds.get(name, whole), hide) for name, item in registry.downstreams.items()]
     tools = _tools(registry)  # lists, and so judges what is listed
     return [*each, tools, *_trust(registry)]

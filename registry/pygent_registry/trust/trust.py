@@ -70,6 +70,7 @@ class Trust:
     def forget_all_but(self, names: Collection[str]) -> None:
         """Drop what was found of servers that are there no more. Their pins stay."""
         self._verdicts = {name: known for name, known in self._verdicts.items() if name in names}
+        self._said = {said for said in self._said if said[0] in names}
 
     def refuse_withheld(self, entry: Entry, prefix: str, kind: str, shown: str) -> None:
         """Raise if the name, as shown, is of something withheld.
