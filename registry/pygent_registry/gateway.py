@@ -118,14 +118,14 @@ class Gateway(Server[Any]):
             self._leave()
 
     def _join(self) -> None:
-        self._registry.list_changed.append(self._tell_list_changed)
+        self._registry.announcements.fronts.append(self._tell_list_changed)
         self._registry.notified.append(self._audience.tell)
         self._registry.ask = self._bridge.asked
         self._registry.parked.append(self._bridge.waiting)
 
     def _leave(self) -> None:
         self._bridge.close()
-        self._registry.list_changed.remove(self._tell_list_changed)
+        self._registry.announcements.fronts.remove(self._tell_list_changed)
         self._registry.notified.remove(self._audience.tell)
         self._registry.parked.remove(self._bridge.waiting)
 

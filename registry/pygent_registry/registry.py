@@ -18,9 +18,10 @@ from mcp import MCPError
 from pydantic import BaseModel
 
 from pygent_registry import exposure
+from pygent_registry.announcements import Announcements
 from pygent_registry.arrivals import Arrivals
 from pygent_registry.buckets import Buckets
-from pygent_registry.catalogue import Catalogue, Shown, changes, compose, shown_by_server
+from pygent_registry.catalogue import Catalogue, compose
 from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.entry import Entry
@@ -52,10 +53,6 @@ from pygent_shared.sweeping import sweep
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Link, str, Any], Awaitable[Any]]
-ListChanged = Callable[[str, set[str], bool], Awaitable[None]]
-"""Told the kind ("tools", "prompts" or "resources") that changed, the servers whose it is, and whether it is
-hosts of the 2026 era that see the change.
-"""
 Notified = Callable[[Link, Any], Awaitable[None]]
 
 # Changes within this time of each other are announced as one.
@@ -66,7 +63,7 @@ LEVEL_SECONDS = 5.0
 class Registry:
     """Owns the servers of `config` while `running`.
 
-    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, into `ask`,
+    Fronts (see `gateway.py`) enter themselves into `announcements` and `notified`, to be told, into `ask`,
     to be asked when a server asks, and into `parked`, to say how many calls wait for their hosts.
 
     Args:
@@ -91,7 +88,7 @@ class Registry:
         self.trust = Trust(settings)
         self.secrets = Secrets(config.entries)
         self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
-        self.list_changed: list[ListChanged] = []
+        self.announcements = Announcements(self.catalogue)
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
         self.parked: list[Callable[[], int]] = []
@@ -113,7 +110,6 @@ class Registry:
         self._started = False
         self._mode: Mode = "auto"
         self._arrivals = Arrivals(settings)
-        self._announced: dict[bool, Shown] = {}
         self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
 
@@ -178,16 +174,14 @@ class Registry:
             downstream.retry()
 
     async def settled(self, *, recalled: bool = True) -> None:
-        """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
-        start, for the list patience. Whoever comes later is announced with list_changed.
+        """Start the servers, and wait for them (see `Arrivals`). Whoever comes later is announced.
 
         Args:
             recalled: whether a server need not be waited for whose lists are remembered.
         """
         self.start()
         await self._arrivals.waited_for(self.downstreams.values, recalled)
-        if not self._announced:
-            self._announced = self._shown()
+        self.announcements.begin()
 
     def catalogue(self, *, modern: bool, only: str | None = None) -> Catalogue:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""
@@ -292,19 +286,11 @@ class Registry:
             self.tasks.start_soon(self._follow_up)
 
     async def _follow_up(self) -> None:
-        """Once for all changes of a moment: remember what is listed, and tell the fronts what is shown
-        otherwise than when they were last told.
-        """
+        """Once for all changes of a moment: remember what is listed, and announce it."""
         await anyio.sleep(DEBOUNCE_SECONDS)
         self._following_up = False
         self._keep()
-        if not self._announced:
-            return  # nobody has asked for a list yet, so there is nothing that could have changed
-        before, self._announced = self._announced, self._shown()
-        for modern, shown in self._announced.items():
-            for kind, servers in changes(before[modern], shown).items():
-                for tell in list(self.list_changed):
-                    await tell(kind, servers, modern)
+        await self.announcements.tell()
 
     def _keep(self) -> None:
         if self.remembered is None:
@@ -315,10 +301,6 @@ class Registry:
                     listing = self.secrets.left_out_of(link.listing)
                     self.remembered.keep(item.entry, listing, modern=link.modern)
         self.remembered.save()
-
-    def _shown(self) -> dict[bool, Shown]:
-        """What hosts see, by whether they are of the 2026 era."""
-        return {modern: shown_by_server(self.catalogue(modern=modern)) for modern in (False, True)}
 
     async def _notify(self, link: Link, message: Any) -> None:
         if isinstance(message, BaseModel):
