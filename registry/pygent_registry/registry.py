@@ -88,6 +88,7 @@ class Registry:
         self.trust = Trust(settings)
         self.secrets = Secrets(config.entries)
         self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
+        self.trust.forget_all_but(self.downstreams)
         self.announcements = Announcements(self.catalogue)
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask

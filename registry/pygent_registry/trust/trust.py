@@ -68,7 +68,8 @@ class Trust:
         return verdict.cleared
 
     def forget_all_but(self, names: Collection[str]) -> None:
-        """Drop what was found of servers that are there no more. Their pins stay."""
+        """Drop what was found of servers that are there no more. Their pins stay in the file."""
+        self._file.forget_all_but(names)
         self._verdicts = {name: known for name, known in self._verdicts.items() if name in names}
         self._said = {said for said in self._said if said[0] in names}
 
@@ -146,7 +147,7 @@ class Trust:
         Raises:
             FileRefused: the pins cannot be read.
         """
-        return self._file.read().get(entry.name) if self._is_pinned(entry) else None
+        return self._file.get(entry.name) if self._is_pinned(entry) else None
 
     def report(self, entry: Entry) -> dict[str, Any]:
         """What a person should know about a server's trust; empty where there is nothing."""
@@ -215,7 +216,7 @@ class Trust:
 
     def _compare(self, entry: Entry, offered: dict[Key, Facts]) -> tuple[Pin, Differences]:
         """The pin as it is from now on, and what stays withheld."""
-        pin = self._file.read().get(entry.name)
+        pin = self._file.get(entry.name)
         if pin is None:
             # Another process may have met it meanwhile: then its pin holds.
             pin = self._keep(entry.name, pins.first(self.launch(entry), offered), lambda kept: kept)
@@ -244,7 +245,9 @@ class Trust:
             whole[server] = becomes(whole.get(server, pin))
 
         self._file.change(change)
-        return self._file.read()[server]
+        kept = self._file.get(server)
+        assert kept is not None
+        return kept
 
     def _say(self, server: str, verdict: Verdict) -> None:
         """Each thing once."""
