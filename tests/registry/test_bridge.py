@@ -32,6 +32,8 @@ from pygent_shared.http.keys import KeyFile
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 
+from .programs import until
+
 pytestmark = pytest.mark.anyio
 
 HERE = Path(__file__).parent
@@ -462,9 +464,18 @@ def everything_over_http(tmp_path: Path) -> Any:
         port = free.getsockname()[1]
     with subprocess.Popen([sys.executable, str(EVERYTHING), "http", str(port)]) as process:
         try:
+            assert until(lambda: listens(port), 30)
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
             process.terminate()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def test_over_http_each_question_reaches_the_host_of_its_call(
