@@ -52,6 +52,11 @@ class Downstream:
         for link in self.links:
             link.stop(because)
 
+    def retry(self) -> None:
+        """Start now what waits for its next start."""
+        for link in self.links:
+            link.retry()
+
     async def link(self, tasks: TaskGroup, *, modern: bool) -> Link:
         """The best link for a host of that era: of the same era where the server has it.
 

@@ -7,6 +7,7 @@ written before `Draft.write`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pygent_registry.config import BadEntry, parse
 from pygent_registry.files import diff, read_text, replace_text
 from pygent_registry.hosts import edit
 from pygent_registry.references import Sources
-from pygent_shared.errors import ConfigInvalid, InvalidArgument, UnknownName
+from pygent_shared.errors import ConfigInvalid, FileRefused, InvalidArgument, UnknownName
 from pygent_shared.settings import find_config, own_config
 from pygent_shared.shipped import shipped
 
@@ -123,6 +124,18 @@ class Draft:
             FileRefused: it changed meanwhile, or cannot be written; it is as it was.
         """
         return replace_text(self.path, self.before, self.text) if self.changed else None
+
+    def save_again(self) -> None:
+        """Date the file as saved now, as it is: whoever follows it tries again what has failed.
+
+        Raises:
+            FileRefused: it cannot be written.
+        """
+        try:
+            os.utime(self.path)
+        except OSError as error:
+            cure = "Check its permissions; it is as it was."
+            raise FileRefused(self.path, f"cannot be written: {error.strerror}", cure) from error
 
     @property
     def _body(self) -> str:

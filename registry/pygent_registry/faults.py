@@ -9,7 +9,7 @@ from mcp import MCPError
 
 from pygent_registry.credentials import NO_TOKEN, REFUSES
 from pygent_registry.entry import Entry
-from pygent_registry.process import Output
+from pygent_registry.output import Output
 from pygent_shared.errors import LaunchRefused, NotApproved
 
 

@@ -6,7 +6,6 @@ bridge. Results come back as they are.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -23,7 +22,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.subscriptions import ListenHandler
 
-from pygent_registry import plain, results
+from pygent_registry import plain, results, status
 from pygent_registry.audience import Audience
 from pygent_registry.bridge import Bridge
 from pygent_registry.catalogue import Definition
@@ -35,15 +34,13 @@ from pygent_registry.policies.refusal import Owner, owned
 from pygent_registry.registry import Registry
 from pygent_registry.roles import role_of
 from pygent_registry.search.front import ToolSearch
+from pygent_registry.status import OWN, STATUS_URI
 from pygent_shared.errors import CallerError, PygentError
 from pygent_shared.http.identity import Principal
 from pygent_shared.traces import traced
 
 log = logging.getLogger(__name__)
 
-OWN = "pygent://"
-"""What addresses of ours begin with; nobody is told when they change."""
-STATUS_URI = f"{OWN}servers"
 INSTRUCTIONS = (
     "Tools are named server__tool. A server that is down is named in its tools' errors; the others go on. "
     f"Read the resource {STATUS_URI} for the state of every server."
@@ -121,14 +118,14 @@ class Gateway(Server[Any]):
             self._leave()
 
     def _join(self) -> None:
-        self._registry.list_changed.append(self._tell_list_changed)
+        self._registry.announcements.fronts.append(self._tell_list_changed)
         self._registry.notified.append(self._audience.tell)
         self._registry.ask = self._bridge.asked
         self._registry.parked.append(self._bridge.waiting)
 
     def _leave(self) -> None:
         self._bridge.close()
-        self._registry.list_changed.remove(self._tell_list_changed)
+        self._registry.announcements.fronts.remove(self._tell_list_changed)
         self._registry.notified.remove(self._audience.tell)
         self._registry.parked.remove(self._bridge.waiting)
 
@@ -179,7 +176,7 @@ class Gateway(Server[Any]):
     async def _list_resources(self, context: Context, params: object) -> Any:
         resources = dict((await self._owners.settled(context)).resources)
         if not self._only:
-            resources[STATUS_URI] = _STATUS
+            resources[STATUS_URI] = status.RESOURCE
         return self._listed("resources", resources)
 
     async def _list_templates(self, context: Context, params: object) -> Any:
@@ -224,7 +221,7 @@ class Gateway(Server[Any]):
     async def _read_resource(self, context: Context, params: t.ReadResourceRequestParams) -> Any:
         uri = str(params.uri)
         if uri == STATUS_URI and not self._only:
-            return self._status(context)
+            return status.read(self._registry, self._owners.role(context))
         with _as_protocol_error({"uri": uri}):
             if uri.startswith(results.URI):
                 return cacheable(self._registry.results.read(caller_of(context), uri))
@@ -293,14 +290,6 @@ class Gateway(Server[Any]):
             return {}
         return await self._bridge.pass_on(link, request.method, request.context, request.params)
 
-    def _status(self, context: Context) -> Any:
-        report, role = self._registry.report(), self._owners.role(context)
-        if role is not None:
-            report["servers"] = {name: of for name, of in report["servers"].items() if role.sees(name)}
-        text = json.dumps(report, indent=2)
-        contents = [{"uri": STATUS_URI, "mimeType": "application/json", "text": text}]
-        return cacheable({"contents": contents})
-
     # What servers say by themselves.
 
     async def _tell_list_changed(self, kind: str, servers: set[str], modern: bool) -> None:
@@ -312,14 +301,6 @@ class Gateway(Server[Any]):
                 return  # in search mode most of what changes is not in the list
             self._shown[modern] = shown
         await self._audience.tell_list_changed(kind, modern=modern)
-
-
-_STATUS = {
-    "uri": STATUS_URI,
-    "name": "servers",
-    "description": "The state of every server behind this endpoint: up or not, why not, how many tools.",
-    "mimeType": "application/json",
-}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -17,8 +17,9 @@ from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
 from pygent_registry.entry import Entry
 from pygent_registry.offer import NOTICES, Offer
-from pygent_registry.process import Output
+from pygent_registry.output import Output
 from pygent_registry.pulse import Effort, Pulse, Unreachable
+from pygent_registry.voice import Events, Voice
 from pygent_registry.wire import Progress
 from pygent_shared.errors import ConnectionLost, NotApproved, PygentError, ServerUnavailable
 from pygent_shared.settings import Settings
@@ -29,21 +30,6 @@ Mode = Literal["auto", "legacy"]
 
 # A start that takes longer than its limit goes on in the background until so many times that.
 BACKGROUND_TIMES = 10
-# What a server asks, and what it says by itself, that is being dealt with at a time.
-MOST_QUESTIONS = 100
-MOST_NOTICES = 100
-
-
-@dataclass(kw_only=True)
-class Events:
-    """What a link tells the registry. Each is called on the event loop, and must not block."""
-
-    changed: Callable[[], None]
-    """The link's state or listing changed."""
-    notified: Callable[[Any], Awaitable[None]]
-    """Any other notification (log message, resource updated)."""
-    asked: Callable[[str, Any], Awaitable[Any]]
-    """A legacy server asks for sampling, elicitation or roots: (method, params) -> result or ErrorData."""
 
 
 class Forgotten(ConnectionLost):
@@ -88,8 +74,10 @@ class Life:
     _offer: Offer | None = None
     _pulse: Pulse | None = None
     _timed_out: bool = False
-    _questions: int = 0
-    _notices: int = 0
+    _voice: Voice = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._voice = Voice(events=self.events, output=self.output)
 
     @property
     def is_up(self) -> bool:
@@ -118,7 +106,7 @@ class Life:
                     )
                     listing = await offer.listed()
                     if self.output.wire is not None:
-                        self.output.wire.logged = self._logged
+                        self.output.wire.logged = self._voice.logged
                     self.client, self.up_at = client, anyio.current_time()
                     self._pulse = self._new_pulse(client)
                     self.owner.came_up(self, listing)
@@ -294,10 +282,10 @@ class Life:
             mode=self.mode,
             cache=None,
             client_info=t.Implementation(name="pygent", version=""),
-            sampling_callback=self._asker("sampling/createMessage"),
+            sampling_callback=self._voice.asker("sampling/createMessage"),
             sampling_capabilities=t.SamplingCapability(tools=t.SamplingToolsCapability()),
-            elicitation_callback=self._asker("elicitation/create"),
-            list_roots_callback=self._roots,
+            elicitation_callback=self._voice.asker("elicitation/create"),
+            list_roots_callback=self._voice.roots,
             message_handler=self._notified,
         ) as client:
             yield client
@@ -308,31 +296,5 @@ class Life:
         elif isinstance(message, NOTICES):
             if self._offer is not None and self.client is not None and not raw.is_modern(self.client):
                 await self._offer.refresh()
-        elif self._notices < MOST_NOTICES:  # what comes faster than it can be passed on is left out
-            self._notices += 1
-            try:
-                await self.events.notified(message)
-            finally:
-                self._notices -= 1
-
-    async def _logged(self, params: dict[str, Any]) -> None:
-        message = {"method": "notifications/message", "params": params}
-        await self._notified(t.LoggingMessageNotification.model_validate(message, by_name=False))
-
-    def _asker(self, method: str) -> Any:
-        async def asked(context: object, params: Any) -> Any:
-            return await self._answer(method, params)
-
-        return asked
-
-    async def _roots(self, context: object) -> Any:
-        return await self._answer("roots/list", None)
-
-    async def _answer(self, method: str, params: Any) -> Any:
-        if self._questions >= MOST_QUESTIONS:
-            self.output.give_up(f"asks more than {MOST_QUESTIONS} questions at once")
-        self._questions += 1
-        try:
-            return await self.events.asked(method, params)
-        finally:
-            self._questions -= 1
+        else:
+            await self._voice.notified(message)

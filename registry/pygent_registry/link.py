@@ -18,9 +18,10 @@ from pygent_registry import health, raw
 from pygent_registry.catalogue import Listing
 from pygent_registry.clock import Clock
 from pygent_registry.entry import Entry
-from pygent_registry.life import Events, Forgotten, Life, Mode
-from pygent_registry.process import KEPT_STDERR_LINES, Output
+from pygent_registry.life import Forgotten, Life, Mode
+from pygent_registry.output import KEPT_STDERR_LINES, Output
 from pygent_registry.pulse import Effort
+from pygent_registry.voice import Events
 from pygent_registry.wire import Progress
 from pygent_shared.errors import ServerUnavailable
 from pygent_shared.settings import Settings
@@ -173,13 +174,17 @@ class Link:
         if (client := self._live_client) is not None:
             return client
         if self.state == "failed" and self.record.may_be_tried(anyio.current_time()):
-            self._wake.set()
+            self.retry()
         with anyio.move_on_after(self.entry.start_timeout or self.settings.start_timeout):
             while self._live_client is None and self._may_come():
                 await self._news.wait()
         if (client := self._live_client) is None:
             raise self._unavailable()
         return client
+
+    def retry(self) -> None:
+        """Start it now if it waits for its next start."""
+        self._wake.set()
 
     def is_working(self) -> bool:
         """Whether it is starting and has used the processor since this was last asked."""

@@ -117,6 +117,9 @@ class Offer:
             with anyio.fail_after(self.patience):
                 listing = await self.listed()
         except (MCPError, TimeoutError) as error:
+            if isinstance(error, MCPError) and raw.is_over(error):
+                self.ended.set()  # no fault of its lists
+                return
             self._failures += 1
             self._stale = True
             why = str(error) or f"no answer within {self.patience:g} s"

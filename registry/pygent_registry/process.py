@@ -1,22 +1,19 @@
 """Server processes: started in a group of their own, ended as a group, and never left behind.
 
 A child may ignore the end of its stdin and SIGTERM, may hide behind `sh -c` or `npx`, and this process may
-be killed without warning. So each child leads its own process group, which is killed whole; and a tiny shell
-(the reaper) holds a pipe from this process and kills what is left when the pipe breaks, for whatever reason.
+be killed without warning. So each child leads its own process group, which is killed whole, and the reaper
+(`reaper.py`) kills what is left when this process is gone.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import secrets
 import signal
 import subprocess
 import sys
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -26,15 +23,14 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
-from pygent_registry.pipes import LONGEST_KEPT, MOST_BYTES, LineTooLong, drain, keep_tail, lines
+from pygent_registry.output import Output
+from pygent_registry.pipes import LONGEST_KEPT, LineTooLong, drain, keep_tail, lines
+from pygent_registry.reaper import Reaper
 from pygent_registry.wire import Wire
-from pygent_shared.errors import LaunchRefused, SandboxMissing
+from pygent_shared.errors import SandboxMissing
 from pygent_shared.sandbox import Sandbox, confined
 
 log = logging.getLogger(__name__)
-
-FAMILY = "PYGENT_FAMILY"
-"""In every child's environment: a random word that names the registry process it belongs to."""
 
 EOF_GRACE_SECONDS = 1.0
 TERM_GRACE_SECONDS = 1.0
@@ -44,122 +40,6 @@ KILL_GRACE_SECONDS = 10.0
 LAST_WORDS_SECONDS = 0.1
 # Where the system tells nobody of a death, it is looked for so often.
 LOOK_SECONDS = 0.25
-KEPT_STDERR_LINES = 200
-
-# Reads "+ GROUP" and "- GROUP"; at the end of input kills the groups that are left, then, where there is a
-# /proc, every process that carries the family's word (one that left its group, or was being started).
-_REAPER = r"""
-trap '' INT TERM HUP
-groups=' '
-while read -r sign group; do
-    case $sign in
-        +) groups="$groups$group " ;;
-        -) case $groups in *" $group "*) groups="${groups%%" $group "*} ${groups#*" $group "}" ;; esac ;;
-    esac
-done
-for group in $groups; do kill -9 -- "-$group" 2>/dev/null; done
-for file in $(grep -lsF "$1" /proc/[0-9]*/environ 2>/dev/null); do
-    pid=${file#/proc/}
-    kill -9 "${pid%/environ}" 2>/dev/null
-done
-exit 0
-"""
-
-
-class Reaper:
-    """The shell that kills what this process leaves behind. Started with the first child, a megabyte big."""
-
-    def __init__(self) -> None:
-        self.family = f"{FAMILY}={secrets.token_hex(16)}"
-        self._shell: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the shell, unless it runs. Does nothing where there is no POSIX shell."""
-        if self._shell is None and os.name == "posix":
-            self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", _REAPER, "pygent-reaper", self.family],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def watch(self, group: int) -> None:
-        """Kill this process group when this process ends."""
-        self._tell("+", group)
-
-    def forget(self, group: int) -> None:
-        """This process group is gone."""
-        self._tell("-", group)
-
-    def close(self) -> None:
-        """Kill what is left now, and end the shell."""
-        if self._shell is not None and self._shell.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._shell.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                self._shell.wait(timeout=5)
-            self._shell = None
-
-    def _tell(self, sign: str, group: int) -> None:
-        if self._shell is not None and self._shell.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._shell.stdin.write(f"{sign} {group}\n".encode())
-                self._shell.stdin.flush()
-
-
-@dataclass
-class Output:
-    """What a child said besides the protocol, and how it ended."""
-
-    hide: Callable[[str], str] = str
-    """Takes secrets out of what it said."""
-    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_STDERR_LINES))
-    rubbish: int = 0
-    """Lines on stdout that were no JSON-RPC message."""
-    last_rubbish: str = ""
-    pid: int | None = None
-    status: int | None = None
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the connection is of no more use."""
-    fault: str = ""
-    """Why it is of no more use, in a clause, where the connection did not simply end."""
-    cure: str = ""
-    """What to type where it was not started at all."""
-    wire: Wire | None = None
-    """For requests past the SDK, while the child runs."""
-    most_bytes: int = MOST_BYTES
-    """Longest message that it may write."""
-
-    def give_up(self, why: str) -> None:
-        """The connection is of no more use."""
-        self.fault = self.fault or why
-        self.ended.set()
-
-    def refused(self, why: str, cure: str) -> LaunchRefused:
-        """The error to raise where it is not started; what to type about it is kept for whoever asks."""
-        self.cure = cure
-        return LaunchRefused(why, cure)
-
-    def last_words(self) -> str:
-        """A clause for an error message: its exit, its last line on stderr, and what it wrote to stdout."""
-        words = []
-        if self.status is not None:
-            words.append(_ended(self.status))
-        if line := next((line for line in reversed(self.stderr) if line.strip()), ""):
-            words.append(f'its last line on stderr was "{line.strip()[:300]}"')
-        if self.rubbish:
-            words.append(
-                f'it wrote {self.rubbish} lines to stdout that are no MCP, such as "{self.last_rubbish}"'
-            )
-        return "; ".join(words)
-
-
-def _ended(status: int) -> str:
-    if status < 0:
-        return f"it was killed by {signal.Signals(-status).name}"
-    return f"it exited with status {status}"
-
 
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
 

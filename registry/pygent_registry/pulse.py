@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import anyio
 from mcp import MCPError
 
-from pygent_registry.process import Output
+from pygent_registry.output import Output
 from pygent_registry.usage import cpu_seconds
 
 MOST_TIMEOUTS = 3

@@ -5,7 +5,6 @@ or bring down another.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -19,38 +18,41 @@ from mcp import MCPError
 from pydantic import BaseModel
 
 from pygent_registry import exposure
+from pygent_registry.announcements import Announcements
+from pygent_registry.arrivals import Arrivals
 from pygent_registry.buckets import Buckets
-from pygent_registry.catalogue import Catalogue, Listing, Shown, changes, compose, shown_by_server
+from pygent_registry.catalogue import Catalogue, compose
 from pygent_registry.config import Config
 from pygent_registry.downstream import Downstream
 from pygent_registry.entry import Entry
 from pygent_registry.floor import Floor
 from pygent_registry.journal import NAME, Journal
 from pygent_registry.levels import Levels
-from pygent_registry.life import Events, Mode
+from pygent_registry.life import Mode
 from pygent_registry.link import Link
 from pygent_registry.links import Links
+from pygent_registry.output import Output
 from pygent_registry.peer_calls import PeerCalls
 from pygent_registry.policies.standard import recording, standard
-from pygent_registry.process import Output, Reaper
-from pygent_registry.redaction import SHORTEST, Redactor, hidden_in_logs, secrets_of
+from pygent_registry.reaper import Reaper
+from pygent_registry.redaction import hidden_in_logs
 from pygent_registry.remembered import Remembered
+from pygent_registry.report import described
 from pygent_registry.results import Results
 from pygent_registry.search.tools import NAMES
+from pygent_registry.secrecy import Secrets
 from pygent_registry.tally import Tally
 from pygent_registry.transports import transport
 from pygent_registry.trust.trust import Trust
+from pygent_registry.voice import Events
 from pygent_registry.watch import ConfigFile
 from pygent_shared.errors import PygentError, UnknownName
 from pygent_shared.settings import Settings
+from pygent_shared.sweeping import sweep
 
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Link, str, Any], Awaitable[Any]]
-ListChanged = Callable[[str, set[str], bool], Awaitable[None]]
-"""Told the kind ("tools", "prompts" or "resources") that changed, the servers whose it is, and whether it is
-hosts of the 2026 era that see the change.
-"""
 Notified = Callable[[Link, Any], Awaitable[None]]
 
 # Changes within this time of each other are announced as one.
@@ -61,7 +63,7 @@ LEVEL_SECONDS = 5.0
 class Registry:
     """Owns the servers of `config` while `running`.
 
-    Fronts (see `gateway.py`) enter themselves into `list_changed` and `notified`, to be told, into `ask`,
+    Fronts (see `gateway.py`) enter themselves into `announcements` and `notified`, to be told, into `ask`,
     to be asked when a server asks, and into `parked`, to say how many calls wait for their hosts.
 
     Args:
@@ -84,8 +86,10 @@ class Registry:
         self.file = file
         self.remembered = remembered
         self.trust = Trust(settings)
+        self.secrets = Secrets(config.entries)
         self.downstreams = {entry.name: self._downstream(entry) for entry in config.entries}
-        self.list_changed: list[ListChanged] = []
+        self.trust.forget_all_but(self.downstreams)
+        self.announcements = Announcements(self.catalogue)
         self.notified: list[Notified] = []
         self.ask: Ask = _nobody_to_ask
         self.parked: list[Callable[[], int]] = []
@@ -106,24 +110,20 @@ class Registry:
         self._reaper = Reaper()
         self._started = False
         self._mode: Mode = "auto"
-        self._news = anyio.Event()
-        self._last_up = 0.0
-        self._known: set[str] = set()
-        self._announced: dict[bool, Shown] = {}
+        self._arrivals = Arrivals(settings)
         self._following_up = False
         self._catalogues: dict[tuple[bool, str | None], Catalogue] = {}
-        self._redactor: tuple[Config, Redactor] | None = None
-        self._learnt: dict[str, deque[str]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Registry]:
         """Start nothing yet (see `start`), and end everything on the way out."""
         try:
-            with hidden_in_logs(self.redactor):
+            with hidden_in_logs(self.secrets.redactor):
                 async with anyio.create_task_group() as tasks:
                     self.tasks = tasks
+                    tasks.start_soon(sweep)
                     if self.file is not None:
-                        tasks.start_soon(self.file.follow, self.apply)
+                        tasks.start_soon(self.file.follow, self.apply, self.retry)
                     yield self
                     for downstream in self.downstreams.values():
                         downstream.stop()
@@ -134,26 +134,12 @@ class Registry:
             self._reaper.close()
             self.journal.close()
 
-    def redactor(self) -> Redactor:
-        """Knows the secrets of the config in force, and follows it when it changes."""
-        if self._redactor is None or self._redactor[0] is not self.config:
-            secrets = {secret for item in self.downstreams.values() for secret in secrets_of(item.entry)}
-            secrets |= {token for name in self.downstreams for token in self._learnt.get(name, ())}
-            self._redactor = self.config, Redactor(secrets)
-        return self._redactor[1]
-
-    def _learn(self, server: str, token: str) -> None:
-        """Know an access token of a server as a secret, and the one before it, which may be in use still."""
-        if len(token) >= SHORTEST:
-            self._learnt.setdefault(server, deque(maxlen=2)).append(token)
-            self._redactor = None
-
     def start(self, mode: Mode = "auto") -> None:
         """Start all servers at once, unless that was done. `legacy` where only such hosts will come."""
         if self._started or self.tasks is None:
             return
         self._started, self._mode = True, mode
-        self._last_up = anyio.current_time()
+        self._arrivals.begin()
         for downstream in self.downstreams.values():
             downstream.start(self.tasks, mode)
 
@@ -171,42 +157,32 @@ class Registry:
             for entry in config.entries
         }
         self.trust.forget_all_but(self.downstreams)
+        self.tally.forget_the_oldest_but(self.downstreams)
+        self.secrets.take_over(config.entries)
         for name, downstream in before.items():
             if self.downstreams.get(name) is not downstream:
                 downstream.stop("edited" if name in self.downstreams else "removed")
         if self._started and self.tasks is not None:
-            self._last_up = anyio.current_time()
+            self._arrivals.begin()
             for downstream in self.downstreams.values():
                 if not downstream.started:
                     downstream.start(self.tasks, self._mode)
         self._changed()
 
+    def retry(self) -> None:
+        """Start every server now that waits for its next start."""
+        for downstream in self.downstreams.values():
+            downstream.retry()
+
     async def settled(self, *, recalled: bool = True) -> None:
-        """Wait until every server is up or has failed once, or none has come up, nor visibly worked on its
-        start, for the list patience. Whoever comes later is announced with list_changed.
+        """Start the servers, and wait for them (see `Arrivals`). Whoever comes later is announced.
 
         Args:
             recalled: whether a server need not be waited for whose lists are remembered.
         """
         self.start()
-        await self._wait_for_servers(recalled)
-        if not self._announced:
-            self._announced = self._shown()
-
-    async def _wait_for_servers(self, recalled: bool) -> None:
-        with anyio.move_on_after(self.settings.start_timeout):
-            while not all(
-                item.primary.settled or (recalled and item.remembered) for item in self.downstreams.values()
-            ):
-                deadline = self._last_up + self.settings.list_patience if self._known else float("inf")
-                with anyio.CancelScope(deadline=deadline) as patience:
-                    await self._news.wait()
-                if patience.cancelled_caught:
-                    # Every one is asked: the answer is about the time since it was last asked.
-                    working = [item.primary.is_working() for item in self.downstreams.values()]
-                    if not any(working):
-                        return
-                    self._last_up = anyio.current_time()
+        await self._arrivals.waited_for(self.downstreams.values, recalled)
+        self.announcements.begin()
 
     def catalogue(self, *, modern: bool, only: str | None = None) -> Catalogue:
         """What a host of that era sees: of all servers that are up, or of one, without a prefix."""
@@ -216,7 +192,7 @@ class Registry:
             return known
         chosen = [item for item in self.downstreams.values() if only in (None, item.entry.name)]
         listings = [
-            self.trust.cleared(item.entry, self._without_secrets(found))
+            self.trust.cleared(item.entry, self.secrets.left_out_of(found))
             for item in chosen
             if self._started and (found := item.listing(modern=modern))
         ]
@@ -268,14 +244,14 @@ class Registry:
     def report(self) -> dict[str, Any]:
         """The state of every server, as `/health/ready`, `pygent doctor` and `pygent://servers` show it."""
         servers = {
-            name: {**_described(item), **self.trust.report(item.entry)}
+            name: {**described(item), **self.trust.report(item.entry)}
             for name, item in self.downstreams.items()
             if self._started
         }
         for bad in self.config.bad:
             servers[bad.name] = {"state": "unusable", "why": bad.why}
         settled = self._started and all(item.primary.settled for item in self.downstreams.values())
-        return {"ready": settled, "servers": self.redactor().value(servers)}
+        return {"ready": settled, "servers": self.secrets.redactor().value(servers)}
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
@@ -292,8 +268,8 @@ class Registry:
         def new_link(mode: Mode) -> Link:
             def connect(output: Output) -> Any:
                 self.trust.allow_start(entry)
-                learn = partial(self._learn, entry.name)
-                return transport(entry, self.settings, self, output, self._reaper, self.redactor, learn)
+                learn, redactor = partial(self.secrets.learn, entry.name), self.secrets.redactor
+                return transport(entry, self.settings, self, output, self._reaper, redactor, learn)
 
             events = Events(
                 changed=self._changed,
@@ -308,32 +284,18 @@ class Registry:
 
     def _changed(self) -> None:
         """Some link changed: what was composed is stale, and whoever waits looks again."""
-        started = [item for item in self.downstreams.values() if item.started]
-        known = {item.entry.name for item in started if item.primary.listing is not None}
-        if known != self._known:
-            self._last_up = anyio.current_time()
-        self._known = known
         self._catalogues.clear()
-        news, self._news = self._news, anyio.Event()
-        news.set()
+        self._arrivals.look(self.downstreams.values())
         if not self._following_up and self.tasks is not None:
             self._following_up = True
             self.tasks.start_soon(self._follow_up)
 
     async def _follow_up(self) -> None:
-        """Once for all changes of a moment: remember what is listed, and tell the fronts what is shown
-        otherwise than when they were last told.
-        """
+        """Once for all changes of a moment: remember what is listed, and announce it."""
         await anyio.sleep(DEBOUNCE_SECONDS)
         self._following_up = False
         self._keep()
-        if not self._announced:
-            return  # nobody has asked for a list yet, so there is nothing that could have changed
-        before, self._announced = self._announced, self._shown()
-        for modern, shown in self._announced.items():
-            for kind, servers in changes(before[modern], shown).items():
-                for tell in list(self.list_changed):
-                    await tell(kind, servers, modern)
+        await self.announcements.tell()
 
     def _keep(self) -> None:
         if self.remembered is None:
@@ -341,29 +303,14 @@ class Registry:
         for item in self.downstreams.values():
             for link in item.links:
                 if link.listing is not None:
-                    self.remembered.keep(item.entry, self._without_secrets(link.listing), modern=link.modern)
+                    listing = self.secrets.left_out_of(link.listing)
+                    self.remembered.keep(item.entry, listing, modern=link.modern)
         self.remembered.save()
-
-    def _shown(self) -> dict[bool, Shown]:
-        """What hosts see, by whether they are of the 2026 era."""
-        return {modern: shown_by_server(self.catalogue(modern=modern)) for modern in (False, True)}
-
-    def _without_secrets(self, listing: Listing) -> Listing:
-        """What a server lists, without what it should have kept to itself."""
-        hide = self.redactor().value
-        return replace(
-            listing,
-            tools=tuple(map(hide, listing.tools)),
-            prompts=tuple(map(hide, listing.prompts)),
-            resources=tuple(map(hide, listing.resources)),
-            templates=tuple(map(hide, listing.templates)),
-            instructions=hide(listing.instructions),
-        )
 
     async def _notify(self, link: Link, message: Any) -> None:
         if isinstance(message, BaseModel):
             said = message.model_dump(by_alias=True, mode="json", exclude_unset=True)
-            if (hidden := self.redactor().value(said)) is not said:
+            if (hidden := self.secrets.redactor().value(said)) is not said:
                 message = type(message).model_validate(hidden)
         for tell in self.notified:
             await tell(link, message)
@@ -371,27 +318,3 @@ class Registry:
 
 async def _nobody_to_ask(link: Link, method: str, params: Any) -> Any:
     return t.ErrorData(code=t.INVALID_REQUEST, message=f"{method}: no host is connected")
-
-
-def _described(item: Downstream) -> dict[str, Any]:
-    link = item.primary
-    described: dict[str, Any] = {
-        "kind": item.entry.kind,
-        "state": link.state,
-        "since": link.since.isoformat(timespec="seconds"),
-    }
-    if link.is_up:
-        listing = item.primary.listing
-        described["tools"] = len(listing.tools) if listing else 0
-        described["era"] = "2026" if link.modern else "2025"
-    if link.state != "ready":
-        described["why"] = link.why or "is starting"
-    if link.next_try is not None:
-        described["next_try_s"] = round(link.next_try, 1)
-    if ends := link.record.lately(anyio.current_time()):
-        described["ended_lately"] = ends
-    if link.is_up and link.output.pid is not None:
-        described["pid"] = link.output.pid
-    if link.starts > 1:
-        described["starts"] = link.starts
-    return described

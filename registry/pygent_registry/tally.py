@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -16,6 +16,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 MOST_SERIES = 2000
 """A server may offer another name each time it is asked: names beyond these are counted together."""
 OTHERS = "(others)"
+MOST_GONE = 100
+"""Servers that were removed, and of which what was counted is kept, the latest of them."""
 RECENT = 256
 """Durations kept of each server, for its median."""
 FAILURES = frozenset({"tool_error", "error", "unavailable", "defect"})
@@ -89,6 +91,13 @@ class Tally:
         whole = self.of(key[0])
         whole.outcomes[outcome] += 1
         whole.recent.append(seconds)
+
+    def forget_the_oldest_but(self, present: Collection[str]) -> None:
+        """Drop what is counted of servers that are there no more, but for the last so many of them."""
+        gone = [server for server in self.servers if server not in present][:-MOST_GONE]
+        for server in gone:
+            del self.servers[server]
+        self.series = {key: series for key, series in self.series.items() if key[0] not in gone}
 
     def _new(self, key: Key) -> Series:
         if len(self.series) >= MOST_SERIES:

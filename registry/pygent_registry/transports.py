@@ -14,7 +14,9 @@ from mcp.types import METHOD_NOT_FOUND
 
 from pygent_registry.credentials import REFUSES
 from pygent_registry.entry import Entry
-from pygent_registry.process import Output, Reaper, child
+from pygent_registry.output import Output
+from pygent_registry.process import child
+from pygent_registry.reaper import Reaper
 from pygent_registry.redaction import Redactor
 from pygent_registry.tokens import Authorised, Tokens, unavailable
 from pygent_shared import traces

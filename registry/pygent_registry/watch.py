@@ -49,14 +49,23 @@ class ConfigFile:
         self._bad = config.bad
         return config
 
-    async def follow(self, apply: Callable[[Config], None]) -> None:
-        """Look every second, and hand on each config that says something else. Ends by being cancelled."""
+    async def follow(self, apply: Callable[[Config], None], saved_again: Callable[[], None]) -> None:
+        """Look every second, and hand on each config that says something else. Ends by being cancelled.
+
+        Args:
+            apply: gets it.
+            saved_again: called when the file was saved as it was, which is how `pygent enable` asks for
+                another try of what has failed.
+        """
         while True:
             await anyio.sleep(self.poll)
+            before = self._stamp
             # In a thread: a reference may lead to a keyring that asks its user first.
             if (config := await anyio.to_thread.run_sync(self.changed)) is not None:
                 log.info('The config file "%s" changed: it is in force.', config.path)
                 apply(config)
+            elif self._stamp != before and not self._complained:
+                saved_again()
 
     def changed(self) -> Config | None:
         """The config, where the file says something else than when it was last loaded."""

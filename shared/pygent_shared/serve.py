@@ -73,11 +73,13 @@ def run(target: str | BuildServer, settings: Settings, *, transport: str) -> int
     import anyio
 
     from pygent_shared import logs, traces
+    from pygent_shared.sweeping import leave_out
 
     logs.configure(settings)
     with redirect_stdout(sys.stderr):  # what an import prints would reach the host as protocol
         build = pkgutil.resolve_name(target) if isinstance(target, str) else target
         server = lowlevel(build(settings.over_http() if transport == "http" else settings, None))
+    leave_out()
     gc.enable()
     with traces.exported(settings, server.name):
         if transport == "http":

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from era_servers import TOOLS, Of2026
 from stdio_servers import Legacy, send, text
 
 
@@ -191,6 +193,15 @@ class Unlistable(Bad):
         super().answer(message)
 
 
+class DyingLister(Of2026):
+    """Dies when it is asked for its tools after `grow`."""
+
+    def answer(self, message: dict[str, Any]) -> None:
+        if message["method"] == "tools/list" and len(self.tools) > len(TOOLS):
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().answer(message)
+
+
 def list_changed_once(bad: Bad) -> None:
     write(notice("notifications/tools/list_changed") + b"\n")
 
@@ -256,6 +267,7 @@ def exits_without(argument: str) -> None:
 
 OTHERS: dict[str, Callable[[str], None]] = {
     "unlistable": lambda argument: Unlistable().serve(),
+    "dying_lister": lambda argument: DyingLister().serve(),
     "dying": lambda argument: Dying(argument).serve(),
     "works": works,
     "exits_without": exits_without,

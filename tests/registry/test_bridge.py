@@ -22,14 +22,17 @@ from mcp.client.streamable_http import streamable_http_client
 from pygent_registry import questions
 from pygent_registry.config import parse
 from pygent_registry.entry import Entry
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seal import Seal
+from pygent_registry.status import STATUS_URI
 from pygent_shared.errors import NotAllowed
 from pygent_shared.http.app import build_app
 from pygent_shared.http.keys import KeyFile
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
+
+from .programs import until
 
 pytestmark = pytest.mark.anyio
 
@@ -461,9 +464,18 @@ def everything_over_http(tmp_path: Path) -> Any:
         port = free.getsockname()[1]
     with subprocess.Popen([sys.executable, str(EVERYTHING), "http", str(port)]) as process:
         try:
+            assert until(lambda: listens(port), 30)
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
             process.terminate()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 async def test_over_http_each_question_reaches_the_host_of_its_call(

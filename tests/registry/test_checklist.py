@@ -35,8 +35,8 @@ from pygent_shared.testing import TOKEN, refusal
 
 from . import checklist
 from .checklist import LINES, ROOT, TESTS
+from .programs import SECONDS_TO_DIE, alive, pids_in, running, until
 from .serving import HELLO, Up, serving
-from .test_process import SECONDS_TO_DIE, alive, pids_in, running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("own_logging")]
 

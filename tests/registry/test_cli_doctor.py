@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pygent_registry.cli import checks, main
-from pygent_registry.cli.checks import Check
+from pygent_registry.cli import checks, main, trial
+from pygent_registry.cli.check import Check
 from pygent_registry.config import parse
 from pygent_registry.registry import Registry
 from pygent_shared.database import Database
@@ -380,9 +380,9 @@ async def test_a_server_that_is_up_but_in_doubt_is_named_with_since_when(
         registry.start()
         await registry.settled()
         registry.downstreams["a"].primary.doubted("lists", "could not list again what it offers")
-        doubted, *_ = await checks.servers(registry)
+        doubted, *_ = await trial.servers(registry)
         registry.downstreams["a"].primary.recovered("lists")
-        well, *_ = await checks.servers(registry)
+        well, *_ = await trial.servers(registry)
     assert (doubted.level, well.level) == ("warn", "ok")
     assert doubted.finding.startswith("is up, but in doubt since ")
     assert doubted.finding.endswith(": could not list again what it offers")

@@ -12,8 +12,9 @@ import pytest
 from mcp import Client, MCPError
 
 from pygent_registry.config import parse
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
+from pygent_registry.status import STATUS_URI
 from pygent_shared.settings import Settings
 from pygent_shared.testing import refusal
 

@@ -34,6 +34,9 @@ from pygent_shared.http.app import build_app
 from pygent_shared.settings import Settings
 from pygent_shared.testing import TOKEN
 
+from .programs import SECONDS_TO_DIE, greeted, pids_in, until
+from .soak_watch import running_with
+
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
 
 
@@ -378,46 +381,11 @@ async def test_without_what_its_sandbox_needs_a_server_is_not_started(
 
 
 @no_bwrap
-@pytest.mark.anyio
-async def test_nothing_in_a_sandbox_outlives_the_registry(server: Any, tmp_path: Path) -> None:
+def test_nothing_in_a_sandbox_outlives_the_registry(server: Any, tmp_path: Path) -> None:
     word = f"pygent-test-{os.getpid()}-{tmp_path.name}"
-    config = tmp_path / "pygent.json"
-    stubborn = server("stubborn", tmp_path / word, sandbox={"network": False})
-    config.write_text(json.dumps({"mcpServers": {"a": stubborn}}))
-    with subprocess.Popen(
-        [sys.executable, "-m", "pygent_registry", "--config", str(config)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYGENT_DATA_DIR": str(tmp_path / "data")},
-    ) as process:
-        assert process.stdin is not None
-        hello = {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "t", "version": "0"},
-        }
-        for number, (method, params) in enumerate((("initialize", hello), ("tools/list", {}))):
-            message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-        process.stdin.flush()
-        with anyio.fail_after(20):
-            while len((tmp_path / word).read_text().split() if (tmp_path / word).exists() else ()) < 2:
-                await anyio.sleep(0.02)
-        assert carrying(word)
-        process.kill()
-    with anyio.fail_after(10):
-        while carrying(word):
-            await anyio.sleep(0.05)
-
-
-def carrying(word: str) -> list[str]:
-    """The processes with a word on their command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if word.encode() in path.read_bytes():
-                found.append(path.parent.name)
-        except OSError:  # it ended meanwhile
-            continue
-    return found
+    noted = tmp_path / word
+    stubborn = server("stubborn", noted, sandbox={"network": False})
+    with greeted(config=tmp_path / "c.json", server=stubborn):
+        assert until(lambda: len(pids_in(noted)) == 2, 20)
+        assert running_with(word)
+    assert until(lambda: not running_with(word), SECONDS_TO_DIE)

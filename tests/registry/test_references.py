@@ -22,10 +22,11 @@ from pygent_registry.config import parse
 from pygent_registry.draft import faults
 from pygent_registry.endpoint import routes
 from pygent_registry.entry import Entry
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.redaction import secrets_of
 from pygent_registry.registry import Registry
 from pygent_registry.remembered import Remembered
+from pygent_registry.status import STATUS_URI
 from pygent_shared import logs
 from pygent_shared.settings import Settings
 

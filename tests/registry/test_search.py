@@ -238,7 +238,7 @@ async def test_hosts_are_told_of_a_change_only_where_it_is_one_in_what_they_are_
             if mode == "auto":
                 await tasks.start(listen)
             before = await names(client)
-            registry.list_changed.append(announce)  # behind the gateway, which has been told then
+            registry.announcements.fronts.append(announce)  # behind the gateway, which has been told then
             await client.call_tool("call_tool", {"name": "a__more"})
             with anyio.fail_after(5):
                 await announced.wait()

@@ -26,7 +26,7 @@ from pygent_registry.journal import NAME
 from pygent_registry.policies import Request, wrapped
 from pygent_registry.policies.measure import measure
 from pygent_registry.registry import Registry
-from pygent_registry.tally import MOST_SERIES, OTHERS, Durations, Tally, quantile
+from pygent_registry.tally import MOST_GONE, MOST_SERIES, OTHERS, Durations, Tally, quantile
 from pygent_registry.usage import of_groups
 from pygent_shared.http.app import build_app
 from pygent_shared.http.run import address, listen, running
@@ -180,6 +180,16 @@ async def test_no_caller_makes_up_a_name_to_be_counted_under() -> None:
         await handle(asked(f"offered-{number}", known=True))
     assert len(tally.series) <= MOST_SERIES + 1
     assert tally.series["a", "tools/call", OTHERS].took.count == 6
+
+
+def test_the_counts_of_servers_removed_long_ago_are_forgotten() -> None:
+    tally = Tally()
+    for number in range(MOST_GONE + 5):
+        tally.ended((f"s{number}", "tools/call", "x"), "ok", 0.1)
+    tally.forget_the_oldest_but({"s0"})
+    kept = ["s0", *(f"s{number}" for number in range(5, MOST_GONE + 5))]
+    assert list(tally.servers) == kept
+    assert [server for server, _, _ in tally.series] == kept
 
 
 async def test_a_call_that_is_cancelled_or_breaks_is_counted_as_what_it_is() -> None:

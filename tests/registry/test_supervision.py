@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -22,11 +23,15 @@ import pytest
 from mcp import Client
 
 from pygent_registry import health
+from pygent_registry.cli import main
 from pygent_registry.config import parse
-from pygent_registry.gateway import STATUS_URI, Gateway
+from pygent_registry.gateway import Gateway
 from pygent_registry.link import Link
 from pygent_registry.offer import MOST_DEFINITIONS
 from pygent_registry.registry import Registry
+from pygent_registry.status import STATUS_URI
+from pygent_registry.watch import ConfigFile
+from pygent_shared import sweeping
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -235,6 +240,36 @@ async def test_an_edited_entry_is_tried_at_once_whatever_its_past(settings: Sett
         assert await host.call("a__echo") == "{}"
 
 
+async def test_enabling_what_is_enabled_has_it_tried_at_once(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, wanted = tmp_path / "pygent.json", tmp_path / "wanted"
+    config.write_text(json.dumps({"mcpServers": {"a": bad("exits_without", wanted)}}), encoding="utf-8")
+    file = ConfigFile(locate=lambda: config, poll=0.05)
+    registry = Registry(file.load(), settings, file=file)
+    async with Client(Gateway(registry), cache=None) as client:
+        host = Host(registry, client)
+        await host.tools()
+        await host.until_state("a", "failed")
+        wanted.touch()
+        assert main(["enable", "a", "--config", str(config)]) == 0
+        await host.until_state("a", "ready")
+    said = capsys.readouterr()
+    assert 'The server "a" is enabled already.' in said.err
+    assert "it tries at once what has failed there" in said.out
+
+
+async def test_nothing_is_kept_in_memory_of_a_server_that_was_removed(
+    server: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "SECONDS", 0.05)
+    async with over({"a": server("well_behaved")}, settings) as host:
+        assert await host.call("a__echo") == "{}"
+        removed = weakref.ref(host.link("a"))
+        host.apply({})
+        await host.until(lambda: bool([[number] for number in range(1000)]) and removed() is None)
+
+
 # One that stops answering.
 
 
@@ -307,6 +342,15 @@ async def test_a_server_that_cannot_list_again_keeps_what_it_listed_and_is_asked
         assert await host.tools() == before
         await host.until_state("a", "ready")
         assert await host.tools() == [*before, "a__extra"]
+
+
+async def test_an_end_while_it_lists_again_is_no_fault_of_its_lists(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with over({"a": bad("dying_lister")}, settings) as host:
+        await host.call("a__grow", kind="tools", name="more")
+        await host.until(lambda: host.link("a").starts == 2 and host.link("a").state == "ready")
+    assert not [said for said in caplog.messages if "could not list again" in said]
 
 
 # One that is slow to start.

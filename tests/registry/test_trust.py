@@ -15,8 +15,8 @@ import pytest
 from mcp import Client, MCPError
 
 from pygent_registry.cli import main
-from pygent_registry.gateway import STATUS_URI
 from pygent_registry.policies.hygiene import STRIPPED
+from pygent_registry.status import STATUS_URI
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio

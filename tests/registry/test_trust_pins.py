@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,18 @@ def test_two_processes_keep_each_others_pins(tmp_path: Path) -> None:
     assert other.has_news()
     other.change(lambda whole: whole.update(b=a_pin()))
     assert set(one.read()) == {"a", "b"}
+
+
+def test_the_pins_of_removed_servers_stay_in_the_file_and_not_in_memory(tmp_path: Path) -> None:
+    kept = PinFile(tmp_path / "pins.json")
+    kept.change(lambda whole: whole.update(a=a_pin()))
+    in_memory = weakref.ref(kept.get("a") or Pin())
+    assert in_memory() is not None
+    kept.forget_all_but(["b"])
+    assert in_memory() is None
+    kept.change(lambda whole: whole.update(b=a_pin()))
+    assert set(kept.read()) == {"a", "b"}
+    assert kept.get("a") == a_pin()
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"servers": {"a": {}}}', '{"servers": 1}'])

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+
 HEAPS = """
 import ctypes, sys, tempfile, threading
 from pygent_shared.arenas import share_arenas
@@ -30,6 +32,26 @@ with tempfile.NamedTemporaryFile() as file:
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+@glibc
 def test_threads_share_two_arenas(script: Callable[..., Any]) -> None:
     assert int(script(HEAPS, "shared").stdout) <= 2 < int(script(HEAPS, "own").stdout)
+
+
+FREED = """
+import re
+from pathlib import Path
+from pygent_shared.arenas import give_back
+def resident():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+blocks = [b"x" * (3000 + number % 2) for number in range(20_000)]
+kept = blocks[::50]
+del blocks
+before = resident()
+give_back()
+print(before - resident())
+"""
+
+
+@glibc
+def test_what_is_free_between_what_stays_is_given_back(script: Callable[..., Any]) -> None:
+    assert int(script(FREED).stdout) > 30_000  # kilobytes, of 60,000

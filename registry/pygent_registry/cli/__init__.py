@@ -33,7 +33,7 @@ COMMANDS = {
     "audit": ("Show what was called, or verify that the record of it is whole.", "audit"),
     "add": ("Add a server to the config, and start it once to prove it.", "add"),
     "remove": ("Take a server out of the config.", "remove"),
-    "enable": ("Use a server of the config again.", "enable"),
+    "enable": ("Use a server of the config again, or try again at once what failed.", "enable"),
     "disable": ("Leave a server of the config out, and keep its entry.", "disable"),
     "import": ("Add the servers of claude, cursor, vscode, a config file or a server.json.", "importing"),
     "approve": ("Show what a server changed since it was approved, and approve it.", "approve"),

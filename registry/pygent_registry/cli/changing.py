@@ -65,14 +65,14 @@ def prove(chosen: Namespace, name: str, report: Report) -> None:
     """Start the server once, and say how many tools it has and how long that took, or what is wrong."""
     from dataclasses import asdict, replace
 
-    from pygent_registry.cli import checks, session
+    from pygent_registry.cli import session, trial
 
     settings = session.quiet_settings(chosen)
     config = session.config_in_force(settings)
     session.refuse_unusable(config, name)
     alone = replace(config, entries=tuple(entry for entry in config.entries if entry.name == name))
     settings = replace(settings, start_timeout=max(settings.start_timeout, FIRST_START_SECONDS))
-    check, *_ = session.run(checks.servers, *checks.hurried(alone, settings, settings.start_timeout))
+    check, *_ = session.run(trial.servers, *trial.hurried(alone, settings, settings.start_timeout))
     report["check"] = asdict(check)
     if check.level == "fail":
         say(chosen, f"{check.subject}: {check.finding}\n      {check.cure}")

@@ -1,4 +1,5 @@
-"""What `pygent doctor` looks at: each check says how it is, and what to type where it is not well.
+"""What `pygent doctor` looks at besides the servers (`trial.py`): each check says how it is, and what to type
+where it is not well.
 
 The one rule: looking changes nothing. No file is made, no model is loaded; what is started is ended.
 """
@@ -8,28 +9,21 @@ from __future__ import annotations
 import os
 import platform
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
 
 import anyio
 
 from pygent_registry import exposure
+from pygent_registry.cli.check import Check, fail, ok, warn
 from pygent_registry.cli.terminal import counted
 from pygent_registry.config import Config
-from pygent_registry.downstream import Downstream
 from pygent_registry.entry import Entry
-from pygent_registry.link import Link
-from pygent_registry.process import FAMILY
-from pygent_registry.registry import Registry
-from pygent_registry.search.front import ToolSearch
-from pygent_registry.search.tools import tokens
+from pygent_registry.reaper import FAMILY
 from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
 from pygent_shared.embeddings import ENGINES, engine_for
@@ -42,42 +36,12 @@ from pygent_shared.errors import (
     MissingExtra,
     PortTaken,
     PygentError,
-    ServerUnavailable,
     did_you_mean,
 )
 from pygent_shared.http.keys import KeyFile, exposed
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
 from pygent_shared.settings import PREFIX, Settings, rows
-
-Level = Literal["ok", "warn", "fail"]
-Facts = Mapping[str, Any]
-
-# A server whose start was given up still has to be ended, which takes a moment.
-ENDING_SECONDS = 6.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing looked at. `facts` are for machines."""
-
-    level: Level
-    subject: str
-    finding: str
-    cure: str = ""
-    facts: Facts = field(default_factory=dict)
-
-
-def ok(subject: str, finding: str, facts: Facts | None = None) -> Check:
-    return Check(level="ok", subject=subject, finding=finding, facts=facts or {})
-
-
-def warn(subject: str, finding: str, cure: str, facts: Facts | None = None) -> Check:
-    return Check(level="warn", subject=subject, finding=finding, cure=cure, facts=facts or {})
-
-
-def fail(subject: str, finding: str, cure: str, facts: Facts | None = None) -> Check:
-    return Check(level="fail", subject=subject, finding=finding, cure=cure, facts=facts or {})
 
 
 def python() -> Check:
@@ -256,104 +220,3 @@ def port(settings: Settings) -> Check:
     except InvalidArgument as error:
         return fail(subject, "cannot be listened on", str(error))
     return ok(subject, f"free on {settings.host}")
-
-
-def hurried(config: Config, settings: Settings, timeout: float) -> tuple[Config, Settings]:
-    """Both, such that every server is waited for, and none for longer than `timeout`."""
-    entries = tuple(
-        replace(entry, start_timeout=min(entry.start_timeout or settings.start_timeout, timeout))
-        for entry in config.entries
-    )
-    patience = timeout + ENDING_SECONDS
-    return replace(config, entries=entries), replace(settings, start_timeout=patience, list_patience=patience)
-
-
-async def servers(registry: Registry) -> list[Check]:
-    """Every server, all started side by side."""
-    begun, seconds = anyio.current_time(), dict[str, float]()
-
-    async def time_start(name: str, link: Link) -> None:
-        with suppress(ServerUnavailable):
-            await link.client()
-            seconds[name] = anyio.current_time() - begun
-
-    registry.trust.only_looks = True
-    registry.start()
-    async with anyio.create_task_group() as timing:
-        for name, item in registry.downstreams.items():
-            timing.start_soon(time_start, name, item.primary)
-        await registry.settled()
-        timing.cancel_scope.cancel()
-    whole = anyio.current_time() - begun
-    hide = registry.redactor().text
-    each = [_server(item, seconds.get(name, whole), hide) for name, item in registry.downstreams.items()]
-    tools = _tools(registry)  # lists, and so judges what is listed
-    return [*each, tools, *_trust(registry)]
-
-
-def _trust(registry: Registry) -> Iterator[Check]:
-    """What waits for somebody's approval, or looks as if it gave a model orders."""
-    for name, item in registry.downstreams.items():
-        facts = registry.trust.report(item.entry).get("trust")
-        if not facts:
-            continue
-        finding = "; ".join(
-            [
-                *(f"{what} {why}" for what, why in facts.get("withheld", {}).items()),
-                *(f"{what} is new since it was approved" for what in facts.get("new", ())),
-                *(
-                    f"{what} is suspicious ({', '.join(why)})"
-                    for what, why in facts.get("suspicious", {}).items()
-                ),
-                *([facts["why"]] if "why" in facts else []),
-            ]
-        )
-        yield warn(
-            f"trust {name}", finding, f"See it: {facts['approve']}" if "approve" in facts else "", facts
-        )
-
-
-def _tools(registry: Registry) -> Check:
-    """What hosts are shown of all tools, and what that takes of their model's context."""
-    catalogue = registry.catalogue(modern=True)
-    shown = ToolSearch(registry.settings).shown(catalogue)
-    every, some = tokens(catalogue.tools.values()), tokens(shown.values())
-    facts = {"tools": len(catalogue.tools), "tokens": every, "shown": len(shown), "shown_tokens": some}
-    listed = "all" if shown is catalogue.tools else f"{len(shown)}, to search the others by, about {some:,}"
-    finding = (
-        f"{counted(len(catalogue.tools), 'tool')}, about {every:,} tokens of definitions; listed: {listed}"
-    )
-    return ok("tools", finding, facts)
-
-
-def _past(link: Link) -> Facts:
-    """Since when it is as it is, how often it ended lately, and when it is tried next."""
-    facts: dict[str, Any] = {"state": link.state, "since": link.since.isoformat(timespec="seconds")}
-    if ends := link.record.lately(anyio.current_time()):
-        facts["ended_lately"] = ends
-    if link.next_try is not None:
-        facts["next_try_s"] = round(link.next_try, 1)
-    return facts
-
-
-def _server(item: Downstream, seconds: float, hide: Callable[[str], str]) -> Check:
-    link, subject = item.primary, f"server {item.entry.name}"
-    if not link.is_up or link.listing is None:
-        return fail(subject, hide(link.why) or "is still starting", hide(link.cure), _past(link))
-    listed = link.listing.tools
-    taken = tokens(listed)
-    facts: dict[str, Any] = {"era": "2026" if link.modern else "2025", "tools": len(listed), "tokens": taken}
-    finding = (
-        f"up in {seconds:.1f} s, {facts['era']} era, {counted(len(listed), 'tool')} "
-        f"(their definitions: about {taken:,} tokens)"
-    )
-    facts["seconds"] = round(seconds, 3)
-    if link.state == "degraded":
-        facts |= {"state": link.state, "since": link.since.isoformat(timespec="seconds")}
-        doubt = f"is up, but in doubt since {link.since.astimezone():%H:%M:%S}: {hide(link.why)}"
-        return warn(subject, doubt, hide(link.cure), facts)
-    if link.output.rubbish:
-        finding += f', but it wrote rubbish to stdout, such as "{link.output.last_rubbish}"'
-        cure = "A server may print only MCP to stdout; make it log to stderr."
-        return warn(subject, finding, cure, facts)
-    return ok(subject, finding, facts)

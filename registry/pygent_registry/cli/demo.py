@@ -81,7 +81,9 @@ class Demo:
         """`pygent serve` started and spoken to as any host does it."""
         from mcp import Client, MCPError
 
-        from pygent_registry.process import Output, Reaper, child
+        from pygent_registry.output import Output
+        from pygent_registry.process import child
+        from pygent_registry.reaper import Reaper
 
         output, reaper = Output(), Reaper()
         command = ("-m", "pygent_registry.cli", "serve", "--config", str(self._config()))

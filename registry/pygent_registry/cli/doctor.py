@@ -14,7 +14,7 @@ from pygent_shared.errors import PygentError
 from pygent_shared.settings import Row, as_text, find_config, load_settings, read_config, rows
 
 if TYPE_CHECKING:
-    from pygent_registry.cli.checks import Check
+    from pygent_registry.cli.check import Check
     from pygent_registry.config import Config
     from pygent_shared.settings import Settings
 
@@ -54,6 +54,7 @@ def run(chosen: Namespace) -> int:
 def _checks(chosen: Namespace) -> Iterator[Check]:
     """All checks, each as soon as it is made. What is wrong with the config stops only what needs it."""
     from pygent_registry.cli import checks
+    from pygent_registry.cli.check import fail
 
     yield checks.python()
     yield from checks.variables(os.environ)
@@ -62,11 +63,11 @@ def _checks(chosen: Namespace) -> Iterator[Check]:
         yield from checks.config(config, own=own)
     except PygentError as error:
         config = None
-        yield checks.Check(level="fail", subject="config", finding="cannot be used", cure=str(error))
+        yield fail("config", "cannot be used", str(error))
     try:
         settings = _settings(chosen, readable=config is not None)
     except PygentError as error:
-        yield checks.Check(level="fail", subject="settings", finding="cannot be used", cure=str(error))
+        yield fail("settings", "cannot be used", str(error))
         return
     yield checks.data_folder(settings)
     yield from checks.databases(settings)
@@ -94,9 +95,9 @@ def _settings(chosen: Namespace, *, readable: bool) -> Settings:
 
 
 def _servers(config: Config, settings: Settings, timeout: float) -> Iterable[Check]:
-    from pygent_registry.cli import checks, session
+    from pygent_registry.cli import session, trial
 
-    return session.run(checks.servers, *checks.hurried(config, settings, timeout))
+    return session.run(trial.servers, *trial.hurried(config, settings, timeout))
 
 
 def _line(check: Check) -> str:

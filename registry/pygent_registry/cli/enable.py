@@ -1,4 +1,4 @@
-"""`pygent enable`: a server that was left out is used again."""
+"""`pygent enable`: a server that was left out is used again, and one that was given up is tried again."""
 
 from __future__ import annotations
 
@@ -15,4 +15,12 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(chosen: Namespace) -> int:
-    return changing.changed_one(chosen, "enable", "enabled")
+    from pygent_registry.draft import open_draft
+
+    draft = open_draft(chosen.config)
+    draft.enable(chosen.name)
+    report = changing.carry_out(chosen, draft, f'The server "{chosen.name}" is enabled already.')
+    if not draft.changed and not chosen.print:
+        draft.save_again()
+        changing.say(chosen, "Where a registry runs, it tries at once what has failed there.")
+    return changing.finish(chosen, report)

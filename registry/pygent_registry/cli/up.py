@@ -20,8 +20,10 @@ def run(chosen: Namespace) -> int:
 
     from pygent_registry.endpoint import serve_up
     from pygent_shared import logs, traces
+    from pygent_shared.sweeping import leave_out
 
     logs.configure(settings)
+    leave_out()
     with suppress(KeyboardInterrupt), traces.exported(settings, "pygent"):  # Ctrl-C is the way to end it
         anyio.run(serve_up, settings.over_http())
     return 0

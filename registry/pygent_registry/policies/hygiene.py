@@ -6,7 +6,7 @@ from typing import Any
 
 from pygent_registry.policies import Handler, Request
 from pygent_registry.trust.text import stripped_all
-from pygent_registry.trust.trust import STRIPPED
+from pygent_registry.trust.verdict import STRIPPED
 
 READ_BY_MODELS = ("content", "structuredContent", "messages", "contents", "description")
 # Addresses, and what is no text.

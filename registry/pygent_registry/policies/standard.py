@@ -48,13 +48,13 @@ def standard(registry: Registry) -> list[Policy]:
         permit(entry_of),
         limit_rate(settings.caller_rate, settings.server_rate),
         # A user who thinks holds no turn at the server, and no clock runs.
-        ask_first(entry_of, registry.redactor, settings.answer_patience),
+        ask_first(entry_of, registry.secrets.redactor, settings.answer_patience),
         # Outside the cache, so that every host gets links of its own.
         own_links(registry.links, owner_of),
         cap_results(entry_of, registry.results, settings.max_result_bytes),
         cache_reads(entry_of),
         # Inside of what keeps results: nothing keeps a secret.
-        redact(registry.redactor),
+        redact(registry.secrets.redactor),
         limit_concurrency(entry_of, settings.queue_patience, registry.tally),
         limit_time(settings.call_maximum),
         name_caller(entry_of),
@@ -69,5 +69,5 @@ def recording(registry: Registry) -> list[Policy]:
         measure(registry.tally),
         # Before the audit, which records the trace.
         carry_trace,
-        audit(registry.journal, registry.settings.audit, registry.redactor),
+        audit(registry.journal, registry.settings.audit, registry.secrets.redactor),
     ]

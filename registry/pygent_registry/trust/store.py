@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pygent_registry.trust import pins
@@ -18,11 +18,14 @@ VERSION = 1
 
 
 class PinFile:
-    """The pins of every server by name, read again when another process has written them."""
+    """The pins of every server by name, read again when another process has written them. Those of servers
+    that were removed stay in the file, and not in memory.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._pins: Pins = {}
+        self._servers: frozenset[str] | None = None
+        self._pins: dict[str, Pin | None] = {}
         self._stamp: tuple[int, int] | None = None
         self._looked: tuple[int, int] | None = None
 
@@ -31,18 +34,32 @@ class PinFile:
         before, self._looked = self._looked, self._stamp_now()
         return self._looked != before
 
+    def get(self, server: str) -> Pin | None:
+        """What is pinned of a server.
+
+        Raises:
+            FileRefused: see `read`.
+        """
+        stamp = self._looked = self._stamp_now()
+        if stamp != self._stamp or server not in self._pins:
+            self._remember(self._read() if stamp else {}, server)
+            self._stamp = stamp
+        return self._pins[server]
+
     def read(self) -> Mapping[str, Pin]:
-        """What is pinned.
+        """What is pinned of all servers that ever were.
 
         Raises:
             FileRefused: the file is damaged or cannot be read. It is never taken for empty: then everything
                 would be trusted again.
         """
-        stamp = self._looked = self._stamp_now()
-        if stamp != self._stamp:
-            self._pins = self._read() if stamp else {}
-            self._stamp = stamp
-        return self._pins
+        self._looked = self._stamp_now()
+        return self._read() if self._looked else {}
+
+    def forget_all_but(self, servers: Collection[str]) -> None:
+        """Keep in memory what is pinned of these only."""
+        self._servers = frozenset(servers)
+        self._pins = {name: pin for name, pin in self._pins.items() if name in self._servers}
 
     def change(self, by: Callable[[Pins], None]) -> None:
         """Change the pins as they are in the file now, in one replacement under a lock.
@@ -59,8 +76,12 @@ class PinFile:
         except OSError as error:
             cure = "Choose another folder: export PYGENT_DATA_DIR=~/pygent-data"
             raise FileRefused(self.path, f"cannot hold the pins: {error.strerror or error}", cure) from error
-        self._pins, self._stamp = whole, self._stamp_now()
-        self._looked = self._stamp
+        self._remember(whole)
+        self._looked = self._stamp = self._stamp_now()
+
+    def _remember(self, whole: Mapping[str, Pin], *asked_for: str) -> None:
+        names = {*(whole if self._servers is None else self._servers), *asked_for}
+        self._pins = {name: whole.get(name) for name in names}
 
     def _stamp_now(self) -> tuple[int, int] | None:
         try:

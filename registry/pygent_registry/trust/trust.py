@@ -7,42 +7,24 @@ are neither pinned nor scanned; their texts are stripped like all others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pygent_registry.abridge import size_of
-from pygent_registry.catalogue import Definition, Listing, shown_name
+from pygent_registry.catalogue import Listing, shown_name
 from pygent_registry.entry import Entry
 from pygent_registry.trust import pins, programs, scan
 from pygent_registry.trust.pins import Differences, Facts, Key, Pin
 from pygent_registry.trust.scan import Finding
 from pygent_registry.trust.store import PinFile, Pins
-from pygent_registry.trust.text import stripped_all, what_is_wrong
+from pygent_registry.trust.verdict import Verdict, misnamed, oversized, without
 from pygent_shared.errors import FileRefused, NotApproved
 from pygent_shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 PIN_FILE = "pins.json"
-MOST_BYTES = 256 * 1024
-"""Of one definition. The largest of LiveMCPBench's 527 takes 6,486."""
-# What names a thing or is compared, and so must reach the host as it is.
-IDENTIFIERS = frozenset({"name", "uri", "uriTemplate", "mimeType", "icons", "_meta", "required"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A listing, judged."""
-
-    listing: Listing
-    """As it came."""
-    cleared: Listing
-    """What of it may be shown, without what nobody sees."""
-    withheld: dict[Key, str]
-    """What may not, with the reason as a clause."""
-    findings: dict[Key, list[Finding]]
 
 
 class Trust:
@@ -86,8 +68,10 @@ class Trust:
         return verdict.cleared
 
     def forget_all_but(self, names: Collection[str]) -> None:
-        """Drop what was found of servers that are there no more. Their pins stay."""
+        """Drop what was found of servers that are there no more. Their pins stay in the file."""
+        self._file.forget_all_but(names)
         self._verdicts = {name: known for name, known in self._verdicts.items() if name in names}
+        self._said = {said for said in self._said if said[0] in names}
 
     def refuse_withheld(self, entry: Entry, prefix: str, kind: str, shown: str) -> None:
         """Raise if the name, as shown, is of something withheld.
@@ -163,7 +147,7 @@ class Trust:
         Raises:
             FileRefused: the pins cannot be read.
         """
-        return self._file.read().get(entry.name) if self._is_pinned(entry) else None
+        return self._file.get(entry.name) if self._is_pinned(entry) else None
 
     def report(self, entry: Entry) -> dict[str, Any]:
         """What a person should know about a server's trust; empty where there is nothing."""
@@ -207,8 +191,8 @@ class Trust:
         return self._settings.pins == "on" and not entry.server
 
     def _judge(self, entry: Entry, listing: Listing) -> Verdict:
-        too_large = {} if entry.server else dict(_oversized(listing))
-        withheld = too_large if entry.server else too_large | dict(_misnamed(listing))
+        too_large = {} if entry.server else dict(oversized(listing))
+        withheld = too_large if entry.server else too_large | dict(misnamed(listing))
         findings: dict[Key, list[Finding]] = {}
         offered = {key: facts for key, facts in pins.definitions(listing).items() if key not in too_large}
         pin = None
@@ -227,19 +211,12 @@ class Trust:
                 by_person = pin is not None and pins.sha256(offered[key]) in pin.approved
                 if self._settings.scan == "block" and scan.severe(found) and not by_person:
                     withheld[key] = f'gives the model orders ("{scan.severe(found)[0].words}")'
-        shown = {kind: _without(kind, key, items, withheld) for kind, key, items in pins.offers(listing)}
-        cleared = replace(
-            listing,
-            tools=shown["tool"],
-            prompts=shown["prompt"],
-            resources=shown["resource"],
-            templates=shown["template"],
-        )
+        cleared = without(withheld, listing)
         return Verdict(listing=listing, cleared=cleared, withheld=withheld, findings=findings)
 
     def _compare(self, entry: Entry, offered: dict[Key, Facts]) -> tuple[Pin, Differences]:
         """The pin as it is from now on, and what stays withheld."""
-        pin = self._file.read().get(entry.name)
+        pin = self._file.get(entry.name)
         if pin is None:
             # Another process may have met it meanwhile: then its pin holds.
             pin = self._keep(entry.name, pins.first(self.launch(entry), offered), lambda kept: kept)
@@ -268,7 +245,9 @@ class Trust:
             whole[server] = becomes(whole.get(server, pin))
 
         self._file.change(change)
-        return self._file.read()[server]
+        kept = self._file.get(server)
+        assert kept is not None
+        return kept
 
     def _say(self, server: str, verdict: Verdict) -> None:
         """Each thing once."""
@@ -290,47 +269,6 @@ def _put(server: str, pin: Pin, whole: Pins) -> None:
 
 def _forget(server: str, whole: Pins) -> None:
     whole.pop(server, None)
-
-
-def _oversized(listing: Listing) -> Iterator[tuple[Key, str]]:
-    """What is so large that it would cost every host its context, and is neither kept nor scanned."""
-    for kind, name_key, items in pins.offers(listing):
-        for item in items:
-            if (size := size_of(item)) > MOST_BYTES:
-                why = f"is defined by {size:,} bytes, but at most {MOST_BYTES:,} are shown"
-                yield (kind, str(item[name_key])), why
-
-
-def _misnamed(listing: Listing) -> Iterator[tuple[Key, str]]:
-    """What is called so that a person or a model would take it for something else."""
-    for kind, name_key, items in pins.offers(listing):
-        for item in items:
-            name = str(item[name_key])
-            keys = (item.get("inputSchema") or {}).get("properties") or {}
-            arguments = (str(argument.get("name")) for argument in item.get("arguments") or ())
-            for word in (name, *keys, *arguments):
-                if why := what_is_wrong(word):
-                    yield (
-                        (kind, name),
-                        f"has a name that {why}" if word == name else f"has an argument that {why}",
-                    )
-
-
-def _without(
-    kind: pins.Kind, name_key: str, items: tuple[Definition, ...], withheld: dict[Key, str]
-) -> tuple[Definition, ...]:
-    """The items that are not withheld, each stripped of what nobody sees."""
-    kept = (item for item in items if (kind, str(item[name_key])) not in withheld)
-    return tuple(_seen(item) for item in kept)
-
-
-def _seen(item: Definition) -> Definition:
-    shown, count = stripped_all(item, but=IDENTIFIERS)
-    return {**shown, "_meta": {**(shown.get("_meta") or {}), STRIPPED: count}} if count else item
-
-
-STRIPPED = "pygent/stripped"
-"""The `_meta` key that says how many characters were taken out."""
 
 
 def _spelled(key: Key) -> str:
