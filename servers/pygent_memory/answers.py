@@ -86,7 +86,7 @@ class MemoryRow(BaseModel):
     @classmethod
     def of(cls, memory: Memory) -> MemoryRow:
         told = {name: getattr(memory, name) for name in cls.model_fields if hasattr(memory, name)}
-        return cls(**{**told, "date": memory.date, "dates": dates(memory)})
+        return cls(**{**told, "date": memory.date, "dates": dates(memory, memory.text)})
 
 
 class SearchResult(BaseModel):
@@ -118,7 +118,7 @@ class SearchResult(BaseModel):
             text=item.text,
             whole=item.whole,
             date=memory.date,
-            dates=dates(memory) or None,
+            dates=dates(memory, item.text) or None,
             speaker=memory.speaker,
             tags=list(memory.tags),
             score=round(item.score, 3),
@@ -266,7 +266,7 @@ def shown_row(memory: Memory, *, shorten: bool = False) -> str:
         f"from {memory.source}" if memory.source else "",
     ]
     text = shortened(memory.text) if shorten else memory.text
-    return f"{heading(memory, notes)}\n{quoted(text)}"
+    return f"{heading(memory, text, notes)}\n{quoted(text)}"
 
 
 def _listed(what: str, ids: Sequence[str]) -> str:

@@ -26,12 +26,12 @@ def shown(
         f"the same again: {', '.join(alike)}" if alike else "",
         f"why: {', '.join(why)}" if why else "",
     ]
-    return f"{heading(memory, notes)}\n{quoted(text)}"
+    return f"{heading(memory, text, notes)}\n{quoted(text)}"
 
 
-def heading(memory: Memory, notes: Iterable[str] = ()) -> str:
+def heading(memory: Memory, text: str, notes: Iterable[str] = ()) -> str:
     """The facts about a memory in one line: its id, its absolute date, who said it, its tags, what became of
-    it."""
+    it; and the dates that as much of its text as is shown means."""
     facts = [
         memory.id,
         "" if memory.kind in _PLAIN else memory.kind,
@@ -40,7 +40,7 @@ def heading(memory: Memory, notes: Iterable[str] = ()) -> str:
         " ".join(f"#{tag}" for tag in memory.tags),
         f"about {memory.entity}" if memory.entity else "",
         *states(memory),
-        *(f'"{words}": {meant}' for words, meant in dates(memory).items()),
+        *(f'"{words}": {meant}' for words, meant in dates(memory, text).items()),
         *notes,
     ]
     return " · ".join(filter(None, facts))
@@ -57,9 +57,9 @@ def states(memory: Memory) -> list[str]:
     return [state for state in known if state]
 
 
-def dates(memory: Memory) -> dict[str, str]:
-    """What "yesterday" and the like mean in its text, as absolute dates, by when it happened."""
-    found = times.relative(memory.text, times.day(memory.date))
+def dates(memory: Memory, text: str) -> dict[str, str]:
+    """What "yesterday" and the like mean in a part of its text, as absolute dates, by when it happened."""
+    found = times.relative(text, times.day(memory.date))
     return {words: str(span) for words, span in found[:MOST_DATES]}
 
 
