@@ -262,7 +262,7 @@ def shown_row(memory: Memory, *, shorten: bool = False) -> str:
         f"turn {memory.turn} of {memory.conversation}" if memory.turn else "",
         f"told {memory.seen} times" if memory.seen > 1 else "",
         "pinned" if memory.pinned else "",
-        f"until {short_date(memory.expires_at)}" if memory.expires_at else "",
+        f"expires {short_date(memory.expires_at)}" if memory.expires_at else "",
         f"from {memory.source}" if memory.source else "",
     ]
     text = shortened(memory.text) if shorten else memory.text

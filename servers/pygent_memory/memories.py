@@ -91,10 +91,11 @@ class Memories:
         self._refuse_unknown(space, [id for draft in drafts for id in draft.replaces])
         stored = self.store.add(space, drafts, self._now())
         self._backlog.notify()
-        if len(drafts) > SIMILAR_UP_TO:
-            return [Added(stored=item) for item in stored]
         return [
-            Added(stored=item, similar=self._similar(space, draft, item) if item.status == "created" else ())
+            Added(
+                stored=item,
+                similar=self._similar(space, draft, item) if self._compared(drafts, draft, item) else (),
+            )
             for draft, item in zip(drafts, stored, strict=True)
         ]
 
@@ -211,6 +212,12 @@ class Memories:
     def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
         memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
         return [(item, memories[item.memory]) for item in found if item.memory in memories]
+
+    @staticmethod
+    def _compared(drafts: Sequence[Draft], draft: Draft, stored: Stored) -> bool:
+        """Whether a memory is compared with what is there: not if many come at once, nor the turns of a
+        conversation, which people repeat and nothing replaces."""
+        return stored.status == "created" and len(drafts) <= SIMILAR_UP_TO and not draft.conversation
 
     def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Memory, ...]:
         candidates = self.finder.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)

@@ -136,7 +136,7 @@ def fold(legs: Mapping[Leg, Mapping[int, float]], places: Mapping[int, Place]) -
             score=fused[passage],
             by=tuple(leg for leg in legs if leg in by[memory]),
             place=places[passage],
-            why=tuple(f"{_SAYS[leg]} {legs[leg][passage]:.2f}" for leg in legs if passage in legs[leg]),
+            why=tuple(f"{_SAYS[leg]} {legs[leg][passage]:.3g}" for leg in legs if passage in legs[leg]),
         )
         for memory, passage in best.items()
     ]

@@ -175,6 +175,17 @@ async def test_a_result_says_which_turn_it_is(client: Client) -> None:
     assert [(found["conversation"], found["turn"]) for found in data["results"]] == [("c1", 2), ("c1", 1)]
 
 
+@pytest.mark.anyio
+async def test_a_turn_names_no_similar_ones_for_people_repeat_themselves(client: Client) -> None:
+    text = "The gauge in the harbour stood at seven again."
+    await call(client, "memory_add", text=text, conversation="c1")
+    data, _ = await call(client, "memory_add", text=text, conversation="c1")
+    assert data["results"][0]["status"] == "created"
+    assert data["results"][0]["similar"] == []
+    fact, _ = await call(client, "memory_add", text=text)
+    assert len(fact["results"][0]["similar"]) == 2
+
+
 # ---- size
 
 
