@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pygent_memory.memory import Kind, moment, tag_set
+from pygent_memory.memory import Kind, label, moment, tag_set
 from pygent_memory.rows import marks
 from pygent_shared.errors import InvalidArgument
 
@@ -20,6 +20,8 @@ class Filter:
     `tags` must all be there. `since` and `until` are inclusive, and compare at the precision of the coarser
     side: a memory of a day matches any hour of it. `as_of` asks for what was held true at a time: told by
     then, not yet replaced, and valid then; `past` for everything ever told, whatever became of it.
+    `conversation` is the name of one; `about` a person or thing: who said it, what it is about, or whom it
+    names.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -28,6 +30,8 @@ class Filter:
     until: str = ""
     as_of: str = ""
     past: bool = False
+    conversation: str = ""
+    about: str = ""
 
     @property
     def looks_back(self) -> bool:
@@ -42,6 +46,8 @@ def filtered(
     until: str = "",
     as_of: str = "",
     past: bool = False,
+    conversation: str = "",
+    about: str = "",
 ) -> Filter:
     """A checked filter.
 
@@ -55,6 +61,8 @@ def filtered(
         until=moment(until, "until"),
         as_of=moment(as_of, "as_of"),
         past=past,
+        conversation=label(conversation, "conversation"),
+        about=label(about, "about"),
     )
     if wanted.since and wanted.until and wanted.since[: len(wanted.until)] > wanted.until:
         raise InvalidArgument("since", f"{wanted.since} is later than until {wanted.until}", "Swap the two.")
@@ -76,8 +84,20 @@ def condition(wanted: Filter) -> tuple[str, list[str]]:
         at = end_of(wanted.as_of)
         parts.append(("m.recorded_at <= ? AND ifnull(m.replaced_at > ?, 1)", (at, at)))
         parts.append(("ifnull(m.valid_from <= ?, 1) AND " + HOLDS, (at, at, at)))
+    if wanted.conversation:
+        parts.append((_IN_CONVERSATION, (wanted.conversation,)))
+    if wanted.about:
+        parts.append((_ABOUT, (wanted.about,)))
     return "".join(f" AND {sql}" for sql, _ in parts), [value for _, values in parts for value in values]
 
+
+_IN_CONVERSATION = (
+    "m.conversation = (SELECT id FROM conversation AS c WHERE c.space = m.space AND c.name = ?)"
+)
+_ABOUT = """
+    EXISTS (SELECT 1 FROM (SELECT lower(?) AS name) WHERE lower(m.speaker) = name
+    OR lower((SELECT e.name FROM entity AS e WHERE e.id = m.entity)) = name OR instr(lower(m.text), name))
+"""
 
 HOLDS = "ifnull(m.valid_to > ?, 1) AND ifnull(m.expires_at > ?, 1)"
 """That the memory `m` has neither ended nor expired at a time, which is bound twice."""

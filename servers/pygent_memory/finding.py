@@ -6,22 +6,29 @@ or expired by the mere passing of time is left out by `places`, which both legs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, cast
+
+import apsw
 
 from pygent_memory.filters import HOLDS, Filter, condition
 from pygent_memory.memory import Memory
 from pygent_memory.recall import Place
 from pygent_memory.rows import COLUMNS, marks, memory, space_key
 from pygent_memory.schema import PASSAGES, shelf
+from pygent_memory.words import Word, any_of, counted, found
+from pygent_shared import segments
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
-from pygent_shared.fulltext import match_query
+from pygent_shared.fulltext import MOST_TERMS, terms
 from pygent_shared.vectors import MEMORY, VectorStore
 from pygent_shared.vectors.mirror import open_vectors
 
 CONTEXT = 0.4
 """What a word in a neighbouring turn weighs beside one in the passage itself."""
+
+FEW = 20_000
+"""Passages up to which any question is looked up as it is."""
 
 
 class Finder:
@@ -45,8 +52,19 @@ class Finder:
 
     def matching(self, space: str, query: str, wanted: Filter, limit: int) -> dict[int, float]:
         """The passages with any word of the query and their BM25 score, best first."""
-        if not (match := match_query(query)) or not (shelves := self._shelves(space, wanted)):
+        asked = _terms(query)
+        if not asked or not (shelves := self._shelves(space, wanted)):
             return {}
+
+        def look(match: str) -> dict[int, float]:
+            return self._scored(match, shelves, wanted, limit)
+
+        if (total := self._total()) <= FEW:
+            return look(any_of([Word(term=term) for term in asked]))
+        words = counted(asked, self._passages_with())
+        return dict(list(found(words, total, look).items())[:limit])
+
+    def _scored(self, match: str, shelves: Sequence[int], wanted: Filter, limit: int) -> dict[int, float]:
         asked, bindings = condition(wanted)
         memory = "JOIN memory AS m ON m.key = p.memory" if asked else ""
         rows = self._database.query(
@@ -57,6 +75,24 @@ class Finder:
             (match, *shelves, *bindings, limit),
         )
         return dict(cast("list[tuple[int, float]]", rows))
+
+    def _total(self) -> int:
+        """About how many passages there are in all spaces: the number of the last."""
+        ((last,),) = self._database.query("SELECT ifnull(max(id), 0) FROM passage")
+        return cast(int, last)
+
+    def _passages_with(self) -> Callable[[str], int]:
+        """What tells how many passages have a term, by the words that the index makes of it."""
+        index = self._database.read().fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])
+
+        def passages(term: str) -> int:
+            tokens: Any = index(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None)
+            stems = [str(stem) for _, _, stem in tokens]
+            rows = self._database.query(f"SELECT doc FROM passage_term WHERE term IN ({marks(stems)})", stems)
+            counts = [cast(int, count) for (count,) in rows]
+            return min(counts) if stems and len(counts) == len(set(stems)) else 0
+
+        return passages
 
     def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Memory]:
         """Memories that hold now and of which a passage holds all the words of any of the tuples."""
@@ -72,10 +108,23 @@ class Finder:
         )
         return [memory(row) for row in rows]
 
-    def nearest(self, space: str, model: str, query: Vector, wanted: Filter, limit: int) -> dict[int, float]:
-        """The passages closest to `query` and their cosine, best first."""
+    def nearest(
+        self,
+        space: str,
+        model: str,
+        query: Vector,
+        wanted: Filter,
+        limit: int,
+        also: Collection[int] = (),
+    ) -> dict[int, float]:
+        """The passages closest to `query` and their cosine, best first; then those of `also`, which something
+        else has found."""
+        shelves = self._shelves(space, wanted)
         among = self._passages(space, wanted) if condition(wanted)[0] else None
-        return self._vectors.nearest(model, query, self._shelves(space, wanted), limit, among)
+        near = self._vectors.nearest(model, query, shelves, limit, among)
+        if not (others := [passage for passage in also if passage not in near]):
+            return near
+        return near | self._vectors.nearest(model, query, shelves, -1, others)
 
     def pending(self, space: str, model: str) -> int:
         """How many passages that hold now have no vector of `model` yet."""
@@ -86,14 +135,11 @@ class Finder:
         """Where these passages stand; without those that no longer hold, unless they are wanted."""
         holds, times = ("", ()) if wanted.looks_back else (f"AND {HOLDS}", (now, now))
         rows = self._database.query(
-            "SELECT p.id, m.id, p.start, p.stop, m.importance FROM passage AS p "
+            f"SELECT p.id, {_PLACE} FROM passage AS p "
             f"JOIN memory AS m ON m.key = p.memory WHERE p.space = ? AND p.id IN ({marks(passages)}) {holds}",
             (self._key(space), *passages, *times),
         )
-        return {
-            id: Place(memory=memory, start=start, stop=stop, importance=importance)
-            for id, memory, start, stop, importance in cast(list[tuple[int, str, int, int, float]], rows)
-        }
+        return {cast(int, id): _place(row) for id, *row in rows}
 
     def _shelves(self, space: str, wanted: Filter) -> list[int]:
         """The shelves to look at; none where there is no such space."""
@@ -113,3 +159,34 @@ class Finder:
             (*shelves, *bindings),
         )
         return {cast(int, id) for (id,) in rows}
+
+
+def _terms(query: str) -> list[str]:
+    """The words of a question as FTS5 takes them, repeats kept: a word asked for twice counts twice.
+
+    Quoted, so that nothing a person types is FTS5 syntax.
+    """
+    some = terms(segments.asked(query))[:MOST_TERMS]
+    return [f'"{word}"*' if segments.is_single(word) else f'"{word}"' for word in some]
+
+
+_PLACE = """
+    m.id, p.start, p.stop, m.importance, m.pinned, m.date, m.speaker,
+    ifnull((SELECT name FROM entity WHERE id = m.entity), ''), ifnull(m.conversation, 0), ifnull(m.turn, 0)
+"""
+
+
+def _place(row: Sequence[Any]) -> Place:
+    memory, start, stop, importance, pinned, date, speaker, entity, conversation, turn = row
+    return Place(
+        memory=memory,
+        start=start,
+        stop=stop,
+        importance=importance,
+        pinned=bool(pinned),
+        date=date,
+        speaker=speaker,
+        entity=entity,
+        conversation=conversation,
+        turn=turn,
+    )

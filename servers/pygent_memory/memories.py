@@ -7,19 +7,22 @@ out, and the answer says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
-from pygent_memory.recall import LEG, Found, Leg, Recalled, fill, fold, near
+from pygent_memory.ranking import asked, rank
+from pygent_memory.recall import DEEP, LEG, Found, Recalled, candidates, different, fill, fold
 from pygent_memory.schema import MIGRATIONS
-from pygent_memory.store import MemoryStore
+from pygent_memory.store import MemoryStore, Page
+from pygent_memory.times import day
 from pygent_memory.writing import State, Stored
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
+from pygent_shared.errors import InvalidArgument, UnknownName
 from pygent_shared.settings import Settings
 from pygent_shared.vectors import MEMORY
 from pygent_shared.vectors.backlog import Backlog
@@ -80,34 +83,53 @@ class Memories:
         self._backlog.notify()  # an earlier process may have ended before its vectors were made
 
     def add(self, space: str, drafts: Sequence[Draft]) -> list[Added]:
-        """Keep all drafts, or none if anything fails."""
+        """Keep all drafts, or none if anything fails.
+
+        Raises:
+            InvalidArgument: a draft replaces a memory that this space does not have.
+        """
+        self._refuse_unknown(space, [id for draft in drafts for id in draft.replaces])
         stored = self.store.add(space, drafts, self._now())
         self._backlog.notify()
-        if len(drafts) > SIMILAR_UP_TO:
-            return [Added(stored=item) for item in stored]
         return [
-            Added(stored=item, similar=self._similar(space, draft, item) if item.status == "created" else ())
+            Added(
+                stored=item,
+                similar=self._similar(space, draft, item) if self._compared(drafts, draft, item) else (),
+            )
             for draft, item in zip(drafts, stored, strict=True)
         ]
 
     def search(
-        self, space: str, query: str, wanted: Filter, *, limit: int, max_tokens: int, wait_s: float
+        self,
+        space: str,
+        query: str,
+        wanted: Filter,
+        *,
+        limit: int,
+        max_tokens: int,
+        wait_s: float,
+        explained: bool = False,
     ) -> Search:
-        """The memories that answer a query best, within `limit` and `max_tokens`."""
+        """The memories that answer a query best, within `limit` and `max_tokens`; each with how its score
+        came about, if `explained`."""
         if wait_s:
             self._backlog.wait(wait_s)
-        legs: dict[Leg, dict[int, float]] = {"lexical": self.finder.matching(space, query, wanted, LEG)}
-        semantic, why, pending = self._semantic(space, query, wanted)
-        if semantic is not None:
-            legs["semantic"] = near(semantic)
+        lexical = self.finder.matching(space, query, wanted, DEEP)
+        semantic, why, pending = self._semantic(space, query, wanted, list(lexical)[:LEG])
+        legs = candidates(lexical, semantic)
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self._now()
         )
         found = fold(legs, places)
-        results = fill(self._with_memories(space, found[:limit]), max_tokens)
+        found = rank(
+            found, asked(query, found, day(wanted.as_of or self._now()), looks_back=wanted.looks_back)
+        )
+        if not explained:
+            found = [replace(item, why=()) for item in found]
+        results = fill(different(self._with_memories(space, found[: 2 * limit]))[:limit], max_tokens)
         return Search(
             results=results,
-            left_out=len(found) - len(results),
+            left_out=len(found) - len(results) - sum(len(item.alike) for item in results),
             size=self.store.size(space),
             retrieval="lexical" if semantic is None else "hybrid",
             why=why,
@@ -117,6 +139,20 @@ class Memories:
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
         """The memories with these ids, whole; what is unknown or forgotten is not among them."""
         return self.store.get(space, ids)
+
+    def turns(self, space: str, conversation: str, page: Page) -> tuple[list[Memory], int]:
+        """A page of a conversation's turns, in order, and how many it has had.
+
+        Raises:
+            UnknownName: this space has no such conversation.
+        """
+        if (count := self.store.turns(space, conversation)) is None:
+            raise UnknownName("conversation", conversation, self.store.conversations(space))
+        return self.store.page(space, conversation, page), count
+
+    def in_days(self, days: float) -> str:
+        """The moment so many days from now."""
+        return utc(self._clock() + timedelta(days=days))
 
     def recent(self, space: str, limit: int) -> list[Memory]:
         """The memories recorded last, newest first."""
@@ -145,16 +181,25 @@ class Memories:
         self._backlog.close()
         self.store.close()
 
+    def _refuse_unknown(self, space: str, ids: Sequence[str]) -> None:
+        known = self.store.states(space, ids) if ids else {}
+        if unknown := [id for id in ids if id not in known]:
+            why = f'names {", ".join(unknown)}, which space "{space}" does not have'
+            raise InvalidArgument("replaces", why, "Take ids from memory_search.")
+
     def _now(self) -> str:
         return utc(self._clock())
 
-    def _semantic(self, space: str, query: str, wanted: Filter) -> tuple[dict[int, float] | None, str, int]:
-        """The semantic leg, or None where there cannot be one; what is missing, in words and vectors."""
+    def _semantic(
+        self, space: str, query: str, wanted: Filter, also: Sequence[int]
+    ) -> tuple[dict[int, float] | None, str, int]:
+        """The semantic leg, with the passages of `also`, or None where there cannot be one; what is missing,
+        in words and vectors."""
         if (embedder := self._embedder.ready()) is None:
             return None, self._embedder.why, 0
         pending = self.finder.pending(space, embedder.model)
         (vector,) = embedder.embed([query])
-        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
+        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG, also)
         if not pending:
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
@@ -163,6 +208,12 @@ class Memories:
     def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
         memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
         return [(item, memories[item.memory]) for item in found if item.memory in memories]
+
+    @staticmethod
+    def _compared(drafts: Sequence[Draft], draft: Draft, stored: Stored) -> bool:
+        """Whether a memory is compared with what is there: not if many come at once, nor the turns of a
+        conversation, which people repeat and nothing replaces."""
+        return stored.status == "created" and len(drafts) <= SIMILAR_UP_TO and not draft.conversation
 
     def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Memory, ...]:
         candidates = self.finder.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)

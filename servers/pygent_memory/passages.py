@@ -12,12 +12,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pygent_shared.segments import LETTER
+
 WORDS = 110
 OVERLAP = 15
 
-# A run of 40 characters counts as a word even without blanks, so that a passage stays bounded in any script.
-_WORD = re.compile(r"\S{1,40}")
-_SENTENCE_END = re.compile(r"""[.!?…。！？]['")\]»”’]*$""")
+# Two letters count as a word where a script writes no blanks, and a run of 40 characters anywhere, so that a
+# passage stays bounded in any script.
+_WORD = re.compile(rf"[{LETTER}]{{1,2}}[。！？」』）]*|[^\s{LETTER}]{{1,40}}")
+_SENTENCE_END = re.compile(r"""[.!?…。！？]['")\]»”’」』）]*$""")
+_ENDS_WITHOUT_BLANK = re.compile(r"[。！？][」』）]*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +42,24 @@ def passages(text: str) -> list[Passage]:
     return [Passage(start=start, stop=stop, text=text[start:stop]) for start, stop in spans]
 
 
+def first_words(text: str, count: int) -> str:
+    """The beginning of a text, so many words long."""
+    ends = [match.end() for match, _ in zip(_WORD.finditer(text), range(count), strict=False)]
+    return text[: ends[-1]].strip() if ends else ""
+
+
+def is_short(text: str, count: int) -> bool:
+    """Whether a text has at most so many words."""
+    return sum(1 for _ in zip(_WORD.finditer(text), range(count + 1), strict=False)) <= count
+
+
 def _borders(text: str, words: list[tuple[int, int]]) -> list[int]:
     """The numbers of the words a sentence or line begins with, ascending."""
     return [
         number
         for number in range(1, len(words))
         if "\n" in (gap := text[words[number - 1][1] : words[number][0]])
-        or (gap and _SENTENCE_END.search(text[slice(*words[number - 1])]))
+        or (_SENTENCE_END if gap else _ENDS_WITHOUT_BLANK).search(text[slice(*words[number - 1])])
     ]
 
 

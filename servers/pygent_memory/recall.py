@@ -1,4 +1,4 @@
-"""From what the search legs found to what is shown: fuse, fold, fill.
+"""From what the search legs found to what is shown: fuse, fold, fill. What lies between, `ranking` does.
 
 Passages are found; memories are shown. The two legs' scores are scaled and added half and half, which was
 measured best on LoCoMo (plain reciprocal rank fusion was worse than full-text search alone).
@@ -11,46 +11,64 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pygent_memory.memory import Memory
-from pygent_shared.fusion import min_max_sum
+from pygent_memory.showing import shown
+from pygent_shared import segments
+from pygent_shared.fulltext import words
 
 LEG = 200
 """How many passages each leg brings."""
+
+DEEP = 1000
+"""So many passages deep full-text search is asked for the scores of what the other leg brings."""
 
 LEAST_COSINE = 0.15
 """Below this a passage is only the nearest of what is there, not near. On LoCoMo nothing found is lost by it,
 not even at 0.25."""
 
-IMPORTANCE = 0.1
-"""How far importance may move a score; unmeasured, hence small."""
+ALIKE = 0.9
+"""The share of common words (Jaccard) above which one memory repeats another."""
 
-HEADER_TOKENS = 25
+HEADER_TOKENS = 10
 """What the line above a result costs a reader, besides its tags and speaker."""
+
+FRAME_TOKENS = 40
+"""What an answer says before and after its results."""
 
 Leg = Literal["lexical", "semantic"]
 
-_LOWEST: dict[Leg, float] = {"lexical": 0.0, "semantic": LEAST_COSINE}
-_ABSENT = -1  # stands for the passages a leg did not bring
+_LEAST: dict[Leg, float] = {"lexical": 0.0, "semantic": LEAST_COSINE}
+_SAYS: dict[Leg, str] = {"lexical": "words (BM25)", "semantic": "meaning (cosine)"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a passage stands: in which memory, and where in its text."""
+    """Where a passage stands: in which memory, and where in its text; and what ranking asks of that memory.
+    `conversation` is a number, 0 for none."""
 
     memory: str
     start: int
     stop: int
-    importance: float
+    importance: float = 0.5
+    pinned: bool = False
+    date: str = ""
+    speaker: str = ""
+    entity: str = ""
+    conversation: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A memory that was found: its score (0 to 1), by which legs, and its best passage."""
+    """A memory that was found: its score, by which legs, its best passage, and how the score came about."""
 
-    memory: str
     score: float
     by: tuple[Leg, ...]
-    start: int
-    stop: int
+    place: Place
+    why: tuple[str, ...] = ()
+
+    @property
+    def memory(self) -> str:
+        return self.place.memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,23 +80,41 @@ class Recalled:
     whole: bool
     score: float
     by: tuple[Leg, ...]
+    why: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
 
-def near(leg: Mapping[int, float]) -> dict[int, float]:
-    """The passages of the semantic leg that are near enough to mean anything."""
-    return {passage: cosine for passage, cosine in leg.items() if cosine >= LEAST_COSINE}
+def candidates(
+    lexical: Mapping[int, float], semantic: Mapping[int, float] | None
+) -> dict[Leg, dict[int, float]]:
+    """The scores of the passages that a leg brings: the best by their words, and those near enough to mean
+    anything. What one leg brings has its score of the other too, where that is known: measured on LoCoMo, two
+    points of recall against counting it as the other leg's lowest.
+
+    Args:
+        lexical: best first, deeper than it brings.
+        semantic: None where meanings could not be compared.
+    """
+    brought = dict.fromkeys(list(lexical)[:LEG])
+    if semantic is None:
+        return {"lexical": {passage: lexical[passage] for passage in brought}}
+    brought |= dict.fromkeys(passage for passage, cosine in semantic.items() if cosine >= LEAST_COSINE)
+    return {
+        "lexical": {passage: lexical[passage] for passage in brought if passage in lexical},
+        "semantic": {passage: semantic[passage] for passage in brought if passage in semantic},
+    }
 
 
 def fuse(legs: Mapping[Leg, Mapping[int, float]]) -> dict[int, float]:
-    """One score from 0 to 1 a passage, best first; the legs that took part weigh the same.
-
-    A leg that brought fewer than it may has seen all there is: its scale then begins below its last passage,
-    which was found after all.
-    """
-    scales = [leg if len(leg) >= LEG else {**leg, _ABSENT: _LOWEST[name]} for name, leg in legs.items()]
-    fused = min_max_sum(scales, [1 / len(legs)] * len(legs))
-    fused.pop(_ABSENT, None)
-    return fused
+    """One score from 0 to 1 a passage, best first: the mean of its shares of each leg's best score. A passage
+    that a leg does not know has no share."""
+    shares: dict[int, float] = {}
+    for leg in legs.values():
+        best = max(leg.values(), default=0.0)
+        for passage, score in leg.items():
+            share = score / best if score > 0 else 0.0
+            shares[passage] = shares.get(passage, 0.0) + share / len(legs)
+    return dict(sorted(shares.items(), key=lambda entry: -entry[1]))
 
 
 def fold(legs: Mapping[Leg, Mapping[int, float]], places: Mapping[int, Place]) -> list[Found]:
@@ -92,37 +128,69 @@ def fold(legs: Mapping[Leg, Mapping[int, float]], places: Mapping[int, Place]) -
     for passage in fused:
         memory = places[passage].memory
         best.setdefault(memory, passage)
-        by.setdefault(memory, set()).update(leg for leg, found in legs.items() if passage in found)
-    ranked = [
+        by.setdefault(memory, set()).update(
+            leg for leg, found in legs.items() if found.get(passage, -1.0) >= _LEAST[leg]
+        )
+    return [
         Found(
-            memory=memory,
-            score=_with_importance(fused[passage], places[passage].importance),
+            score=fused[passage],
             by=tuple(leg for leg in legs if leg in by[memory]),
-            start=places[passage].start,
-            stop=places[passage].stop,
+            place=places[passage],
+            why=tuple(f"{_SAYS[leg]} {legs[leg][passage]:.3g}" for leg in legs if passage in legs[leg]),
         )
         for memory, passage in best.items()
     ]
-    return sorted(ranked, key=lambda found: -found.score)
 
 
-def fill(found: Sequence[tuple[Found, Memory]], max_tokens: int) -> list[Recalled]:
+def different(found: Sequence[tuple[Found, Memory]]) -> list[tuple[Found, Memory, tuple[str, ...]]]:
+    """The memories without those that repeat a better one, of which the ids and dates are told instead.
+
+    One repeats another if the same speaker says nearly the same: more than nine words in ten, and no number
+    that differs.
+    """
+    kept: list[tuple[Found, Memory, list[str]]] = []
+    by_speaker: dict[str, list[tuple[frozenset[str], list[str]]]] = {}
+    for item, memory in found:
+        said = frozenset(words(segments.asked(memory.text)))
+        others = by_speaker.setdefault(memory.speaker, [])
+        alike = next((ids for other, ids in others if _repeats(said, other)), None)
+        if alike is not None:
+            alike.append(f"{memory.id} of {memory.date[:10]}")
+            continue
+        ids: list[str] = []
+        others.append((said, ids))
+        kept.append((item, memory, ids))
+    return [(item, memory, tuple(ids)) for item, memory, ids in kept]
+
+
+def fill(found: Sequence[tuple[Found, Memory, tuple[str, ...]]], max_tokens: int) -> list[Recalled]:
     """As many as fit into `max_tokens`, best first; one that does not fit makes room for smaller ones.
 
     The best is always there, cut if it must be.
     """
-    shown: list[Recalled] = []
-    left = max_tokens
-    for item, memory in found:
-        text, whole = excerpt(memory.text, item.start, item.stop)
-        cost = header_tokens(memory) + tokens(text)
-        if cost > left and not shown:
-            text, whole = _cut(text, max(left - header_tokens(memory), 1)), False
+    results: list[Recalled] = []
+    left = max_tokens - FRAME_TOKENS
+    for item, memory, alike in found:
+        text, whole = excerpt(memory.text, item.place.start, item.place.stop)
+        cost = _cost(memory, text, whole, alike, item.why)
+        if cost > left and not results:
+            room = left - _cost(memory, "", False, alike, item.why)
+            text, whole = _cut(text, max(room, 1)), False
         elif cost > left:
             continue
-        shown.append(Recalled(memory=memory, text=text, whole=whole, score=item.score, by=item.by))
+        results.append(
+            Recalled(
+                memory=memory,
+                text=text,
+                whole=whole,
+                score=item.score,
+                by=item.by,
+                why=item.why,
+                alike=alike,
+            )
+        )
         left -= cost
-    return shown
+    return results
 
 
 def excerpt(text: str, start: int, stop: int) -> tuple[str, bool]:
@@ -143,8 +211,17 @@ def header_tokens(memory: Memory) -> int:
     return HEADER_TOKENS + tokens(memory.speaker) + sum(tokens(tag) + 1 for tag in memory.tags)
 
 
-def _with_importance(score: float, importance: float) -> float:
-    return score * (1 + IMPORTANCE * importance) / (1 + IMPORTANCE)
+def _cost(memory: Memory, text: str, whole: bool, alike: Sequence[str], why: Sequence[str]) -> int:
+    """What a result takes, with the blank line behind it."""
+    return tokens(shown(memory, text, whole=whole, alike=alike, why=why) + "\n\n")
+
+
+def _repeats(one: frozenset[str], other: frozenset[str]) -> bool:
+    if not one or min(len(one), len(other)) <= ALIKE * max(len(one), len(other)):
+        return False
+    common = len(one & other)
+    numbers = any(character.isdigit() for word in one ^ other for character in word)
+    return not numbers and common > ALIKE * (len(one) + len(other) - common)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -96,6 +96,7 @@ CREATE VIRTUAL TABLE passage_words USING fts5(
 );
 INSERT INTO passage_words(passage_words, rank) VALUES ('secure-delete', 1);
 INSERT INTO passage_words(passage_words) VALUES ('rebuild');
+CREATE VIRTUAL TABLE passage_term USING fts5vocab(passage_words, row);
 CREATE TRIGGER passage_comes AFTER INSERT ON passage BEGIN
     INSERT INTO passage_words(rowid, text, context)
         VALUES (new.id, ifnull(new.words, new.text), new.context);

@@ -5,8 +5,10 @@ The one rule: every statement names the space, so an id of another space is an u
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 from pygent_memory.memory import Draft, Memory
@@ -15,6 +17,19 @@ from pygent_memory.rows import COLUMNS, marks, memory, space_key
 from pygent_memory.writing import STATES, State, Stored, Writer, states
 from pygent_shared.caller import caller
 from pygent_shared.database import Database
+
+_NO_TURN = 2**62  # stands behind every turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which turns of a conversation: `size` of them before one, after one, or around one. Where none is
+    named (0), the last."""
+
+    before: int = 0
+    after: int = 0
+    around: int = 0
+    size: int = 20
 
 
 class MemoryStore:
@@ -30,6 +45,7 @@ class MemoryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counted = threading.local()
 
     @contextmanager
     def writing(self, space: str, now: str) -> Iterator[Writer]:
@@ -39,14 +55,15 @@ class MemoryStore:
 
     def add(self, space: str, drafts: Sequence[Draft], now: str) -> list[Stored]:
         """Keep all of the drafts or, if anything fails, none. A repeat counts up and adds its tags."""
-        split = [passages(draft.text) for draft in drafts]
+        split = [(draft, passages(draft.text)) for draft in drafts]
         with self.writing(space, now) as writer:
-            return [writer.add(draft, parts) for draft, parts in zip(drafts, split, strict=True)]
+            return writer.add_all(split)
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
         """The memories among `ids` that are not forgotten, in the order asked for."""
         rows = self._database.query(
-            f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.forgotten_at IS NULL "
+            # The plus keeps SQLite from going through all of the space.
+            f"SELECT {COLUMNS} FROM memory AS m WHERE +m.space = ? AND m.forgotten_at IS NULL "
             f"AND m.id IN ({marks(ids)})",
             (self._key(space), *ids),
         )
@@ -62,13 +79,55 @@ class MemoryStore:
         )
         return [memory(row) for row in rows]
 
+    def turns(self, space: str, conversation: str) -> int | None:
+        """How many turns a conversation has had; None where there is none of that name."""
+        rows = self._database.query(
+            "SELECT turns FROM conversation WHERE space = ? AND name = ?", (self._key(space), conversation)
+        )
+        return cast(int, rows[0][0]) if rows else None
+
+    def conversations(self, space: str) -> list[str]:
+        """The names of the conversations of a space, the latest first; at most a thousand."""
+        rows = self._database.query(
+            "SELECT name FROM conversation WHERE space = ? ORDER BY id DESC LIMIT 1000", (self._key(space),)
+        )
+        return [str(name) for (name,) in rows]
+
+    def page(self, space: str, conversation: str, page: Page) -> list[Memory]:
+        """Turns of a conversation that are not forgotten, in order."""
+        if page.around:
+            half = page.size // 2
+            before = self._page(space, conversation, "< ?", "DESC", page.around, half)
+            return before + self._page(space, conversation, ">= ?", "ASC", page.around, page.size - half)
+        if page.after:
+            return self._page(space, conversation, "> ?", "ASC", page.after, page.size)
+        return self._page(space, conversation, "< ?", "DESC", page.before or _NO_TURN, page.size)
+
+    def _page(
+        self, space: str, conversation: str, which: str, order: str, turn: int, size: int
+    ) -> list[Memory]:
+        rows = self._database.query(
+            f"SELECT {COLUMNS} FROM memory AS m WHERE m.forgotten_at IS NULL AND m.conversation = "
+            f"(SELECT id FROM conversation WHERE space = ? AND name = ?) AND m.turn {which} "
+            f"ORDER BY m.turn {order} LIMIT ?",
+            (self._key(space), conversation, turn, size),
+        )
+        return sorted(map(memory, rows), key=lambda memory: memory.turn)
+
     def size(self, space: str) -> int:
         """How many memories are neither forgotten nor replaced."""
-        ((count,),) = self._database.query(
-            "SELECT count(*) FROM memory WHERE space = ? AND forgotten_at IS NULL AND replaced_at IS NULL",
-            (self._key(space),),
-        )
-        return cast(int, count)
+        # Counting goes through all of them, and every search asks.
+        state = self._database.state()
+        if getattr(self._counted, "state", None) != state:
+            self._counted.state, self._counted.sizes = state, {}
+        if space not in self._counted.sizes:
+            # That index is the one that holds all this asks for.
+            ((self._counted.sizes[space],),) = self._database.query(
+                "SELECT count(*) FROM memory INDEXED BY memory_once "
+                "WHERE space = ? AND forgotten_at IS NULL AND replaced_at IS NULL",
+                (self._key(space),),
+            )
+        return cast(int, self._counted.sizes[space])
 
     def states(self, space: str, ids: Sequence[str]) -> dict[str, State]:
         """The state of each id this space has, forgotten ones included."""

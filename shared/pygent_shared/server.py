@@ -20,7 +20,14 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedToolError,
 )
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, TextContent
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    TextContent,
+    Tool,
+)
 from pydantic import BaseModel, ValidationError
 
 from pygent_shared.caller import tell_caller
@@ -54,6 +61,12 @@ class SuiteServer(MCPServer[State]):
     ) -> None:
         """As the SDK's, but a docstring that serves as description loses its indentation."""
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
+
+    async def list_tools(self) -> list[Tool]:
+        """As the SDK's, without what says nothing about arguments: every model that is offered the tools
+        reads their schemas."""
+        tools = await super().list_tools()
+        return [tool.model_copy(update={"input_schema": terse(tool.input_schema)}) for tool in tools]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
@@ -105,6 +118,21 @@ class SuiteServer(MCPServer[State]):
             if argument not in known_arguments:
                 hint = did_you_mean(argument, known_arguments) if known_arguments else " It takes none."
                 raise ToolError(f'{name} has no argument "{argument}".{hint} Mend that and call it again.')
+
+
+def terse(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of arguments without the titles that pydantic makes of names, and null defaults."""
+    kept = {
+        key: value
+        for key, value in schema.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
+    for key in ("properties", "$defs"):
+        if key in kept:
+            kept[key] = {name: terse(one) for name, one in kept[key].items()}
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = terse(kept["items"])
+    return kept
 
 
 def answer(text: str, data: BaseModel) -> CallToolResult:

@@ -44,7 +44,7 @@ async def test_what_is_added_is_found_by_a_question_with_its_date_and_tags(conne
         assert (found["date"], found["tags"], found["speaker"]) == ("2025-03-01", ["people"], "Bo")
         assert found["found_by"] == ["lexical"]
         assert (data["retrieval"], data["why"]) == ("lexical", "PYGENT_EMBEDDER is none")
-        assert f"{id} · semantic · 2025-03-01 · said by Bo · #people" in text
+        assert f"{id} · 2025-03-01 · Bo · #people" in text
         assert f"> {ANN}" in text
 
 

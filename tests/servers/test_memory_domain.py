@@ -21,7 +21,20 @@ from pygent_memory.memory import (
     word_pairs,
 )
 from pygent_memory.passages import OVERLAP, WORDS, passages
-from pygent_memory.recall import LEG, Found, Leg, Place, excerpt, fill, fold, fuse, near, tokens
+from pygent_memory.ranking import Asked, rank
+from pygent_memory.recall import (
+    LEG,
+    Found,
+    Leg,
+    Place,
+    candidates,
+    different,
+    excerpt,
+    fill,
+    fold,
+    fuse,
+    tokens,
+)
 from pygent_shared.errors import InvalidArgument
 
 TEXTS = st.text(st.sampled_from("ab \n.!?。x"), max_size=3000) | st.text(max_size=300)
@@ -29,7 +42,7 @@ LEGS = st.dictionaries(st.integers(0, 50), st.floats(0, 30), max_size=40)
 
 
 def memory(text: str = "A text.", **fields: Any) -> Memory:
-    return Memory(id="m1", text=text, recorded_at="2025-01-01T00:00:00Z", **fields)
+    return Memory(**{"id": "m1", "text": text, "recorded_at": "2025-01-01T00:00:00Z", **fields})
 
 
 # ---- drafts
@@ -149,10 +162,16 @@ def test_a_line_end_is_a_border_too() -> None:
     assert all(part.text.startswith("- point") and part.text.endswith("list") for part in found)
 
 
-def test_a_text_without_blanks_is_split_all_the_same() -> None:
-    found = passages("水" * 20_000)
-    assert max(len(part.text) for part in found) <= WORDS * 40
+def test_two_letters_count_as_a_word_where_a_script_writes_no_blanks() -> None:
+    found = passages("水" * 2000)
+    assert [len(part.text) for part in found][:-1] == [2 * WORDS] * (len(found) - 1)
+    assert max(len(part.text) for part in passages("x" * 20_000)) <= WORDS * 40
+
+
+def test_a_sentence_without_blanks_ends_a_passage_too() -> None:
+    found = passages("港の事務所は九時に開きます。" * 60)
     assert len(found) > 3
+    assert all(part.text.startswith("港") and part.text.endswith("。") for part in found)
 
 
 def test_a_short_text_is_one_passage() -> None:
@@ -176,7 +195,7 @@ def places(**of: str) -> dict[int, Place]:
 def test_fused_scores_lie_between_0_and_1_best_first(
     lexical: dict[int, float], cosines: dict[int, float]
 ) -> None:
-    semantic = near({passage: score / 30 for passage, score in cosines.items()})
+    semantic = {passage: score / 30 for passage, score in cosines.items()}
     fused = fuse({"lexical": lexical, "semantic": semantic})
     assert set(fused) == set(lexical) | set(semantic)
     assert list(fused.values()) == sorted(fused.values(), reverse=True)
@@ -192,13 +211,22 @@ def test_the_last_of_a_short_leg_was_found_and_scores_more_than_nothing() -> Non
     assert fuse({"lexical": {1: 4.0, 2: 1.0}}) == {1: 1.0, 2: 0.25}
 
 
-def test_a_full_leg_begins_its_scale_at_its_last_passage() -> None:
-    full = {number: 100.0 + LEG - number for number in range(LEG)}
-    assert fuse({"lexical": full})[LEG - 1] == 0
+def test_what_one_leg_brings_has_its_score_of_the_other_too() -> None:
+    deep = {number: float(2 * LEG - number) for number in range(2 * LEG)}
+    legs = candidates(deep, {LEG + 5: 0.9, 3: 0.1})
+    assert len(legs["lexical"]) == LEG + 1
+    assert legs["lexical"][LEG + 5] == LEG - 5
+    assert legs["semantic"] == {LEG + 5: 0.9, 3: 0.1}
 
 
 def test_a_passage_that_is_only_the_nearest_is_not_near() -> None:
-    assert near({1: 0.9, 2: 0.05, 3: -0.2}) == {1: 0.9}
+    assert candidates({}, {1: 0.9, 2: 0.05, 3: -0.2})["semantic"] == {1: 0.9}
+    (found,) = fold(candidates({1: 2.0}, {1: 0.05}), places(a="1"))
+    assert found.by == ("lexical",)
+
+
+def test_without_vectors_there_is_one_leg() -> None:
+    assert candidates({1: 2.0}, None) == {"lexical": {1: 2.0}}
 
 
 def test_a_memory_is_as_good_as_its_best_passage() -> None:
@@ -210,10 +238,10 @@ def test_a_memory_is_as_good_as_its_best_passage() -> None:
 def test_importance_decides_between_equals_and_moves_little() -> None:
     legs: dict[Leg, dict[int, float]] = {"lexical": {1: 5.0, 2: 5.0, 3: 6.0}}
     known = {
-        number: Place(memory=str(number), start=0, stop=1, importance=importance)
+        number: Place(memory=str(number), start=0, stop=1, importance=importance, date="2025-01-01")
         for number, importance in ((1, 0.0), (2, 1.0), (3, 0.5))
     }
-    assert [item.memory for item in fold(legs, known)] == ["3", "2", "1"]
+    assert [item.memory for item in rank(fold(legs, known), Asked())] == ["3", "2", "1"]
 
 
 def test_passages_forgotten_in_the_meantime_are_left_out() -> None:
@@ -221,13 +249,18 @@ def test_passages_forgotten_in_the_meantime_are_left_out() -> None:
     assert fold({"lexical": {7: 2.0}}, {}) == []
 
 
-def found(text: str) -> Found:
-    return Found(memory="m1", score=1, by=("lexical",), start=0, stop=len(text))
+def found(text: str, **fields: Any) -> tuple[Found, Memory]:
+    place = Place(memory="m1", start=0, stop=len(text))
+    return Found(score=1, by=("lexical",), place=place), memory(text, **fields)
 
 
-@given(st.lists(st.text(min_size=1, max_size=400).filter(str.strip), max_size=20), st.integers(50, 400))
+def of(*pairs: tuple[Found, Memory]) -> list[tuple[Found, Memory, tuple[str, ...]]]:
+    return [(item, memory, ()) for item, memory in pairs]
+
+
+@given(st.lists(st.text(min_size=1, max_size=400).filter(str.strip), max_size=20), st.integers(90, 400))
 def test_what_is_shown_fits_the_budget_and_the_best_is_always_there(texts: list[str], budget: int) -> None:
-    shown = fill([(found(text), memory(text)) for text in texts], budget)
+    shown = fill(of(*map(found, texts)), budget)
     assert bool(shown) == bool(texts)
     assert sum(tokens(item.text) for item in shown) <= budget
     assert all(item.whole == (item.text == item.memory.text.strip()) for item in shown)
@@ -235,8 +268,22 @@ def test_what_is_shown_fits_the_budget_and_the_best_is_always_there(texts: list[
 
 def test_what_does_not_fit_makes_room_for_something_smaller() -> None:
     long, short = "word " * 200, "A short one."
-    shown = fill([(found(text), memory(text)) for text in (short, long, short)], 100)
+    shown = fill(of(found(short), found(long), found(short)), 120)
     assert [item.text for item in shown] == [short, short]
+
+
+def test_what_repeats_a_better_one_is_named_beside_it() -> None:
+    text = "The harbour office in Lisbon opens at nine every day but Sunday."
+    kept = different([found(text), found(text + "!", id="m2"), found("Something else.")])
+    assert [(memory.text, alike) for _, memory, alike in kept] == [
+        (text, ("m2 of 2025-01-01",)),
+        ("Something else.", ()),
+    ]
+
+
+def test_a_number_or_a_speaker_that_differs_is_no_repeat() -> None:
+    text = " ".join(f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    assert len(different([found(f"{text} 7"), found(f"{text} 9"), found(f"{text} 7", speaker="Bo")])) == 3
 
 
 def test_an_excerpt_marks_what_it_leaves_out() -> None:
