@@ -5,14 +5,14 @@ The one rule: a remembered text is quoted line by line ("> "), so that nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, Field
 
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory
 from pygent_memory.recall import Leg
-from pygent_memory.writing import State, Status
+from pygent_memory.writing import Status
 
 
 class Similar(BaseModel):
@@ -153,50 +153,7 @@ class GetAnswer(BaseModel):
 
     def text(self) -> str:
         rows = [_row_text(row) for row in self.memories]
-        return "\n\n".join([*rows, *_unknown_line(self.unknown, self.space)])
-
-
-class ForgetAnswer(BaseModel):
-    space: str
-    dry_run: bool
-    forgotten: list[str] = Field(default=[], description="Taken out now (or would be, in a dry run).")
-    restored: list[str] = Field(default=[], description="Brought back now (or would be).")
-    unchanged: list[str] = Field(default=[], description="Already as asked.")
-    replaced: list[str] = Field(
-        default=[], description="Not restored: the same was remembered again since, under another id."
-    )
-    unknown: list[str] = Field(default=[], description="Ids this space does not have.")
-
-    @classmethod
-    def of(
-        cls, space: str, ids: Sequence[str], states: Mapping[str, State], *, undo: bool, dry_run: bool
-    ) -> ForgetAnswer:
-        """The receipt for ids that were met in these states."""
-        met: dict[State | None, list[str]] = {"live": [], "forgotten": [], "replaced": [], None: []}
-        for id in dict.fromkeys(ids):
-            met[states.get(id)].append(id)
-        answer = cls(space=space, dry_run=dry_run, unknown=met[None])
-        if undo:
-            answer.restored, answer.unchanged, answer.replaced = (
-                met["forgotten"],
-                met["live"],
-                met["replaced"],
-            )
-        else:
-            answer.forgotten, answer.unchanged = met["live"], met["forgotten"] + met["replaced"]
-        return answer
-
-    def text(self) -> str:
-        done = "Would be " if self.dry_run else ""
-        lines = [
-            _listed(f"{done}forgotten", self.forgotten),
-            _listed(f"{done}restored", self.restored),
-            _listed("already so", self.unchanged),
-            _listed("not restored, because the same was remembered again", self.replaced),
-            "Take it back: memory_forget(ids, undo=true)." if self.forgotten and not self.dry_run else "",
-            *_unknown_line(self.unknown, self.space),
-        ]
-        return "\n".join(filter(None, lines))
+        return "\n\n".join([*rows, *unknown_line(self.unknown, self.space)])
 
 
 def recent_page(space: str, memories: Sequence[Memory]) -> str:
@@ -212,7 +169,7 @@ def shortened(text: str, limit: int = 400) -> str:
 
 def _added_line(item: AddedMemory) -> str:
     known = f" (told {item.seen} times)" if item.status == "duplicate" else ""
-    similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{_quoted(m.text)}" for m in item.similar)
+    similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{quoted(m.text)}" for m in item.similar)
     return f"{item.id} {item.status}{known}{similar}"
 
 
@@ -220,29 +177,27 @@ def _result_text(item: SearchResult) -> str:
     facts = [item.kind, item.date, item.speaker and f"said by {item.speaker}", _tags(item.tags)]
     part = "" if item.whole else "part of it; all: memory_get"
     head = " · ".join(filter(None, [item.id, *facts, f"score {item.score:g}", part]))
-    return f"{head}\n{_quoted(item.text)}"
+    return f"{head}\n{quoted(item.text)}"
 
 
 def _row_text(row: MemoryRow, *, shorten: bool = False) -> str:
     told = f"told {row.seen} times" if row.seen > 1 else ""
     facts = [row.kind, row.date, row.speaker and f"said by {row.speaker}", _tags(row.tags), told]
     head = " · ".join(filter(None, [row.id, *facts]))
-    return f"{head}\n{_quoted(shortened(row.text) if shorten else row.text)}"
+    return f"{head}\n{quoted(shortened(row.text) if shorten else row.text)}"
 
 
 def _tags(tags: Iterable[str]) -> str:
     return " ".join(f"#{tag}" for tag in tags)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A remembered text, marked so that nothing in it can pass for ours."""
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
-def _listed(what: str, ids: Sequence[str]) -> str:
-    return f"{what[0].upper()}{what[1:]} ({len(ids)}): {', '.join(ids)}." if ids else ""
-
-
-def _unknown_line(unknown: Sequence[str], space: str) -> list[str]:
+def unknown_line(unknown: Sequence[str], space: str) -> list[str]:
+    """What is said of ids that a space does not have; nothing where there are none."""
     if not unknown:
         return []
     return [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pygent_memory.filters import HOLDS, Filter, condition
+from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
 from pygent_memory.recall import Place
 from pygent_memory.rows import COLUMNS, marks, memory, space_key
@@ -84,10 +84,11 @@ class Finder:
 
     def places(self, space: str, passages: Sequence[int], wanted: Filter, now: str) -> dict[int, Place]:
         """Where these passages stand; without those that no longer hold, unless they are wanted."""
-        holds, times = ("", ()) if wanted.looks_back else (f"AND {HOLDS}", (now, now))
+        holds, times = (UNEXPIRED, (now,)) if wanted.looks_back else (HOLDS, (now, now))
         rows = self._database.query(
             "SELECT p.id, m.id, p.start, p.stop, m.importance FROM passage AS p "
-            f"JOIN memory AS m ON m.key = p.memory WHERE p.space = ? AND p.id IN ({marks(passages)}) {holds}",
+            "JOIN memory AS m ON m.key = p.memory "
+            f"WHERE p.space = ? AND p.id IN ({marks(passages)}) AND {holds}",
             (self._key(space), *passages, *times),
         )
         return {

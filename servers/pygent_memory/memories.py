@@ -17,7 +17,7 @@ from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.recall import LEG, Found, Leg, Recalled, fill, fold, near
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore
-from pygent_memory.writing import State, Stored
+from pygent_memory.writing import Stored
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.settings import Settings
@@ -81,7 +81,7 @@ class Memories:
 
     def add(self, space: str, drafts: Sequence[Draft]) -> list[Added]:
         """Keep all drafts, or none if anything fails."""
-        stored = self.store.add(space, drafts, self._now())
+        stored = self.store.add(space, drafts, self.now())
         self._backlog.notify()
         if len(drafts) > SIMILAR_UP_TO:
             return [Added(stored=item) for item in stored]
@@ -101,7 +101,7 @@ class Memories:
         if semantic is not None:
             legs["semantic"] = near(semantic)
         places = self.finder.places(
-            space, list({passage for leg in legs.values() for passage in leg}), wanted, self._now()
+            space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
         )
         found = fold(legs, places)
         results = fill(self._with_memories(space, found[:limit]), max_tokens)
@@ -116,25 +116,11 @@ class Memories:
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
         """The memories with these ids, whole; what is unknown or forgotten is not among them."""
-        return self.store.get(space, ids)
+        return self.store.get(space, ids, self.now())
 
     def recent(self, space: str, limit: int) -> list[Memory]:
         """The memories recorded last, newest first."""
-        return self.store.recent(space, limit)
-
-    def forget(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
-        """Forget memories (or only look). Returns the state each known id had before."""
-        if dry_run:
-            return self.store.states(space, ids)
-        return self.store.forget(space, ids, self._now())
-
-    def restore(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
-        """Undo `forget` (or only look). Returns the state each known id had before."""
-        if dry_run:
-            return self.store.states(space, ids)
-        states = self.store.restore(space, ids, self._now())
-        self._backlog.notify()
-        return states
+        return self.store.recent(space, limit, self.now())
 
     def notify(self) -> None:
         """Have the vectors made of passages that were written past this object."""
@@ -149,7 +135,8 @@ class Memories:
         self._backlog.close()
         self.store.close()
 
-    def _now(self) -> str:
+    def now(self) -> str:
+        """The time, as what is written now carries it."""
         return utc(self._clock())
 
     def _semantic(self, space: str, query: str, wanted: Filter) -> tuple[dict[int, float] | None, str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pygent_memory.memories import Memories, open_memories
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
+from pygent_memory.tools.changing import add_changing
 from pygent_memory.tools.core import add_core
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
@@ -25,5 +26,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     )
     spaces = Spaces(settings)
     add_core(server, memories, spaces)
+    add_changing(server, memories, spaces)
     add_resources(server, memories, spaces)
     return server

@@ -20,7 +20,14 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedToolError,
 )
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, TextContent
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    TextContent,
+    Tool,
+)
 from pydantic import BaseModel, ValidationError
 
 from pygent_shared.errors import PygentError, UnknownName, did_you_mean
@@ -52,6 +59,12 @@ class SuiteServer(MCPServer[State]):
     ) -> None:
         """As the SDK's, but a docstring that serves as description loses its indentation."""
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
+
+    async def list_tools(self) -> list[Tool]:
+        """As the SDK's, without the titles of arguments: they say again what the names say, and every model
+        that is offered the tools reads them."""
+        tools = await super().list_tools()
+        return [tool.model_copy(update={"input_schema": untitled(tool.input_schema)}) for tool in tools]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
@@ -103,6 +116,17 @@ class SuiteServer(MCPServer[State]):
             if argument not in known_arguments:
                 hint = did_you_mean(argument, known_arguments) if known_arguments else " It takes none."
                 raise ToolError(f'{name} has no argument "{argument}".{hint} Mend that and call it again.')
+
+
+def untitled(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of arguments without the titles that pydantic makes of their names."""
+    kept = {key: value for key, value in schema.items() if key != "title"}
+    for key in ("properties", "$defs"):
+        if key in kept:
+            kept[key] = {name: untitled(one) for name, one in kept[key].items()}
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = untitled(kept["items"])
+    return kept
 
 
 def answer(text: str, data: BaseModel) -> CallToolResult:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pygent_memory.memory import Told
+from pygent_memory.memory import Told, unicode_text
+from pygent_shared.errors import InvalidArgument
 
 Space = Annotated[
     str, Field(description="A separate memory, such as one per agent or project. Empty: the default one.")
@@ -19,3 +20,18 @@ Tags = Annotated[list[str], Field(description="Labels to find it by, such as a p
 Importance = Annotated[float, Field(ge=0, le=1, description="0 to 1; moves a result up a little.")]
 OccurredAt = Annotated[str, Field(description="ISO 8601 day or time it happened, such as 2025-03-01.")]
 Ids = Annotated[list[str], Field(description="Ids as memory_add or memory_search gave them.")]
+
+MAX_IDS = 100
+
+
+def some(ids: list[str]) -> list[str]:
+    """Ids to look up.
+
+    Raises:
+        InvalidArgument: there is none, or more than 100.
+    """
+    if not ids:
+        raise InvalidArgument("ids", "is empty", "Take ids from memory_search or memory_add.")
+    if len(ids) > MAX_IDS:
+        raise InvalidArgument("ids", f"holds {len(ids)} ids", f"Send at most {MAX_IDS} a call.")
+    return [unicode_text(id, "ids") for id in ids]
