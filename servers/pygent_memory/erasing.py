@@ -16,11 +16,12 @@ from pygent_shared.database import Database
 CHECKPOINT_MS = 5_000
 """How long the log of writes may be waited for when it is to be emptied."""
 
-# Its earlier versions, and what was derived from it: all of that, or what is forgotten already.
+# Their earlier versions, and what was derived from them: all of that, or what is forgotten already.
 _REACHED = """
 WITH RECURSIVE gone(key) AS (
     SELECT key FROM memory WHERE space = ?1 AND id IN (SELECT value FROM json_each(?2))
     UNION SELECT m.key FROM gone JOIN memory AS m ON m.replaced_by = gone.key
+        WHERE ?3 OR m.forgotten_at IS NOT NULL
     UNION SELECT d.memory FROM gone JOIN derived_from AS d ON d.source = gone.key
         JOIN memory AS m ON m.key = d.memory WHERE ?3 OR m.forgotten_at IS NOT NULL
 )
@@ -41,7 +42,7 @@ class Eraser(Writer):
         what was derived from them. Returns the ids of all that is gone.
 
         Args:
-            living: also what was derived and is not forgotten.
+            living: also those of the latter that are not forgotten.
         """
         rows = cast(
             "list[tuple[int, str, int | None]]",

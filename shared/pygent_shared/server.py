@@ -61,10 +61,10 @@ class SuiteServer(MCPServer[State]):
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
 
     async def list_tools(self) -> list[Tool]:
-        """As the SDK's, without the titles of arguments: they say again what the names say, and every model
-        that is offered the tools reads them."""
+        """As the SDK's, without what says nothing about arguments: every model that is offered the tools reads
+        their schemas."""
         tools = await super().list_tools()
-        return [tool.model_copy(update={"input_schema": untitled(tool.input_schema)}) for tool in tools]
+        return [tool.model_copy(update={"input_schema": terse(tool.input_schema)}) for tool in tools]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
@@ -118,14 +118,18 @@ class SuiteServer(MCPServer[State]):
                 raise ToolError(f'{name} has no argument "{argument}".{hint} Mend that and call it again.')
 
 
-def untitled(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema of arguments without the titles that pydantic makes of their names."""
-    kept = {key: value for key, value in schema.items() if key != "title"}
+def terse(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema of arguments without the titles that pydantic makes of their names, and defaults of null."""
+    kept = {
+        key: value
+        for key, value in schema.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
     for key in ("properties", "$defs"):
         if key in kept:
-            kept[key] = {name: untitled(one) for name, one in kept[key].items()}
+            kept[key] = {name: terse(one) for name, one in kept[key].items()}
     if isinstance(kept.get("items"), dict):
-        kept["items"] = untitled(kept["items"])
+        kept["items"] = terse(kept["items"])
     return kept
 
 
