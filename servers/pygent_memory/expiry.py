@@ -33,11 +33,9 @@ def told_expiry(expires_at: str, ttl_days: float, now: str) -> str:
     """
     if expires_at and ttl_days:
         raise InvalidArgument("ttl_days", "came together with expires_at", "Send one of the two.")
-    if ttl_days < 0 or ttl_days > LONGEST_DAYS:
-        cure = f'Send at most {LONGEST_DAYS:,}, or expires_at="{NEVER}".'
-        raise InvalidArgument(
-            "ttl_days", f"is {ttl_days:g}, and days to keep a memory are 0 to 100 years", cure
-        )
+    if not 0 <= ttl_days <= LONGEST_DAYS:
+        why = f"is {ttl_days:g}, and it must be 0 to {LONGEST_DAYS:,}"
+        raise InvalidArgument("ttl_days", why, f'Send a number of days, or expires_at="{NEVER}".')
     if ttl_days:
         return after(ttl_days, now)
     if expires_at.strip() == NEVER:

@@ -61,8 +61,8 @@ class SuiteServer(MCPServer[State]):
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
 
     async def list_tools(self) -> list[Tool]:
-        """As the SDK's, without what says nothing about arguments: every model that is offered the tools reads
-        their schemas."""
+        """As the SDK's, without what says nothing about arguments: every model that is offered the tools
+        reads their schemas."""
         tools = await super().list_tools()
         return [tool.model_copy(update={"input_schema": terse(tool.input_schema)}) for tool in tools]
 
@@ -119,7 +119,7 @@ class SuiteServer(MCPServer[State]):
 
 
 def terse(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema of arguments without the titles that pydantic makes of their names, and defaults of null."""
+    """A JSON schema of arguments without the titles that pydantic makes of names, nor defaults of null."""
     kept = {
         key: value
         for key, value in schema.items()

@@ -1,4 +1,4 @@
-"""Random lives of memories beside a plain model of them: what holds now, what held then, and what undo restores."""
+"""Random lives of memories beside a plain model of them: what holds, what held then, what undo restores."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ class Model:
                 return id
         return ""
 
-    def add(self, id: str, space: str, text: str, tags: tuple[str, ...], end: float | None, expires: float | None) -> None:
+    def add(
+        self, id: str, space: str, text: str, tags: tuple[str, ...], end: float | None, expires: float | None
+    ) -> None:
         if not (known := self.same(space, text, end)):
             self.told[id] = Told(space, text, self.now, tags, ends=[(-1.0, end)], expires=expires)
             return
@@ -178,7 +180,9 @@ class Model:
                 return False
             one.before.pop()
             return True
-        older = [o for o, old in self.told.items() if old.by == id and old.rewritten and old.forgotten is None]
+        older = [
+            o for o, old in self.told.items() if old.by == id and old.rewritten and old.forgotten is None
+        ]
         return bool(older) and self.reopen(older[-1])
 
     def reopen(self, id: str) -> bool:
@@ -252,7 +256,10 @@ class Life:
                 "importance": ({"importance": number / 10}, {"importance": number / 10}),
                 "pinned": ({"pinned": number % 2 == 1}, {"pinned": number % 2 == 1}),
                 "end": ({"end": moment}, {"valid_to": day(moment) if moment is not None else "never"}),
-                "expires": ({"expires": moment}, {"expires_at": day(moment) if moment is not None else "never"}),
+                "expires": (
+                    {"expires": moment},
+                    {"expires_at": day(moment) if moment is not None else "never"},
+                ),
             }[name]
             refuses = not self.model.present(id, space) or not self.model.update(id, new)
             with self.refused(refuses):

@@ -28,10 +28,12 @@ def some(ids: list[str]) -> list[str]:
     """Ids to look up.
 
     Raises:
-        InvalidArgument: there is none, or more than 100.
+        InvalidArgument: there is none, or more than 100, or one is empty.
     """
     if not ids:
         raise InvalidArgument("ids", "is empty", "Take ids from memory_search or memory_add.")
     if len(ids) > MAX_IDS:
         raise InvalidArgument("ids", f"holds {len(ids)} ids", f"Send at most {MAX_IDS} a call.")
-    return [unicode_text(id, "ids") for id in ids]
+    if not all(unicode_text(id, "ids").strip() for id in ids):
+        raise InvalidArgument("ids", "holds an empty id", "Take ids from memory_search or memory_add.")
+    return ids

@@ -51,12 +51,13 @@ def add_changing(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], 
         """Change a memory. A new text makes a new memory in place of the old one, kept as the past; the
         answer names both. The rest changes in place: tags (all), importance, pinned, valid_to (until when it
         is true), expires_at or ttl_days (when to drop it). Dates are ISO 8601, or "never". if_version refuses
-        if it changed since. undo takes the last change back; again: one more.
+        if it changed since. undo takes the last change back.
         """
         name = spaces.writing(space)
         opened = memories.get()
         changing = Changing(opened)
-        unicode_text(id, "id")
+        if not unicode_text(id, "id").strip():
+            raise InvalidArgument("id", "is empty", "Take an id from memory_search or memory_add.")
         told = {
             "text": text,
             "tags": tags,
@@ -110,7 +111,7 @@ def add_changing(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], 
         """Take out memories that are wrong or unwanted: by ids at once, or by a filter (all must match;
         query: all its words; about: an entity or speaker). A filter only shows what it means: send it again
         with the confirm it answers. undo brings back ids, or what a confirm took out. hard deletes for good,
-        earlier versions and what was made of it too. What is merely outdated: memory_update.
+        with earlier versions and what was made of it. What is merely outdated: memory_update.
         """
         name = spaces.writing(space)
         forgetting = Forgetting(memories.get())
