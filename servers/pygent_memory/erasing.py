@@ -19,7 +19,7 @@ CHECKPOINT_MS = 5_000
 # Their earlier versions, and what was derived from them: all of that, or what is forgotten already.
 _REACHED = """
 WITH RECURSIVE gone(key) AS (
-    SELECT key FROM memory WHERE space = ?1 AND id IN (SELECT value FROM json_each(?2))
+    SELECT key FROM memory WHERE +space = ?1 AND id IN (SELECT value FROM json_each(?2))
     UNION SELECT m.key FROM gone JOIN memory AS m ON m.replaced_by = gone.key
         WHERE ?3 OR m.forgotten_at IS NOT NULL
     UNION SELECT d.memory FROM gone JOIN derived_from AS d ON d.source = gone.key

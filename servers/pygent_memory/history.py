@@ -54,19 +54,22 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of(self, space: str, id: str) -> list[Version]:
+    def of(self, space: str, id: str, now: str = "") -> list[Version]:
         """All versions of a memory, oldest first: itself, what it took the place of, and what took its place;
         forgotten ones too. None where the space does not have it, or it was erased."""
         rows = self._database.query(_ALIKE, (self._key(space), id))
-        return self.versions(space, [str(one) for (one,) in rows])
+        return self.versions(space, [str(one) for (one,) in rows], now)
 
-    def versions(self, space: str, ids: Sequence[str]) -> list[Version]:
-        """These memories with their events, oldest first; forgotten ones too."""
+    def versions(self, space: str, ids: Sequence[str], now: str = "") -> list[Version]:
+        """These memories with their events, oldest first; forgotten ones too, and as such what has expired by
+        `now`."""
         key = self._key(space)
+        # The plus keeps SQLite from going through all of the space.
         rows = self._database.query(
-            f"SELECT {COLUMNS}, ifnull(m.forgotten_at, '') FROM memory AS m "
-            f"WHERE m.space = ? AND m.id IN ({marks(ids)}) ORDER BY m.key",
-            (key, *ids),
+            f"SELECT {COLUMNS}, "
+            "ifnull(m.forgotten_at, CASE WHEN m.expires_at <= ? THEN m.expires_at ELSE '' END) "
+            f"FROM memory AS m WHERE +m.space = ? AND m.id IN ({marks(ids)}) ORDER BY m.key",
+            (now, key, *ids),
         )
         events: dict[str, list[Event]] = {}
         for id, at, what, actor, before in self._database.query(

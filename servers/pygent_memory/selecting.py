@@ -99,7 +99,7 @@ def kinds(database: Database, space: str, ids: Sequence[str]) -> dict[str, int]:
     """How many there are of each kind, the most first."""
     rows = database.query(
         "SELECT m.kind, count(*) AS count FROM memory AS m JOIN space AS s ON s.id = m.space "
-        "WHERE s.name = ? AND m.id IN (SELECT value FROM json_each(?)) GROUP BY 1 ORDER BY 2 DESC, 1",
+        "WHERE s.name = ? AND +m.id IN (SELECT value FROM json_each(?)) GROUP BY 1 ORDER BY 2 DESC, 1",
         (space, json.dumps(list(ids))),
     )
     return dict(cast("list[tuple[str, int]]", rows))

@@ -159,6 +159,25 @@ async def test_the_history_tells_versions_events_and_what_was_before(
         database.close()
 
 
+async def test_a_history_is_read_through_the_tool_and_is_silent_about_what_is_forgotten(
+    client: Client,
+) -> None:
+    first = await added(client, PARIS)
+    await update(client, first, importance=0.25)
+    second = (await update(client, first, text=LISBON))["id"]
+    data, text = await call(client, "memory_get", ids=[second, "mnone"], history=True)
+    assert [row["id"] for row in data["memories"]] == [second]
+    assert [row["text"] for row in data["history"][second]] == [PARIS, LISBON]
+    assert (data["history"][second][0]["replaced_by"], data["unknown"]) == (second, ["mnone"])
+    assert "updated: importance was 0.5" in text
+    await call(client, "memory_forget", ids=[first])
+    data, text = await call(client, "memory_get", ids=[second], history=True)
+    assert data["history"][second][0]["text"] == ""
+    assert data["history"][second][0]["forgotten_at"]
+    assert "Paris" not in text
+    assert "importance" not in text
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "text: is empty, and so is all else. Send what is to change, such as text or tags; or undo=true."),
     ({"text": " \n"}, "text: is empty, so there is nothing to remember."),
