@@ -5,6 +5,7 @@ The one rule: what a filter means is shown first, and only what was shown is for
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from pygent_memory.selecting import Selection, kinds, selected, token
 from pygent_memory.writing import State
 from pygent_shared.errors import InvalidArgument
 
-AT_ONCE = 200
+AT_ONCE = 100
 """Memories a transaction: few enough that other writers need not wait long."""
 
 SHOWN = 5
@@ -33,12 +34,14 @@ class Forgotten:
         states: the state that each known id was met in.
         along: what went, or came back, with it.
         bereft: what was derived from it and from others, and stays.
+        displaced: whose place it had taken, which is kept as the past.
         remains: what of an erasure could not be reached, in sentences.
     """
 
     states: Mapping[str, State] = field(default_factory=dict)
     along: Sequence[str] = ()
     bereft: Sequence[str] = ()
+    displaced: Sequence[str] = ()
     remains: Sequence[str] = ()
 
 
@@ -171,7 +174,18 @@ class Forgetting:
             states=states,
             along=[id for id in along if id not in states],
             bereft=[id for id in dict.fromkeys(bereft) if id not in along and id not in states],
+            displaced=self._displaced(space, [id for id, state in states.items() if state == "live"]),
         )
+
+    def _displaced(self, space: str, ids: Sequence[str]) -> list[str]:
+        """The memories that are kept as the past of these, and hold no longer though these are gone."""
+        rows = self._database.query(
+            "SELECT o.id FROM memory AS m JOIN memory AS o ON o.replaced_by = m.key "
+            "WHERE m.id IN (SELECT value FROM json_each(?)) AND +m.space = ? AND o.forgotten_at IS NULL "
+            "ORDER BY o.key",
+            (json.dumps(list(ids)), self._key(space)),
+        )
+        return [str(id) for (id,) in rows]
 
     def _erase(self, space: str, ids: Sequence[str], actor: str) -> Forgotten:
         states = self._store.states(space, ids)

@@ -77,6 +77,10 @@ class ForgetAnswer(BaseModel):
     bereft: list[str] = Field(
         default=[], description="Made of them and of others, and kept: see whether they still hold."
     )
+    displaced: list[str] = Field(
+        default=[],
+        description="Whose place they had taken: memory_update(id, undo=true) lets one hold again.",
+    )
     unchanged: list[str] = Field(default=[], description="Already as asked.")
     replaced: list[str] = Field(
         default=[], description="Not restored: the same was remembered again since, under another id."
@@ -101,7 +105,12 @@ class ForgetAnswer(BaseModel):
         for id in dict.fromkeys(ids):
             met[done.states.get(id)].append(id)
         known = [*met["live"], *met["forgotten"], *met["replaced"]]
-        sorts: dict[str, Sequence[str]] = {"along": done.along, "bereft": done.bereft, "unknown": met[None]}
+        sorts: dict[str, Sequence[str]] = {
+            "along": done.along,
+            "bereft": done.bereft,
+            "displaced": done.displaced,
+            "unknown": met[None],
+        }
         if undo:
             sorts |= {
                 "restored": met["forgotten"],
@@ -149,6 +158,9 @@ class ForgetAnswer(BaseModel):
             _listed(f"{would}restored", self.restored, self.count),
             _listed("with them", self.along, self.along_count),
             _listed("lost a source, so look whether they still hold", self.bereft),
+            _listed(
+                "had taken the place of what memory_update(id, undo=true) lets hold again", self.displaced
+            ),
             _listed("already so", self.unchanged),
             _listed("not restored, because the same was remembered again", self.replaced),
             self._way_back(),

@@ -164,7 +164,8 @@ class Writer:
     def index_again(self, id: str) -> None:
         """Make the passages of a memory anew; none for a forgotten one."""
         row = self._one(
-            "SELECT key, text, speaker, past, forgotten_at IS NULL FROM memory WHERE space = ? AND id = ?",
+            "SELECT key, text, speaker, past OR replaced_at IS NOT NULL, forgotten_at IS NULL FROM memory "
+            "WHERE space = ? AND id = ?",
             (self.space, id),
         )
         key, text, speaker, past, lives = row

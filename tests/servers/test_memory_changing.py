@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -230,6 +231,27 @@ async def test_what_was_replaced_or_forgotten_is_not_changed_and_says_what_to_do
     await call(client, "memory_forget", ids=[new])
     message = await refusal(client, "memory_update", id=new, pinned=True)
     assert f'id: {new} is forgotten. Bring it back first: memory_forget(ids=["{new}"], undo=true).' in message
+
+
+async def test_a_receipt_names_what_the_forgotten_had_replaced_and_that_can_hold_again(
+    client: Client,
+) -> None:
+    old = await added(client, PARIS)
+    new = (await update(client, old, text=LISBON))["id"]
+    receipt, text = await call(client, "memory_forget", ids=[new])
+    assert (receipt["forgotten"], receipt["displaced"]) == ([new], [old])
+    assert f"Had taken the place of what memory_update(id, undo=true) lets hold again (1): {old}." in text
+    assert (await update(client, old, undo=True))["withdrawn"] == ""
+    assert await asked(client, "Ann") == [PARIS]
+
+
+async def test_the_two_tools_cost_a_model_few_tokens(client: Client) -> None:
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    definitions = [
+        (tools[name].name, tools[name].description, tools[name].input_schema)
+        for name in ("memory_update", "memory_forget")
+    ]
+    assert len(json.dumps(definitions, ensure_ascii=False).encode()) / 4 <= 550
 
 
 async def test_an_undo_in_the_middle_of_a_chain_names_what_is_to_be_undone_first(client: Client) -> None:
