@@ -58,6 +58,7 @@ class Changed:
     memory: Memory
     fields: tuple[str, ...] = ()
     replaced: str = ""
+    undone: bool = False
     withdrawn: str = ""
 
 
@@ -232,7 +233,7 @@ class Changer(Writer):
         if "valid_to" in before:
             self.shelve(key, past=bool(new.valid_to) and new.valid_to <= self._now)
         self.record(old.id, what, before)
-        return Changed(memory=self._present(old.id)[1], fields=tuple(before))
+        return Changed(memory=self._present(old.id)[1], fields=tuple(before), undone=what == UNDONE)
 
     def _refuse_known(self, id: str, fingerprint: bytes, name: str) -> None:
         if (known := self.known(fingerprint)) is not None and known[1] != id:
@@ -286,7 +287,7 @@ class Changer(Writer):
         )
         self.shelve(key, past=past)
         self.record(old.id, "reopened")
-        return Changed(memory=self._present(old.id)[1], withdrawn=withdrawn)
+        return Changed(memory=self._present(old.id)[1], undone=True, withdrawn=withdrawn)
 
     def _live(self, id: str) -> Memory | None:
         row = self._one(

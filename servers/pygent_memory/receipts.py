@@ -22,6 +22,7 @@ class UpdateAnswer(BaseModel):
     id: str = Field(description="The memory that holds now.")
     version: int
     changed: list[str] = Field(description="What was changed, by name; empty: it was so already.")
+    undone: bool = Field(default=False, description="Whether a change was taken back.")
     replaced: str = Field(default="", description="The memory whose place it took; it is kept as the past.")
     withdrawn: str = Field(default="", description="By an undo: the memory that it was replaced by.")
     text: str
@@ -33,22 +34,26 @@ class UpdateAnswer(BaseModel):
             id=changed.memory.id,
             version=changed.memory.version,
             changed=list(changed.fields),
+            undone=changed.undone,
             replaced=changed.replaced,
             withdrawn=changed.withdrawn,
             text=changed.memory.text,
         )
 
     def summary(self) -> str:
-        if self.withdrawn:
-            done = f"{self.id} holds again, and {self.withdrawn} is forgotten"
-        elif self.replaced:
-            done = f"{self.id} took the place of {self.replaced}"
-        elif self.changed:
-            done = f"{self.id} has another {', '.join(self.changed)}"
-        else:
-            done = f"{self.id} is as asked"
-        back = f'. Take it back: memory_update(id="{self.id}", undo=true)' if self.changed else ""
-        return f"{done} (version {self.version}){back}.\n{quoted(shortened(self.text))}"
+        back = f' Take it back: memory_update(id="{self.id}", undo=true).'
+        done = f"{self._done()} (version {self.version}).{back if self.changed and not self.undone else ''}"
+        return f"{done}\n{quoted(shortened(self.text))}"
+
+    def _done(self) -> str:
+        names = ", ".join(self.changed)
+        if self.undone and self.changed:
+            return f"{self.id} is as it was before: {names}"
+        if self.undone:
+            return f"{self.id} holds again{f', and {self.withdrawn} is forgotten' if self.withdrawn else ''}"
+        if self.replaced:
+            return f"{self.id} took the place of {self.replaced}"
+        return f"{self.id} has changed: {names}" if self.changed else f"{self.id} is so already"
 
 
 class Sample(BaseModel):
@@ -63,6 +68,7 @@ class ForgetAnswer(BaseModel):
 
     space: str
     dry_run: bool
+    hard: bool = Field(default=False, description="Whether it is for good.")
     count: int = Field(description="How many memories were meant and met.")
     kinds: dict[str, int] = Field(default={}, description="Of a filter: of which kinds they are.")
     first: list[Sample] = Field(default=[], description="Of a filter: the oldest of them.")
@@ -125,6 +131,7 @@ class ForgetAnswer(BaseModel):
         return cls(
             space=space,
             dry_run=dry_run,
+            hard=hard,
             count=len(known),
             along_count=len(done.along),
             remains=list(done.remains),
@@ -133,11 +140,12 @@ class ForgetAnswer(BaseModel):
         )
 
     @classmethod
-    def shown(cls, space: str, shown: Shown) -> ForgetAnswer:
+    def shown(cls, space: str, shown: Shown, *, hard: bool) -> ForgetAnswer:
         """What a filter means, before anything is forgotten."""
         return cls(
             space=space,
             dry_run=True,
+            hard=hard,
             count=shown.count,
             kinds=dict(shown.kinds),
             first=[
@@ -172,10 +180,13 @@ class ForgetAnswer(BaseModel):
     def _preview(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
         along = f", and {self.along_count} that go with them" if self.along_count else ""
-        head = f"That means {_counted(self.count)} ({kinds}){along}. Nothing is forgotten yet."
+        done, act = (
+            ("deleted", "delete just these for good") if self.hard else ("forgotten", "forget just these")
+        )
+        head = f"That means {_counted(self.count)} ({kinds}){along}. Nothing is {done} yet."
         lines = [f"{one.id} · {one.kind} · {one.date}\n{quoted(one.text)}" for one in self.first]
         more = f"… and {self.count - len(self.first)} more." if self.count > len(self.first) else ""
-        cure = f'To forget just these, send the same again with confirm="{self.confirm}".'
+        cure = f'To {act}, send the same again with confirm="{self.confirm}".'
         return "\n".join(filter(None, [head, *lines, more, cure]))
 
     def _way_back(self) -> str:

@@ -96,7 +96,10 @@ async def test_each_undo_goes_one_change_further_back(client: Client) -> None:
     await update(client, id, importance=0.2)
     await update(client, id, importance=0.3, tags=["x"])
     for importance in (0.2, 0.1):
-        await update(client, id, undo=True)
+        undone, text = await call(client, "memory_update", id=id, undo=True)
+        assert undone["undone"] is True
+        assert f"{id} is as it was before: " in text
+        assert "Take it back" not in text
         kept = await got(client, id)
         assert kept is not None
         assert (kept["importance"], kept["tags"]) == (importance, [])

@@ -324,6 +324,9 @@ def test_a_filter_erases_what_is_replaced_or_forgotten_too(
 async def test_what_is_erased_is_unknown_and_cannot_be_brought_back(client: Client) -> None:
     old = await added(client, "Ann lives in Paris.")
     new = (await call(client, "memory_update", id=old, text="Ann lives in Lisbon."))[0]["id"]
+    _, text = await call(client, "memory_forget", query="Lisbon", hard=True)
+    assert "That means 1 memory (1 semantic), and 1 that go with them. Nothing is deleted yet." in text
+    assert "To delete just these for good, send the same again with confirm=" in text
     tried, text = await call(client, "memory_forget", ids=[new], hard=True, dry_run=True)
     assert (tried["erased"], tried["along"]) == ([new], [old])
     assert "Would be deleted for good (1)" in text

@@ -130,7 +130,7 @@ def add_changing(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], 
             done = forgetting.restore_receipt(name, confirm, dry_run=dry_run)
             data = ForgetAnswer.of(name, list(done.states), done, undo=True, dry_run=dry_run)
         elif wanted and not confirm:
-            data = ForgetAnswer.shown(name, forgetting.show(name, wanted, hard=hard))
+            data = ForgetAnswer.shown(name, forgetting.show(name, wanted, hard=hard), hard=hard)
         elif wanted:
             done = forgetting.confirmed(name, wanted, confirm, hard=hard)
             data = ForgetAnswer.of(name, list(done.states), done, hard=hard, confirm=confirm)
