@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 
@@ -13,7 +14,7 @@ from pygent_memory.history import History
 from pygent_memory.schema import MIGRATIONS
 from pygent_shared.database import Database
 from pygent_shared.settings import Settings
-from pygent_shared.testing import Connect, call, in_memory, refusal
+from pygent_shared.testing import Connect, call, in_memory, over_stdio, refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,22 @@ async def test_a_change_for_a_version_that_is_gone_is_refused_with_the_present_o
         f'Read it again: memory_get(ids=["{id}"]).'
     )
     assert await asked(client, "Ann") == [PARIS]
+
+
+async def test_of_many_that_change_one_version_at_once_one_succeeds(settings: Settings) -> None:
+    async with in_memory(MEMORY, settings) as first, over_stdio(MEMORY, settings) as second:
+        id = await added(first, PARIS)
+        done: list[bool] = []
+
+        async def write(client: Client, number: int) -> None:
+            arguments = {"id": id, "importance": number / 100, "if_version": 1}
+            done.append(not (await client.call_tool("memory_update", arguments)).is_error)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 11):
+                tasks.start_soon(write, first, number)
+                tasks.start_soon(write, second, 20 + number)
+        assert (len(done), sum(done)) == (20, 1)
 
 
 async def test_what_ended_is_no_longer_found_until_that_is_taken_back(client: Client) -> None:
