@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import apsw
 
+from pygent_memory.deriving import followers, made_of
 from pygent_memory.expiry import expiry
 from pygent_memory.memory import Draft
 from pygent_memory.passages import Passage, passages
@@ -244,14 +245,8 @@ class Writer:
 
     def _bereave(self, key: int, id: str) -> None:
         """Forget what was derived from a forgotten memory, or note that it lost one of its sources."""
-        derived = self._connection.execute(
-            "SELECT m.id, EXISTS (SELECT 1 FROM derived_from AS o JOIN memory AS s ON s.key = o.source "
-            "WHERE o.memory = m.key AND s.forgotten_at IS NULL) FROM derived_from AS d "
-            "JOIN memory AS m ON m.key = d.memory WHERE d.source = ? AND m.forgotten_at IS NULL",
-            (key,),
-        ).fetchall()
-        for child, sourced in cast("list[tuple[str, int]]", derived):
-            if sourced:
+        for child, is_sourced in made_of(self._connection, key).items():
+            if is_sourced:
                 self.bereft.append(child)
                 self.record(child, "source forgotten", {"source": id})
             else:
@@ -260,16 +255,11 @@ class Writer:
 
     def _console(self, id: str) -> None:
         """Restore what was forgotten because a memory was."""
-        followers = self._connection.execute(
-            "SELECT m.id FROM derived_from AS d JOIN memory AS m ON m.key = d.memory "
-            "JOIN memory AS s ON s.key = d.source WHERE s.space = ? AND s.id = ? "
-            "AND m.forgotten_at IS NOT NULL AND (SELECT json_extract(before, '$.source') FROM event "
-            "WHERE memory = m.id AND what = 'forgotten' ORDER BY event.id DESC LIMIT 1) = s.id",
-            (self.space, id),
-        ).fetchall()
-        for (child,) in cast("list[tuple[str]]", followers):
-            if self.restore(child) == "forgotten":
-                self.followed.append(child)
+        self.followed += [
+            child
+            for child in followers(self._connection, self.space, id)
+            if self.restore(child) == "forgotten"
+        ]
 
     def _tag(self, key: int, tags: Sequence[str]) -> None:
         self._connection.executemany(
