@@ -325,8 +325,10 @@ class Life:
         assert kept.replaced_by == one.by
 
     def search(self, space: str, wanted: Filter) -> list[str]:
-        found = self.memories.search(space, "note", wanted, limit=100, max_tokens=50_000, wait_s=0)
-        return sorted(item.memory.id for item in found.results)
+        finder = self.memories.finder
+        passages = finder.matching(space, "note", wanted, 1000)
+        places = finder.places(space, list(passages), wanted, self.memories.now())
+        return sorted({place.memory for place in places.values()})
 
     def held(self, space: str, at: float) -> list[str]:
         now = self.model.now
