@@ -229,7 +229,7 @@ class Life:
         self.check()
 
     def add(self, space: str, text: str, tags: tuple[str, ...], end: int, expires: int, place: int) -> None:
-        replaced = [id for id in self.some(place) if expires % 2]
+        replaced = [id for id in self.some(place) if expires % 2 and self.model.told[id].space == space]
         ends, dies = self.later(end), self.later(expires)
         (added,) = self.memories.add(
             space,
@@ -245,8 +245,7 @@ class Life:
         )
         self.model.add(added.stored.id, space, text, tags, ends, dies)
         for id in replaced:
-            if self.model.told[id].space == space:
-                self.model.replace(id, added.stored.id)
+            self.model.replace(id, added.stored.id)
 
     def update(self, space: str, place: int, name: str, number: int) -> None:
         for id in self.some(place):
