@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import BaseModel, Field, PrivateAttr
 
@@ -10,7 +10,7 @@ from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory, Trust
 from pygent_memory.recall import Leg, Recalled
 from pygent_memory.showing import dates, heading, quoted, short_date, shortened, shown
-from pygent_memory.writing import State, Status
+from pygent_memory.writing import Status
 
 
 class Similar(BaseModel):
@@ -200,49 +200,6 @@ class GetAnswer(BaseModel):
         return "\n\n".join([*numbers, *self._shown, *unknown_line(self.unknown, self.space)]) or "None there."
 
 
-class ForgetAnswer(BaseModel):
-    space: str
-    dry_run: bool
-    forgotten: list[str] = Field(default=[], description="Taken out now (or would be, in a dry run).")
-    restored: list[str] = Field(default=[], description="Brought back now (or would be).")
-    unchanged: list[str] = Field(default=[], description="Already as asked.")
-    replaced: list[str] = Field(
-        default=[], description="Not restored: the same was remembered again since, under another id."
-    )
-    unknown: list[str] = Field(default=[], description="Ids this space does not have.")
-
-    @classmethod
-    def of(
-        cls, space: str, ids: Sequence[str], states: Mapping[str, State], *, undo: bool, dry_run: bool
-    ) -> ForgetAnswer:
-        """The receipt for ids that were met in these states."""
-        met: dict[State | None, list[str]] = {"live": [], "forgotten": [], "replaced": [], None: []}
-        for id in dict.fromkeys(ids):
-            met[states.get(id)].append(id)
-        answer = cls(space=space, dry_run=dry_run, unknown=met[None])
-        if undo:
-            answer.restored, answer.unchanged, answer.replaced = (
-                met["forgotten"],
-                met["live"],
-                met["replaced"],
-            )
-        else:
-            answer.forgotten, answer.unchanged = met["live"], met["forgotten"] + met["replaced"]
-        return answer
-
-    def text(self) -> str:
-        done = "Would be " if self.dry_run else ""
-        lines = [
-            _listed(f"{done}forgotten", self.forgotten),
-            _listed(f"{done}restored", self.restored),
-            _listed("already so", self.unchanged),
-            _listed("not restored, because the same was remembered again", self.replaced),
-            "Take it back: memory_forget(ids, undo=true)." if self.forgotten and not self.dry_run else "",
-            *unknown_line(self.unknown, self.space),
-        ]
-        return "\n".join(filter(None, lines))
-
-
 def recent_page(space: str, memories: Sequence[Memory]) -> str:
     """The newest memories of a space, in Markdown."""
     rows = [shown_row(memory, shorten=True) for memory in memories]
@@ -269,12 +226,8 @@ def shown_row(memory: Memory, *, shorten: bool = False) -> str:
     return f"{heading(memory, text, notes)}\n{quoted(text)}"
 
 
-def _listed(what: str, ids: Sequence[str]) -> str:
-    return f"{what[0].upper()}{what[1:]} ({len(ids)}): {', '.join(ids)}." if ids else ""
-
-
 def unknown_line(unknown: Sequence[str], space: str) -> list[str]:
-    """What to say of ids that a space does not have."""
+    """What to say of ids that a space does not have; nothing where there are none."""
     if not unknown:
         return []
     return [

@@ -19,9 +19,9 @@ class Filter:
 
     `tags` must all be there. `since` and `until` are inclusive, and compare at the precision of the coarser
     side: a memory of a day matches any hour of it. `as_of` asks for what was held true at a time: told by
-    then, not yet replaced, and valid then; `past` for everything ever told, whatever became of it.
-    `conversation` is the name of one; `about` a person or thing: who said it, what it is about, or whom it
-    names.
+    then, not yet replaced, and valid then as far as was known; `past` for everything ever told, whatever
+    became of it, but for what was forgotten or expired. `conversation` is the name of one; `about` a person
+    or thing: who said it, what it is about, or whom it names.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -83,7 +83,7 @@ def condition(wanted: Filter) -> tuple[str, list[str]]:
     if wanted.as_of:
         at = end_of(wanted.as_of)
         parts.append(("m.recorded_at <= ? AND ifnull(m.replaced_at > ?, 1)", (at, at)))
-        parts.append(("ifnull(m.valid_from <= ?, 1) AND " + HOLDS, (at, at, at)))
+        parts.append((f"ifnull(m.valid_from <= ?, 1) AND ifnull({_END_AS_KNOWN} > ?, 1)", (at, at, at)))
     if wanted.conversation:
         parts.append((_IN_CONVERSATION, (wanted.conversation,)))
     if wanted.about:
@@ -99,8 +99,17 @@ _ABOUT = """
     OR lower((SELECT e.name FROM entity AS e WHERE e.id = m.entity)) = name OR instr(lower(m.text), name))
 """
 
-HOLDS = "ifnull(m.valid_to > ?, 1) AND ifnull(m.expires_at > ?, 1)"
+UNEXPIRED = "ifnull(m.expires_at > ?, 1)"
+"""That the memory `m` has not expired at a time. What has is in no answer, nor in one about the past."""
+
+HOLDS = f"ifnull(m.valid_to > ?, 1) AND {UNEXPIRED}"
 """That the memory `m` has neither ended nor expired at a time, which is bound twice."""
+
+# Until when `m` was true, as was known at a time: what the first later change of it found.
+_END_AS_KNOWN = """CASE m.version WHEN 1 THEN m.valid_to ELSE nullif(ifnull((
+    SELECT json_extract(before, '$.valid_to') FROM event WHERE memory = m.id AND space = m.space AND at > ?
+    AND json_type(before, '$.valid_to') IS NOT NULL ORDER BY id LIMIT 1
+), ifnull(m.valid_to, '')), '') END"""
 
 
 def end_of(moment: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import apsw
 
-from pygent_memory.filters import HOLDS, Filter, condition
+from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
 from pygent_memory.recall import Place
 from pygent_memory.rows import COLUMNS, marks, memory, space_key
@@ -133,10 +133,10 @@ class Finder:
 
     def places(self, space: str, passages: Sequence[int], wanted: Filter, now: str) -> dict[int, Place]:
         """Where these passages stand; without those that no longer hold, unless they are wanted."""
-        holds, times = ("", ()) if wanted.looks_back else (f"AND {HOLDS}", (now, now))
+        holds, times = (UNEXPIRED, (now,)) if wanted.looks_back else (HOLDS, (now, now))
         rows = self._database.query(
-            f"SELECT p.id, {_PLACE} FROM passage AS p "
-            f"JOIN memory AS m ON m.key = p.memory WHERE p.space = ? AND p.id IN ({marks(passages)}) {holds}",
+            f"SELECT p.id, {_PLACE} FROM passage AS p JOIN memory AS m ON m.key = p.memory "
+            f"WHERE p.space = ? AND p.id IN ({marks(passages)}) AND {holds}",
             (self._key(space), *passages, *times),
         )
         return {cast(int, id): _place(row) for id, *row in rows}

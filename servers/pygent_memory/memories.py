@@ -19,7 +19,7 @@ from pygent_memory.recall import DEEP, LEG, Found, Recalled, candidates, differe
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore, Page
 from pygent_memory.times import day
-from pygent_memory.writing import State, Stored
+from pygent_memory.writing import Stored
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import InvalidArgument, UnknownName
@@ -89,7 +89,7 @@ class Memories:
             InvalidArgument: a draft replaces a memory that this space does not have.
         """
         self._refuse_unknown(space, [id for draft in drafts for id in draft.replaces])
-        stored = self.store.add(space, drafts, self._now())
+        stored = self.store.add(space, drafts, self.now())
         self._backlog.notify()
         return [
             Added(
@@ -118,11 +118,11 @@ class Memories:
         semantic, why, pending = self._semantic(space, query, wanted, list(lexical)[:LEG])
         legs = candidates(lexical, semantic)
         places = self.finder.places(
-            space, list({passage for leg in legs.values() for passage in leg}), wanted, self._now()
+            space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
         )
         found = fold(legs, places)
         found = rank(
-            found, asked(query, found, day(wanted.as_of or self._now()), looks_back=wanted.looks_back)
+            found, asked(query, found, day(wanted.as_of or self.now()), looks_back=wanted.looks_back)
         )
         if not explained:
             found = [replace(item, why=()) for item in found]
@@ -138,7 +138,7 @@ class Memories:
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
         """The memories with these ids, whole; what is unknown or forgotten is not among them."""
-        return self.store.get(space, ids)
+        return self.store.get(space, ids, self.now())
 
     def turns(self, space: str, conversation: str, page: Page) -> tuple[list[Memory], int]:
         """A page of a conversation's turns, in order, and how many it has had.
@@ -156,21 +156,7 @@ class Memories:
 
     def recent(self, space: str, limit: int) -> list[Memory]:
         """The memories recorded last, newest first."""
-        return self.store.recent(space, limit)
-
-    def forget(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
-        """Forget memories (or only look). Returns the state each known id had before."""
-        if dry_run:
-            return self.store.states(space, ids)
-        return self.store.forget(space, ids, self._now())
-
-    def restore(self, space: str, ids: Sequence[str], *, dry_run: bool) -> dict[str, State]:
-        """Undo `forget` (or only look). Returns the state each known id had before."""
-        if dry_run:
-            return self.store.states(space, ids)
-        states = self.store.restore(space, ids, self._now())
-        self._backlog.notify()
-        return states
+        return self.store.recent(space, limit, self.now())
 
     def notify(self) -> None:
         """Have the vectors made of passages that were written past this object."""
@@ -187,7 +173,8 @@ class Memories:
             why = f'names {", ".join(unknown)}, which space "{space}" does not have'
             raise InvalidArgument("replaces", why, "Take ids from memory_search.")
 
-    def _now(self) -> str:
+    def now(self) -> str:
+        """The time, as what is written now carries it."""
         return utc(self._clock())
 
     def _semantic(

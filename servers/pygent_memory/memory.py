@@ -29,6 +29,9 @@ Trust = Literal["user", "agent", "tool", "import", "derived"]
 """Who vouches for a memory: the person, the agent that works for them, what a tool said, a file that was
 imported, or other memories it was made of."""
 
+NEVER = "never"
+"""In the place of a date: that a thing does not end."""
+
 MAX_TEXT_BYTES = 64_000
 MAX_LABEL = 100
 MAX_TAGS = 20
@@ -40,7 +43,8 @@ class Draft:
     """A memory about to be stored. Make it with `draft`, which checks it.
 
     Times are a UTC day or second in ISO 8601, whichever was told; "" when nothing was: `occurred_at` is when
-    it happened, `[valid_from, valid_to)` when it is true, `expires_at` when it is to be taken out.
+    it happened, `[valid_from, valid_to)` when it is true, `expires_at` when it is to be taken out; "never"
+    keeps it whatever its kind says.
     `importance` runs from 0 to 1. `conversation` names the one this is a turn of, `entity` what an
     observation is about, `source` where it comes from, `derived_from` the ids it was made of, `replaces`
     those that no longer hold because of it.
@@ -127,7 +131,7 @@ def draft(
         conversation=label(conversation, place + "conversation"),
         valid_from=moment(valid_from, place + "valid_from"),
         valid_to=moment(valid_to, place + "valid_to"),
-        expires_at=moment(expires_at, place + "expires_at"),
+        expires_at=NEVER if expires_at == NEVER else moment(expires_at, place + "expires_at"),
         pinned=pinned,
         trust=trust,
         source=unicode_text(source, place + "source"),

@@ -1,7 +1,7 @@
 """The tables of the memory database, as migrations.
 
 Passages exist only for memories that are not forgotten: whatever searches them cannot find a forgotten one.
-A replaced memory keeps its passages, on the shelf of the past.
+One that was replaced, or has ended, keeps its passages, on the shelf of the past (`memory.past`).
 
 A passage's id is never used twice (AUTOINCREMENT): a vector that was being computed for a forgotten passage
 must not land on a new one. The full-text index reads the passages' own table and keeps no second copy;
@@ -162,6 +162,7 @@ ALTER TABLE memory ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE memory ADD COLUMN trust TEXT NOT NULL DEFAULT 'agent';
 ALTER TABLE memory ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE memory ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE memory ADD COLUMN past INTEGER NOT NULL DEFAULT 0;
 DROP INDEX memory_once;
 CREATE UNIQUE INDEX memory_once ON memory(space, fingerprint)
     WHERE forgotten_at IS NULL AND replaced_at IS NULL;
@@ -169,7 +170,11 @@ CREATE INDEX memory_of_space ON memory(space, key);
 CREATE INDEX memory_of_conversation ON memory(conversation, turn) WHERE conversation IS NOT NULL;
 CREATE INDEX memory_of_entity ON memory(entity) WHERE entity IS NOT NULL;
 CREATE INDEX memory_replaced_by ON memory(replaced_by) WHERE replaced_by IS NOT NULL;
-CREATE INDEX memory_expires ON memory(expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX memory_expires ON memory(expires_at) WHERE expires_at IS NOT NULL AND forgotten_at IS NULL;
+CREATE INDEX memory_ends ON memory(valid_to)
+    WHERE valid_to IS NOT NULL AND forgotten_at IS NULL AND past = 0;
+CREATE INDEX memory_expired ON memory(forgotten_at)
+    WHERE forgotten_at IS NOT NULL AND expires_at <= forgotten_at;
 CREATE TABLE derived_from (
     memory INTEGER NOT NULL REFERENCES memory(key) ON DELETE CASCADE,
     source INTEGER NOT NULL REFERENCES memory(key) ON DELETE CASCADE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pygent_memory.memories import Memories, open_memories
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
+from pygent_memory.tools.changing import add_changing
 from pygent_memory.tools.core import add_core
 from pygent_memory.tools.sharing import add_sharing
 from pygent_shared.lazy import Lazy
@@ -27,5 +28,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     spaces = Spaces(lambda: memories.get().database, settings.space)
     add_core(server, memories, spaces)
     add_sharing(server, spaces)
+    add_changing(server, memories, spaces)
     add_resources(server, memories, spaces)
     return server

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
+from pygent_memory.filters import UNEXPIRED
 from pygent_memory.memory import Draft, Memory
 from pygent_memory.passages import passages
 from pygent_memory.rows import COLUMNS, marks, memory, space_key
+from pygent_memory.sweeping import sweep
 from pygent_memory.writing import STATES, State, Stored, Writer, states
 from pygent_shared.caller import caller
 from pygent_shared.database import Database
 
 _NO_TURN = 2**62  # stands behind every turn
+
+Kind = TypeVar("Kind", bound=Writer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +51,16 @@ class MemoryStore:
         self._database = database
         self._counted = threading.local()
 
-    @contextmanager
-    def writing(self, space: str, now: str) -> Iterator[Writer]:
+    def writing(self, space: str, now: str) -> AbstractContextManager[Writer]:
         """The writes of the caller on one space, all of them or, if anything fails, none."""
+        return self.writing_as(Writer, space, now)
+
+    @contextmanager
+    def writing_as(self, kind: type[Kind], space: str, now: str) -> Iterator[Kind]:
+        """The same with another kind of writer. Some of what expired or ended is taken out first."""
         with self._database.write() as connection:
-            yield Writer(connection, space, now, caller())
+            sweep(connection, now)
+            yield kind(connection, space, now, caller())
 
     def add(self, space: str, drafts: Sequence[Draft], now: str) -> list[Stored]:
         """Keep all of the drafts or, if anything fails, none. A repeat counts up and adds its tags."""
@@ -59,23 +68,23 @@ class MemoryStore:
         with self.writing(space, now) as writer:
             return writer.add_all(split)
 
-    def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
-        """The memories among `ids` that are not forgotten, in the order asked for."""
+    def get(self, space: str, ids: Sequence[str], now: str = "") -> list[Memory]:
+        """The memories among `ids` that are not forgotten, nor expired by `now`, in the order asked for."""
         rows = self._database.query(
             # The plus keeps SQLite from going through all of the space.
             f"SELECT {COLUMNS} FROM memory AS m WHERE +m.space = ? AND m.forgotten_at IS NULL "
-            f"AND m.id IN ({marks(ids)})",
-            (self._key(space), *ids),
+            f"AND {UNEXPIRED} AND m.id IN ({marks(ids)})",
+            (self._key(space), now, *ids),
         )
         found = {memory.id: memory for memory in map(memory, rows)}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
-    def recent(self, space: str, limit: int) -> list[Memory]:
-        """The memories recorded last, newest first; not those that were replaced."""
+    def recent(self, space: str, limit: int, now: str = "") -> list[Memory]:
+        """The memories recorded last, newest first; neither replaced nor expired by `now`."""
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.forgotten_at IS NULL "
-            "AND m.replaced_at IS NULL ORDER BY m.key DESC LIMIT ?",
-            (self._key(space), limit),
+            f"AND m.replaced_at IS NULL AND {UNEXPIRED} ORDER BY m.key DESC LIMIT ?",
+            (self._key(space), now, limit),
         )
         return [memory(row) for row in rows]
 

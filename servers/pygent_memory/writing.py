@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import apsw
 
+from pygent_memory.deriving import followers, made_of
+from pygent_memory.expiry import expiry
 from pygent_memory.memory import Draft
 from pygent_memory.passages import Passage, passages
 from pygent_memory.rows import Row, space_key
@@ -50,6 +53,10 @@ class Writer:
         space: its full name.
         now: the time of the writes.
         actor: who asked for them, and will own the space if it is made.
+
+    Attributes:
+        followed: what was forgotten or restored because what it was derived from was.
+        bereft: what lost one of several sources, and may say what was to be forgotten.
     """
 
     def __init__(self, connection: apsw.Connection, space: str, now: str, actor: str = "") -> None:
@@ -59,6 +66,8 @@ class Writer:
         self._name = space
         self._unread: dict[int, list[tuple[str, Passage, bool]]] = {}
         self._many = False
+        self.followed: list[str] = []
+        self.bereft: list[str] = []
         self.space = space_key(connection.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchall())
 
     def add_all(self, drafts: Sequence[tuple[Draft, Sequence[Passage]]]) -> list[Stored]:
@@ -73,19 +82,21 @@ class Writer:
 
     def add(self, draft: Draft, parts: Sequence[Passage]) -> Stored:
         """Keep a memory, unless exactly this is known; then it counts up and gets the new tags."""
-        self._make()
+        self.make()
         conversation, turn = self._turn(draft.conversation)
         fingerprint = draft.fingerprint(turn)
-        row = self._one(
-            "SELECT key, id, seen FROM memory WHERE space = ? AND fingerprint = ? "
-            "AND forgotten_at IS NULL AND replaced_at IS NULL",
-            (self.space, fingerprint),
-        )
-        if row is not None:
+        if (row := self.known(fingerprint)) is not None:
             key, id, seen = row
             self._repeat(key, id, draft)
             return Stored(id=id, status="duplicate", seen=seen + 1, replaced=self._replace(draft, key))
-        id = new_id()
+        key, id = self._create(draft, parts, fingerprint, conversation, turn)
+        return Stored(id=id, status="created", seen=1, replaced=self._replace(draft, key))
+
+    def _create(
+        self, draft: Draft, parts: Sequence[Passage], fingerprint: bytes, conversation: int | None, turn: int
+    ) -> tuple[int, str]:
+        """Keep a memory that is not known. Returns its number and its id."""
+        id, past = new_id(), bool(draft.valid_to) and draft.valid_to <= self._now
         self._connection.execute(
             _INSERT,
             (
@@ -103,53 +114,96 @@ class Writer:
                 self._entity(draft.entity),
                 draft.valid_from or None,
                 draft.valid_to or None,
-                draft.expires_at or None,
+                expiry(draft, self._now) or None,
                 draft.pinned,
                 draft.trust,
                 draft.source,
+                past,
             ),
         )
         key = self._connection.last_insert_rowid()
         self._tag(key, draft.tags)
         self._derive(key, draft.derived_from)
-        self._index(key, draft.speaker, parts)
+        self._index(key, draft.speaker, parts, past=past)
         self.record(id, "added")
-        return Stored(id=id, status="created", seen=1, replaced=self._replace(draft, key))
+        return key, id
 
-    def forget(self, id: str) -> State | None:
-        """Take a live memory out of everything but its own row. Returns the state met."""
+    def known(self, fingerprint: bytes) -> tuple[int, str, int] | None:
+        """Key, id and count of the memory that says exactly this, if one does that has not expired."""
+        row = self._one(
+            "SELECT key, id, seen, ifnull(expires_at <= ?, 0) FROM memory "
+            "WHERE space = ? AND fingerprint = ? AND forgotten_at IS NULL AND replaced_at IS NULL",
+            (self._now, self.space, fingerprint),
+        )
+        if row is None:
+            return None
+        key, id, seen, expired = row
+        if expired:
+            self.forget(id, "expired")
+            return None
+        return key, id, seen
+
+    def forget(
+        self, id: str, what: str = "forgotten", before: Mapping[str, object] | None = None
+    ) -> State | None:
+        """Take a live memory out of everything but its own row, and with it what was derived from it alone.
+        Returns the state met."""
         if (state := self._state(id)) == "live":
-            (key,) = self._one(
+            row = self._one(
                 "UPDATE memory SET forgotten_at = ? WHERE space = ? AND id = ? RETURNING key",
                 (self._now, self.space, id),
             )
-            self._connection.execute("DELETE FROM passage WHERE memory = ?", (key,))
-            refresh(self._connection, key)
-            self.record(id, "forgotten")
+            self._connection.execute("DELETE FROM passage WHERE memory = ?", row)
+            refresh(self._connection, row[0])
+            self.record(id, what, before)
+            self._bereave(row[0], id)
         return state
 
     def restore(self, id: str) -> State | None:
-        """Bring a forgotten memory back, unless it was told again since. Returns the state met."""
+        """Bring a forgotten memory back, and what was forgotten with it, unless it was told again since.
+        What had expired expires no more. Returns the state met."""
         if (state := self._state(id)) == "forgotten":
-            row = self._one(
-                "UPDATE memory SET forgotten_at = NULL WHERE space = ? AND id = ? "
-                "RETURNING key, text, speaker, replaced_at IS NOT NULL",
-                (self.space, id),
+            (expires_at,) = self._one(
+                "SELECT expires_at FROM memory WHERE space = ? AND id = ?", (self.space, id)
             )
-            assert row is not None
-            key, text, speaker, past = row
-            self._index(key, speaker, passages(text), past=bool(past))
-            self.record(id, "restored")
+            expired = expires_at is not None and expires_at <= self._now
+            self._connection.execute(
+                "UPDATE memory SET forgotten_at = NULL, version = version + ?, "
+                "past = replaced_at IS NOT NULL OR ifnull(valid_to <= ?, 0), "
+                "expires_at = CASE WHEN expires_at > ?2 THEN expires_at END WHERE space = ? AND id = ?",
+                (expired, self._now, self.space, id),
+            )
+            self.index_again(id)
+            self.record(id, "restored", {"expires_at": expires_at} if expired else None)
+            self._console(id)
         return state
 
-    def record(self, id: str, what: str, before: str | None = None) -> None:
-        """Write an event down: what happened to a memory, and what it was before, in JSON."""
+    def index_again(self, id: str) -> None:
+        """Make the passages of a memory anew; none for a forgotten one."""
+        row = self._one(
+            "SELECT key, text, speaker, past OR replaced_at IS NOT NULL, forgotten_at IS NULL FROM memory "
+            "WHERE space = ? AND id = ?",
+            (self.space, id),
+        )
+        key, text, speaker, past, lives = row
+        self._connection.execute("DELETE FROM passage WHERE memory = ?", (key,))
+        if lives:
+            self._index(key, speaker, passages(text), past=bool(past))
+
+    def shelve(self, key: int, *, past: bool) -> None:
+        """Put the passages of a memory on the shelf of the past, or of what holds now."""
+        self._connection.execute("UPDATE memory SET past = ? WHERE key = ?", (past, key))
+        self._connection.execute("UPDATE passage SET past = ?1 WHERE memory = ?2 AND past <> ?1", (past, key))
+
+    def record(self, id: str, what: str, before: Mapping[str, object] | None = None) -> None:
+        """Write an event down: what happened to a memory, and what it was before."""
         self._connection.execute(
             "INSERT INTO event (at, space, memory, what, actor, before) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._now, self.space, id, what, self._actor, before),
+            (self._now, self.space, id, what, self._actor, json.dumps(before) if before else None),
         )
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the space, if it is missing."""
         if self.space is None:
             self._connection.execute(
                 "INSERT INTO space (name, owner, created_at) VALUES (?, ?, ?)",
@@ -178,29 +232,51 @@ class Writer:
         return cast(int, row[0])
 
     def _repeat(self, key: int, id: str, draft: Draft) -> None:
+        """It is as important, and lasts as long, as any telling of it said."""
+        expires_at = expiry(draft, self._now)
         self._connection.execute(
-            "UPDATE memory SET seen = seen + 1, importance = max(importance, ?) WHERE space = ? AND key = ?",
-            (draft.importance, self.space, key),
+            "UPDATE memory SET seen = seen + 1, importance = max(importance, ?), pinned = max(pinned, ?), "
+            "expires_at = CASE ? WHEN '' THEN NULL ELSE max(expires_at, ?) END WHERE space = ? AND key = ?",
+            (draft.importance, draft.pinned, expires_at, expires_at, self.space, key),
         )
         self._tag(key, draft.tags)
         self._derive(key, draft.derived_from)
         self.record(id, "repeated")
 
     def _replace(self, draft: Draft, by: int) -> tuple[str, ...]:
-        """Let the memories that a draft replaces hold no longer than it begins to. Returns their ids."""
-        return tuple(id for id in draft.replaces if self._end(id, by, draft.valid_from or self._now))
+        """Let the memories that a draft replaces hold no longer. Returns their ids."""
+        return tuple(id for id in draft.replaces if self._end(id, by))
 
-    def _end(self, id: str, by: int, at: str) -> bool:
+    def _end(self, id: str, by: int, what: str = "replaced") -> bool:
+        """Let a memory be replaced; until when it was true in the world stays as it was told."""
         row = self._one(
-            "UPDATE memory SET replaced_at = ?, replaced_by = ?, valid_to = min(ifnull(valid_to, ?), ?) "
+            "UPDATE memory SET replaced_at = ?, replaced_by = ? "
             "WHERE space = ? AND id = ? AND key <> ? AND forgotten_at IS NULL AND replaced_at IS NULL "
             "RETURNING key",
-            (self._now, by, at, at, self.space, id, by),
+            (self._now, by, self.space, id, by),
         )
         if row is not None:
-            self._connection.execute("UPDATE passage SET past = 1 WHERE memory = ?", row)
-            self.record(id, "replaced")
+            self.shelve(row[0], past=True)
+            self.record(id, what)
         return row is not None
+
+    def _bereave(self, key: int, id: str) -> None:
+        """Forget what was derived from a forgotten memory, or note that it lost one of its sources."""
+        for child, is_sourced in made_of(self._connection, key).items():
+            if is_sourced:
+                self.bereft.append(child)
+                self.record(child, "source forgotten", {"source": id})
+            else:
+                self.followed.append(child)
+                self.forget(child, "forgotten", {"source": id})
+
+    def _console(self, id: str) -> None:
+        """Restore what was forgotten because a memory was."""
+        self.followed += [
+            child
+            for child in followers(self._connection, self.space, id)
+            if self.restore(child) == "forgotten"
+        ]
 
     def _tag(self, key: int, tags: Sequence[str]) -> None:
         self._connection.executemany(
@@ -265,8 +341,8 @@ _PASSAGE = """
 _INSERT = """
     INSERT INTO memory (
         id, space, kind, text, fingerprint, speaker, occurred_at, recorded_at, importance, conversation, turn,
-        entity, valid_from, valid_to, expires_at, pinned, trust, source
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        entity, valid_from, valid_to, expires_at, pinned, trust, source, past
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 

@@ -290,7 +290,7 @@ async def test_recent_memories_are_a_resource_and_spaces_are_completed(client: C
 
 async def test_the_tools_say_what_they_change_and_cost_little_to_know(client: Client) -> None:
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert list(tools) == ["memory_add", "memory_search", "memory_get", "memory_forget"]
+    assert list(tools) == ["memory_add", "memory_search", "memory_get", "memory_update", "memory_forget"]
     for tool in tools.values():
         assert tool.annotations is not None
         assert tool.annotations.open_world_hint is False

@@ -26,6 +26,7 @@ TOOLS: list[tuple[str, dict[str, Any]]] = [
     ("memory_add", {"text": "Tide."}),
     ("memory_search", {"query": "tide"}),
     ("memory_get", {"ids": ["m1"]}),
+    ("memory_update", {"id": "m1", "pinned": True}),
     ("memory_forget", {"ids": ["m1"]}),
 ]
 
@@ -162,7 +163,7 @@ async def refusals(settings: Settings) -> list[str]:
             assert result.is_error
             assert isinstance(result.content[0], TextContent)
             said.append(result.content[0].text)
-        assert len((await client.list_tools()).tools) == 4
+        assert len((await client.list_tools()).tools) == 5
     return said
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder
+from pygent_memory.forgetting import Forgetting
 from pygent_memory.memories import Memories, Search
 from pygent_memory.memory import MAX_QUERY, draft
 from pygent_memory.schema import MIGRATIONS
@@ -292,9 +293,9 @@ def test_a_restored_memory_is_found_by_meaning_again(
 ) -> None:
     memories = remembering(ScriptedEmbedder(CARS))
     (added,) = memories.add("a", [draft("My car is red.")])
-    memories.forget("a", [added.stored.id], dry_run=False)
+    Forgetting(memories).forget("a", [added.stored.id])
     assert texts(search(memories, "automobile?")) == []
-    memories.restore("a", [added.stored.id], dry_run=False)
+    Forgetting(memories).restore("a", [added.stored.id])
     assert texts(search(memories, "automobile?")) == ["My car is red."]
 
 
