@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,7 +128,10 @@ class Model:
             one.replaced, one.by, one.rewritten = self.now, new, rewritten
 
     def present(self, id: str, space: str) -> bool:
-        return id in self.told and self.told[id].space == space and self.told[id].forgotten is None
+        one = self.told.get(id)
+        if one is None or one.space != space or one.forgotten is not None:
+            return False
+        return one.expires is None or one.expires > self.now
 
     def set(self, id: str, new: dict[str, Any]) -> bool:
         one = self.told[id]
@@ -218,12 +222,14 @@ class Life:
             BackgroundEmbedder(Settings(embedder="none")),
             clock=lambda: BEGIN + timedelta(days=self.model.now),
         )
+        self.before: dict[str, Told] = {}
         self.changing = Changing(self.memories)
         self.forgetting = Forgetting(self.memories)
 
     def step(self, step: tuple[Any, ...]) -> None:
         days, what, *arguments = step
         self.model.now += days
+        self.before = deepcopy(self.model.told)
         self.model.sweep()
         getattr(self, what)(*arguments)
         self.check()
@@ -347,6 +353,7 @@ class Life:
             yield
         except InvalidArgument:
             assert refuses
+            self.model.told = self.before  # nor has it swept
         else:
             assert not refuses
 
