@@ -7,7 +7,6 @@ from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
 from pygent_memory.tools.changing import add_changing
 from pygent_memory.tools.core import add_core
-from pygent_memory.tools.sharing import add_sharing
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
 from pygent_shared.server import SuiteServer
@@ -27,7 +26,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     )
     spaces = Spaces(lambda: memories.get().database, settings.space)
     add_core(server, memories, spaces)
-    add_sharing(server, spaces)
     add_changing(server, memories, spaces)
     add_resources(server, memories, spaces)
     return server
