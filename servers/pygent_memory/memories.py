@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from pygent_memory.filters import Filter
@@ -149,10 +149,6 @@ class Memories:
         if (count := self.store.turns(space, conversation)) is None:
             raise UnknownName("conversation", conversation, self.store.conversations(space))
         return self.store.page(space, conversation, page), count
-
-    def in_days(self, days: float) -> str:
-        """The moment so many days from now."""
-        return utc(self._clock() + timedelta(days=days))
 
     def recent(self, space: str, limit: int) -> list[Memory]:
         """The memories recorded last, newest first."""

@@ -13,6 +13,7 @@ from typing import cast
 
 from pygent_memory.memory import Kind, label, moment, question, tag_set, unicode_text
 from pygent_memory.rows import marks, space_key
+from pygent_shared import segments
 from pygent_shared.database import Database
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.fulltext import words
@@ -58,7 +59,7 @@ def selection(
         InvalidArgument: a value cannot be used, or two contradict each other.
     """
     made = Selection(
-        query=tuple(dict.fromkeys(words(question(query)))) if query else (),
+        query=tuple(dict.fromkeys(words(segments.asked(question(query))))) if query else (),
         tags=tag_set(tags),
         kinds=tuple(dict.fromkeys(kinds)),
         since=moment(since, "since"),

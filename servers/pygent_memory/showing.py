@@ -51,7 +51,7 @@ def states(memory: Memory) -> list[str]:
     replaced = f"replaced by {memory.replaced_by or 'another'}" if memory.replaced_at else ""
     known = [
         f"true from {short_date(memory.valid_from)}" if memory.valid_from else "",
-        f"true until {short_date(memory.valid_to)}" if memory.valid_to else "",
+        f"true until {short_date(ended)}" if (ended := memory.valid_to or memory.replaced_at) else "",
         replaced,
     ]
     return [state for state in known if state]

@@ -71,7 +71,7 @@ def refresh(connection: apsw.Connection, memory: int) -> None:
 
     Args:
         connection: in a write transaction.
-        memory: the key of a memory that was forgotten.
+        memory: the key of a memory that came, or holds no longer.
     """
     rows: Any = connection.execute(
         "SELECT conversation, turn FROM memory WHERE key = ?", (memory,)
@@ -115,7 +115,7 @@ def _turn(row: Any) -> Turn:
     return Turn(key=key, speaker=speaker, text=text, date=date)
 
 
-_TURNS = "SELECT key, speaker, text, date FROM memory WHERE conversation = ? AND forgotten_at IS NULL AND "
+_TURNS = "SELECT key, speaker, text, date FROM memory WHERE conversation = ? AND forgotten_at IS NULL AND replaced_at IS NULL AND "
 _BEFORE = _TURNS + "turn < ? ORDER BY turn DESC LIMIT ?"
 _THESE = _TURNS + "turn BETWEEN ? AND ? ORDER BY turn"
 _AFTER = _TURNS + "turn > ? ORDER BY turn LIMIT ?"

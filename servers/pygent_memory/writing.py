@@ -194,6 +194,7 @@ class Writer:
         """Put the passages of a memory on the shelf of the past, or of what holds now."""
         self._connection.execute("UPDATE memory SET past = ? WHERE key = ?", (past, key))
         self._connection.execute("UPDATE passage SET past = ?1 WHERE memory = ?2 AND past <> ?1", (past, key))
+        refresh(self._connection, key)
 
     def record(self, id: str, what: str, before: Mapping[str, object] | None = None) -> None:
         """Write an event down: what happened to a memory, and what it was before."""

@@ -10,6 +10,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from pygent_memory.answers import AddAnswer, GetAnswer, SearchAnswer
+from pygent_memory.expiry import after
 from pygent_memory.filters import filtered
 from pygent_memory.history import History
 from pygent_memory.history_answers import HistoryAnswer
@@ -84,7 +85,7 @@ def add_core(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], spac
         pinned: Annotated[bool, optional("Does not age.")] = False,
         valid_from: Annotated[str, optional("When it becomes true.")] = "",
         valid_to: Annotated[str, optional("When it ceases to be.")] = "",
-        ttl_days: Annotated[float, Field(ge=0, le=36500, description="0: never expires.")] = 0,
+        ttl_days: Annotated[float, Field(ge=0, le=36500, description="0: forever; working: 7.")] = 0,
         replaces: Annotated[list[str], optional("Ids it makes outdated.")] = [],
         trust: Annotated[Vouched, Field(description="Who says so.")] = "agent",
         source: Annotated[str, optional("Such as a URL.")] = "",
@@ -115,7 +116,7 @@ def add_core(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], spac
         drafts = _drafts(
             common,
             items,
-            expires_at=opened.in_days(ttl_days) if ttl_days else "",
+            expires_at=after(ttl_days, opened.now()) if ttl_days else "",
             trust=trust,
             source=" via ".join(filter(None, [unicode_text(source, "source"), _client(ctx)])),
         )
