@@ -22,6 +22,9 @@ Told = tuple[int, str]
 
 _HELD = f"m.kind = '{OBSERVATION}' AND m.forgotten_at IS NULL AND m.replaced_at IS NULL AND {HOLDS}"
 
+# SQLite knows upper and lower case of ASCII only: a text with other characters is looked at again.
+_MAY_HOLD = "(instr(lower({0}), ?) OR length({0}) <> octet_length({0}))"
+
 
 class GraphReader:
     """The graph of one space as it is now.
@@ -81,16 +84,23 @@ class GraphReader:
         hits: dict[int, set[int]] = {}
         rows = self._database.query(
             "SELECT m.entity, m.key, m.text FROM entity AS e CROSS JOIN memory AS m ON m.entity = e.id "
-            f"WHERE e.space = ? AND e.forgotten_at IS NULL AND {_HELD}",
-            (self._key, self._now, self._now),
+            f"WHERE e.space = ? AND e.forgotten_at IS NULL AND {_HELD} AND {_MAY_HOLD.format('m.text')}",
+            (self._key, self._now, self._now, words),
         )
         for entity, key, text in cast("list[tuple[int, int, str]]", rows):
             if words in text.lower():
                 hits.setdefault(entity, set()).add(key)
+        new, times = self._new("e.id")
+        rows = self._database.query(
+            "SELECT e.id, e.name, e.type FROM entity AS e WHERE e.space = ? AND e.forgotten_at IS NULL "
+            "AND (e.id IN (SELECT value FROM json_each(?)) "
+            f"OR {_MAY_HOLD.format('e.name')} OR {_MAY_HOLD.format('e.type')}) {new} ORDER BY e.id",
+            (self._key, json.dumps(list(hits)), words, words, *times),
+        )
         found = [
-            node
-            for node in self.nodes()
-            if node.id in hits or words in node.name.lower() or words in node.type.lower()
+            Node(id=id, name=name, type=type)
+            for id, name, type in cast("list[tuple[int, str, str]]", rows)
+            if id in hits or words in name.lower() or words in type.lower()
         ]
         return found, hits
 
