@@ -134,6 +134,8 @@ async def test_a_restored_observation_brings_its_entity_back_or_joins_the_one_of
         if again:
             await create(client, entity("Ann", "robot"))
         await call(client, "memory_forget", ids=[hit["id"]], undo=True)
+        named, _ = await call(client, "memory_search", query="Ann")
+        assert [found["id"] for found in named["results"]] == [hit["id"]]
         kind = "robot" if again else "person"
         assert (await read(client))["entities"] == [entity("Ann", kind, "sings")]
 

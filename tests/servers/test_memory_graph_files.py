@@ -158,8 +158,18 @@ async def test_damaged_lines_are_set_aside_and_reported(
         assert await names(reading) == ["Ann"]
         assert file.with_name("memory.damaged.jsonl").read_bytes() == b"broken {\n\xff\n"
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "has 2 damaged lines (2, 3); the others were imported" in warning
+    assert f'"{file}" is damaged in lines 2, 3; the rest was imported' in warning
     assert "memory.damaged.jsonl" in warning
+
+
+@pytest.mark.anyio
+async def test_damaged_lines_that_cannot_lie_beside_the_file_lie_with_the_data(
+    reading: Settings, file: Path
+) -> None:
+    file.write_bytes(b"broken {")
+    file.with_name("memory.damaged.jsonl").mkdir()
+    assert await names(reading) == []
+    assert (reading.data_dir / "memory.damaged.jsonl").read_bytes() == b"broken {\n"
 
 
 @pytest.mark.anyio

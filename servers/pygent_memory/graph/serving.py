@@ -16,6 +16,7 @@ from pygent_memory.graph.answers import graph_data, indented
 from pygent_memory.graph.knowledge import KnowledgeGraph
 from pygent_memory.graph.transfer import ReferenceFile
 from pygent_memory.memories import Memories, open_memories
+from pygent_memory.memory import space_name
 from pygent_memory.spaces import Spaces
 from pygent_shared.errors import PygentError
 from pygent_shared.lazy import Lazy
@@ -37,7 +38,7 @@ def open_with_file(settings: Settings) -> Memories:
     memories = open_memories(settings)
     if file := _file(settings, memories):
         try:
-            file.read_into(KnowledgeGraph(memories), Spaces(settings).writing(""))
+            file.read_into(KnowledgeGraph(memories), space_name(settings.space))
         except (PygentError, OSError) as error:
             log.warning("The graph of another server was not imported. %s", error)
     return memories
@@ -81,7 +82,7 @@ class Graphs:
 
     def _mirror(self, space: str) -> None:
         file = _file(self._settings, memories := self._memories.get())
-        if file and space == self._spaces.writing(""):
+        if file and space == space_name(self._settings.space):
             try:
                 file.mirror(KnowledgeGraph(memories), space)
             except (PygentError, OSError) as error:

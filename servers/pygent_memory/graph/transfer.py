@@ -116,9 +116,11 @@ class ReferenceFile:
         if self._was_read(content):
             return None
         imported = import_jsonl(graph, space, content, source=self.path.name)
-        self._set_aside([line for _, line in imported.damaged])
+        log.info("%s: %d entities, %d relations", self.path, imported.entities, imported.relations)
+        if imported.damaged:
+            aside = self._set_aside([line for _, line in imported.damaged])
+            log.warning(_report(self.path, aside, [number for number, _ in imported.damaged]))
         self._write_down(space, content)
-        self._report(imported)
         return imported
 
     def mirror(self, graph: KnowledgeGraph, space: str) -> None:
@@ -160,29 +162,24 @@ class ReferenceFile:
                     (_fingerprint(content), _READ, space),
                 )
 
-    def _set_aside(self, lines: list[bytes]) -> None:
-        """Add lines to the file of damaged ones, unless they are there."""
-        if not lines:
-            return
-        name = f"{self.path.stem}.damaged.jsonl"
+    def _set_aside(self, lines: list[bytes]) -> Path:
+        """Add lines to the file of damaged ones, unless they are there; returns which file that is."""
+        aside = self.path.with_name(f"{self.path.stem}.damaged.jsonl")
         try:
-            _append(self.path.with_name(name), lines)
+            _append(aside, lines)
         except OSError:
-            _append(self._folder / name, lines)
+            aside = self._folder / aside.name
+            _append(aside, lines)
+        return aside
 
-    def _report(self, imported: Imported) -> None:
-        log.info("%s: %d entities, %d relations", self.path, imported.entities, imported.relations)
-        if imported.damaged:
-            numbers = ", ".join(str(number) for number, _ in imported.damaged[:10])
-            log.warning(
-                '"%s" has %d damaged lines (%s%s); the others were imported, and those were copied to %s. '
-                "Mend them there and import that file.",
-                self.path,
-                len(imported.damaged),
-                numbers,
-                "…" if len(imported.damaged) > 10 else "",
-                f"{self.path.stem}.damaged.jsonl",
-            )
+
+def _report(path: Path, aside: Path, numbers: list[int]) -> str:
+    which = ("line " if len(numbers) == 1 else "lines ") + ", ".join(map(str, numbers[:10]))
+    more = f" and {len(numbers) - 10} more" if len(numbers) > 10 else ""
+    return (
+        f'"{path}" is damaged in {which}{more}; the rest was imported, and what is damaged was copied to '
+        f'"{aside}". Mend it in the first: it is read again at the next start.'
+    )
 
 
 def _append(path: Path, lines: list[bytes]) -> None:
