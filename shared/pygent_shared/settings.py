@@ -265,6 +265,10 @@ class Row:
     def variable(self) -> str:
         return PREFIX + self.name.upper()
 
+    def variable_in(self, environ: Mapping[str, str]) -> str:
+        """The variable that gives the value, ours or the other program's; "" where neither does."""
+        return next((name for name in (self.variable, self.also) if name and environ.get(name)), "")
+
     @property
     def expected(self) -> str:
         """What a value must be, in words."""
@@ -442,9 +446,7 @@ def _chosen(
         name = setting.name
         if flags.get(name) is not None:
             yield name, setting.parse(flags[name], "--" + name.replace("_", "-"))
-        elif environ.get(setting.variable):
-            yield name, setting.parse(environ[setting.variable], setting.variable)
-        elif setting.also and environ.get(setting.also):
-            yield name, setting.parse(environ[setting.also], setting.also)
+        elif variable := setting.variable_in(environ):
+            yield name, setting.parse(environ[variable], variable)
         elif name in from_file:
             yield name, setting.parse(from_file[name], f'"settings": "{name}" in the config file')

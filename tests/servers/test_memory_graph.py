@@ -285,6 +285,17 @@ async def test_the_neighbourhood_of_an_entity_reaches_as_far_as_asked(client: Cl
     assert [item["name"] for item in data["entities"]] == ["Lisbon"]
 
 
+async def test_the_neighbourhood_of_a_hub_is_bounded(client: Client) -> None:
+    long = "word " * 800
+    await create(client, entity("Hub"), *(entity(f"Leaf {n}", "leaf", long, long) for n in range(120)))
+    await relate(client, *(("Hub", "has", f"Leaf {n}") for n in range(120)))
+    data, text = await call(client, "graph_neighbourhood", entity="Hub", limit=100)
+    assert len(text.encode()) / 4 <= 20_000
+    assert data["left_out"] == 121 - len(data["entities"])
+    assert {item["to"] for item in data["relations"]} <= {item["name"] for item in data["entities"]}
+    assert text.endswith(f"{data['left_out']} further entities were left out.")
+
+
 async def test_the_way_between_two_entities_is_a_shortest_one(client: Client) -> None:
     await small(client)
     data, text = await call(client, "graph_path", source="Bo", target="Lisbon")

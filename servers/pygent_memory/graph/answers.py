@@ -26,6 +26,10 @@ PART = (
 CUT = "Where observationCount stands, only some observations are shown; open_nodes gives all of an entity."
 
 
+HEADER_TOKENS = 40
+"""What the first and the last line of a drawing's text take."""
+
+
 class RelationItem(BaseModel):
     source: str = Field(alias="from")
     target: str = Field(alias="to")
@@ -150,11 +154,9 @@ def as_reference(text: object, data: dict[str, Any]) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=indented(text))], structured_content=data)
 
 
-def drawing_answer(head: str, drawing: Drawing, max_tokens: int = 0) -> CallToolResult:
+def drawing_answer(head: str, drawing: Drawing, max_tokens: int) -> CallToolResult:
     """A drawing, cut to about so many tokens of text: the entities nearest to where it began stay."""
-    entities, relations = (
-        _fitting(drawing, max_tokens) if max_tokens else (drawing.entities, drawing.relations)
-    )
+    entities, relations = _fitting(drawing, max_tokens)
     left_out = drawing.left_out + len(drawing.entities) - len(entities)
     data = DrawingAnswer(
         entities=[
@@ -207,24 +209,27 @@ def restore_answer(names: Sequence[str], restored: Sequence[str]) -> CallToolRes
 
 
 def _fitting(drawing: Drawing, max_tokens: int) -> tuple[list[Drawn], list[Relation]]:
-    """The first entities and the relations among them that fit; the very first is always there."""
-    left = max_tokens - 40
-    taken: dict[str, Drawn] = {}
+    """The first entities that fit, and the relations among them and to names that no entity has; the very
+    first is always there."""
+    left = max_tokens - HEADER_TOKENS
+    absent = {one.entity.name for one in drawing.entities}
+    taken: list[Drawn] = []
     relations: list[Relation] = []
     for one in drawing.entities:
-        names = {*taken, one.entity.name}
-        ties = [
-            edge for edge in drawing.relations if one.entity.name in (edge.source, edge.target)
-            and {edge.source, edge.target} <= names
-        ]  # fmt: skip
-        room = left - sum(tokens(_relation_text(edge)) + 1 for edge in ties)
-        cut = _cut(one, room)
-        if tokens(_entity_text(cut)) > room and taken:
+        cut = _cut(one, left)
+        if (cost := tokens(_entity_text(cut)) + 1) > left and taken:
             continue
-        taken[one.entity.name] = cut
-        relations += ties
-        left = room - tokens(_entity_text(cut)) - 1
-    return list(taken.values()), relations
+        taken.append(cut)
+        left -= cost
+        absent.discard(name := one.entity.name)
+        for edge in drawing.relations:
+            ends = (edge.source, edge.target)
+            if name in ends and not absent.intersection(ends):
+                if (cost := tokens(_relation_text(edge)) + 1) > left:
+                    break
+                relations.append(edge)
+                left -= cost
+    return taken, relations
 
 
 def _cut(one: Drawn, room: int) -> Drawn:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import dropwhile, islice
+from types import MappingProxyType
 
 from pygent_memory.graph import paths
 from pygent_memory.graph.entity import Edge, Entity, Node, Observed, Relation, UnknownEntity
@@ -178,7 +179,7 @@ class KnowledgeGraph:
         reader = self.reader(space)
         self._must_exist(reader, name)
         found = paths.around([name], depth, limit, reader.touching)
-        return _drawing(reader, found, {})
+        return _drawing(reader, found)
 
     def path(self, space: str, source: str, target: str, *, most: int, directed: bool) -> list[Edge] | None:
         """The relations of a shortest way from one entity to another; None where there is none.
@@ -195,9 +196,10 @@ class KnowledgeGraph:
         """The entities that answer a topic best, then those related to them, `limit` at most. Of an entity
         about which much is known, only what the topic found is there."""
         reader = self.reader(space)
-        hits = {hit.node.name: hit for hit in self._searcher(space, reader).hits(topic)[:limit]}
-        found = paths.around(list(hits), 1, limit, reader.touching)
-        return _drawing(reader, found, {name: self._relevant(reader, hit) for name, hit in hits.items()})
+        hits = self._searcher(space, reader).hits(topic)
+        shown = {hit.node.name: self._relevant(reader, hit) for hit in hits[:limit]}
+        found = paths.around(list(shown), 1, limit, reader.touching)
+        return _drawing(reader, found, shown, left_out=len(hits) - len(shown))
 
     def reader(self, space: str, since: str = "") -> GraphReader:
         """The graph of a space as it is now."""
@@ -237,7 +239,13 @@ def _all(reader: GraphReader, node: Node) -> Known:
     return Known(told=told, count=len(told))
 
 
-def _drawing(reader: GraphReader, found: paths.Surroundings, shown: Mapping[str, Known]) -> Drawing:
+def _drawing(
+    reader: GraphReader,
+    found: paths.Surroundings,
+    shown: Mapping[str, Known] = MappingProxyType({}),
+    *,
+    left_out: int = 0,
+) -> Drawing:
     """Of what is known about a neighbour the newest; of a beginning what is `shown`, or more of them."""
     nodes = {node.name: node for node in reader.nodes(names=list(found.distances))}
     drawn = []
@@ -248,7 +256,7 @@ def _drawing(reader: GraphReader, found: paths.Surroundings, shown: Mapping[str,
                 about = Known(told=about.told[-(FEW if distance else MUCH) :], count=about.count)
             entity = Entity(name=name, type=node.type, observations=tuple(text for _, text in about.told))
             drawn.append(Drawn(entity=entity, count=about.count, distance=distance))
-    return Drawing(entities=drawn, relations=found.edges, left_out=found.left_out)
+    return Drawing(entities=drawn, relations=found.edges, left_out=found.left_out + left_out)
 
 
 def _from(start: Cursor, nodes: Sequence[Node]) -> Iterator[Node]:

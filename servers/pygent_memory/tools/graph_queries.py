@@ -18,6 +18,7 @@ from pygent_memory.graph.answers import (
     restore_answer,
 )
 from pygent_memory.graph.page import PAGE
+from pygent_memory.graph.pages import BUDGET
 from pygent_memory.graph.serving import Graphs
 from pygent_memory.memory import question
 from pygent_memory.spaces import Spaces
@@ -42,7 +43,7 @@ def add_graph_queries(server: SuiteServer[Any], graphs: Graphs, spaces: Spaces) 
         whatever their direction, some of what is known about each, and the relations among them.
         """
         found = graphs.get().neighbourhood(spaces.reading(space), entity, depth=depth, limit=limit)
-        return drawing_answer(f'around "{" ".join(entity.split())}"', found)
+        return drawing_answer(f'around "{" ".join(entity.split())}"', found, BUDGET)
 
     @server.tool(title="The way between", annotations=READS, meta=DRAWN)
     def graph_path(
