@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 
 from pygent_shared.settings import Settings
-from pygent_shared.testing import Connect, call, in_memory, refusal
+from pygent_shared.testing import Connect, call, in_memory, over_stdio, refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +86,27 @@ async def test_no_acknowledged_entity_of_fifty_sent_at_once_is_lost(
         graph = await read(client)
     assert sorted(names(graph)) == sorted(f"E{number}" for number in range(50))
     assert all(len(item["observations"]) == 1 for item in graph["entities"])
+
+
+async def test_no_acknowledged_observation_of_three_processes_is_lost(graph_settings: Settings) -> None:
+    async def tell(letter: str) -> None:
+        async with over_stdio(MEMORY, graph_settings) as client:
+            await create(client, entity("Shared"), entity(letter))
+            for number in range(20):
+                new = [{"entityName": name, "contents": [f"{letter}{number}"]} for name in ("Shared", letter)]
+                await call(client, "add_observations", observations=new)
+
+    async with anyio.create_task_group() as tasks:
+        for letter in "abc":
+            tasks.start_soon(tell, letter)
+    async with in_memory(MEMORY, graph_settings) as client:
+        graph = await read(client)
+    told = {item["name"]: item["observations"] for item in graph["entities"]}
+    assert sorted(told.pop("Shared")) == sorted(
+        f"{letter}{number}" for letter in "abc" for number in range(20)
+    )
+    assert told == {letter: [f"{letter}{number}" for number in range(20)] for letter in sorted(told)}
+    assert sorted(told) == ["a", "b", "c"]
 
 
 async def test_a_call_that_fails_changes_nothing(client: Client) -> None:

@@ -35,6 +35,18 @@ from pygent_shared.server import SuiteServer
 
 Ctx = Context[Any]
 
+NINE = (
+    "create_entities",
+    "create_relations",
+    "add_observations",
+    "delete_entities",
+    "delete_observations",
+    "delete_relations",
+    "read_graph",
+    "search_nodes",
+    "open_nodes",
+)
+
 
 class EntityArgument(BaseModel):
     name: str
@@ -206,19 +218,6 @@ def _add_reading(server: SuiteServer[Any], graphs: Graphs, spaces: Spaces) -> No
 
     for name in NINE:
         server.tolerate_unknown_arguments(name)
-
-
-NINE = (
-    "create_entities",
-    "create_relations",
-    "add_observations",
-    "delete_entities",
-    "delete_observations",
-    "delete_relations",
-    "read_graph",
-    "search_nodes",
-    "open_nodes",
-)
 
 
 def _relations(items: Relations) -> list[Relation]:
