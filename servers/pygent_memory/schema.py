@@ -115,6 +115,7 @@ END;
 
 # The owner "" is whoever uses this machine; a space of anybody else is named OWNER/NAME. `valid_from` and
 # `valid_to` are when a thing is true in the world, `replaced_at` is when a newer memory took its place here.
+# A forgotten observation that comes back brings its entity back, or joins the one that has its name by now.
 _TIMES = """
 ALTER TABLE space ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 CREATE TABLE space_grant (
@@ -139,6 +140,7 @@ CREATE TABLE entity (
     forgotten_at TEXT
 );
 CREATE UNIQUE INDEX entity_once ON entity(space, name) WHERE forgotten_at IS NULL;
+CREATE INDEX entity_of_space ON entity(space) WHERE forgotten_at IS NULL;
 CREATE TABLE relation (
     id INTEGER PRIMARY KEY,
     space INTEGER NOT NULL REFERENCES space(id) ON DELETE CASCADE,
@@ -149,7 +151,8 @@ CREATE TABLE relation (
     forgotten_at TEXT
 );
 CREATE UNIQUE INDEX relation_once ON relation(space, source, target, type) WHERE forgotten_at IS NULL;
-CREATE INDEX relation_of_target ON relation(space, target);
+CREATE INDEX relation_of_target ON relation(space, target) WHERE forgotten_at IS NULL;
+CREATE INDEX relation_of_space ON relation(space) WHERE forgotten_at IS NULL;
 ALTER TABLE memory ADD COLUMN conversation INTEGER REFERENCES conversation(id) ON DELETE CASCADE;
 ALTER TABLE memory ADD COLUMN turn INTEGER;
 ALTER TABLE memory ADD COLUMN entity INTEGER REFERENCES entity(id) ON DELETE CASCADE;
@@ -184,6 +187,16 @@ CREATE INDEX derived_of_source ON derived_from(source);
 ALTER TABLE event ADD COLUMN actor TEXT NOT NULL DEFAULT '';
 ALTER TABLE event ADD COLUMN before TEXT;
 CREATE INDEX event_of_memory ON event(memory);
+CREATE TRIGGER observation_returns AFTER UPDATE OF forgotten_at ON memory
+WHEN new.forgotten_at IS NULL AND old.forgotten_at IS NOT NULL AND new.entity IS NOT NULL BEGIN
+    UPDATE entity SET forgotten_at = NULL WHERE id = new.entity AND forgotten_at IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM entity AS e WHERE e.space = entity.space AND e.name = entity.name
+                        AND e.forgotten_at IS NULL);
+    UPDATE memory SET entity = (
+        SELECT l.id FROM entity AS o JOIN entity AS l
+        ON l.space = o.space AND l.name = o.name AND l.forgotten_at IS NULL WHERE o.id = new.entity
+    ) WHERE key = new.key;
+END;
 """
 
 MIGRATIONS = (_FIRST + PASSAGES.schema, mirror.schema(PASSAGES), _SECOND_INDEX + _TIMES)

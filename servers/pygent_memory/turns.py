@@ -115,7 +115,10 @@ def _turn(row: Any) -> Turn:
     return Turn(key=key, speaker=speaker, text=text, date=date)
 
 
-_TURNS = "SELECT key, speaker, text, date FROM memory WHERE conversation = ? AND forgotten_at IS NULL AND replaced_at IS NULL AND "
+_TURNS = (
+    "SELECT key, speaker, text, date FROM memory WHERE conversation = ? "
+    "AND forgotten_at IS NULL AND replaced_at IS NULL AND "
+)
 _BEFORE = _TURNS + "turn < ? ORDER BY turn DESC LIMIT ?"
 _THESE = _TURNS + "turn BETWEEN ? AND ? ORDER BY turn"
 _AFTER = _TURNS + "turn > ? ORDER BY turn LIMIT ?"

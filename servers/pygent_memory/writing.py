@@ -124,7 +124,7 @@ class Writer:
         key = self._connection.last_insert_rowid()
         self._tag(key, draft.tags)
         self._derive(key, draft.derived_from)
-        self._index(key, draft.speaker, parts, past=past)
+        self._index(key, draft.speaker or draft.entity, parts, past=past)
         self.record(id, "added")
         return key, id
 
@@ -181,14 +181,15 @@ class Writer:
     def index_again(self, id: str) -> None:
         """Make the passages of a memory anew; none for a forgotten one."""
         row = self._one(
-            "SELECT key, text, speaker, past OR replaced_at IS NOT NULL, forgotten_at IS NULL FROM memory "
-            "WHERE space = ? AND id = ?",
+            "SELECT key, text, past OR replaced_at IS NOT NULL, forgotten_at IS NULL, "
+            "ifnull(nullif(speaker, ''), (SELECT name FROM entity WHERE id = memory.entity)) "
+            "FROM memory WHERE space = ? AND id = ?",
             (self.space, id),
         )
-        key, text, speaker, past, lives = row
+        key, text, past, lives, speaker = row
         self._connection.execute("DELETE FROM passage WHERE memory = ?", (key,))
         if lives:
-            self._index(key, speaker, passages(text), past=bool(past))
+            self._index(key, speaker or "", passages(text), past=bool(past))
 
     def shelve(self, key: int, *, past: bool) -> None:
         """Put the passages of a memory on the shelf of the past, or of what holds now."""

@@ -47,8 +47,13 @@ class SuiteServer(MCPServer[State]):
     """`MCPServer` with these differences: see the module's rule; misspelled arguments are refused."""
 
     def __init__(self, name: str, **options: Any) -> None:
+        self._tolerant: set[str] = set()
         super().__init__(name, version=version("pygent-factory"), log_level="WARNING", **options)
         self.middleware.append(tell_caller)
+
+    def tolerate_unknown_arguments(self, tool: str) -> None:
+        """Have a tool's unknown arguments dropped: callers of the one it stands in for may send them."""
+        self._tolerant.add(tool)
 
     def add_tool(
         self,
@@ -59,8 +64,13 @@ class SuiteServer(MCPServer[State]):
         *further: Any,
         **options: Any,
     ) -> None:
-        """As the SDK's, but a docstring that serves as description loses its indentation."""
+        """As the SDK's, but a docstring that serves as description loses its indentation, and the schemas the
+        titles that only repeat the names: a model reads each of them at every turn."""
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
+        tool = self._tool_manager.get_tool(name or fn.__name__)
+        assert tool is not None
+        _drop_titles(tool.parameters)
+        _drop_titles(tool.output_schema)
 
     async def list_tools(self) -> list[Tool]:
         """As the SDK's, without what says nothing about arguments: every model that is offered the tools
@@ -113,6 +123,8 @@ class SuiteServer(MCPServer[State]):
         if tool is None:
             known = (tool.name for tool in self._tool_manager.list_tools())
             raise ToolError(str(UnknownName("tool", name, known)))
+        if name in self._tolerant:
+            return
         known_arguments = tool.parameters.get("properties", {})
         for argument in arguments:
             if argument not in known_arguments:
@@ -140,6 +152,18 @@ def answer(text: str, data: BaseModel) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(text=text)], structured_content=data.model_dump(mode="json", exclude_none=True)
     )
+
+
+def _drop_titles(schema: Any) -> None:
+    """Take the titles out of a JSON Schema, in place; a property may well be called "title"."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        for part in schema.values():
+            _drop_titles(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _drop_titles(part)
 
 
 def _sentence(tool: str, error: ValidationError) -> str:

@@ -2,7 +2,8 @@
 the help text and the docs follow.
 
 The one rule: nothing else reads `os.environ` for a setting. A value comes, in this order, from the command
-line, from `PYGENT_<NAME>`, from `"settings"` in the config file, or from the row's default.
+line, from `PYGENT_<NAME>`, from the variable another program has for it, from `"settings"` in the config
+file, or from the row's default.
 """
 
 from __future__ import annotations
@@ -28,10 +29,17 @@ POSTGRES = "pgvector:"
 
 
 def row(
-    default: Any, help: str, *, secret: bool = False, least: float | None = None, most: float | None = None
+    default: Any,
+    help: str,
+    *,
+    secret: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+    also: str = "",
 ) -> Any:
-    """One setting: its default (a callable is called for it), the sentence that explains it, its bounds."""
-    metadata = {"help": help, "secret": secret, "least": least, "most": most}
+    """One setting: its default (a callable is called for it), the sentence that explains it, its bounds, and
+    another program's variable that is read where ours is not set."""
+    metadata = {"help": help, "secret": secret, "least": least, "most": most, "also": also}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -134,6 +142,25 @@ class Settings:
         "What is done about definitions of other servers that give a model orders; block also hides them.",
     )
     space: str = row("default", "The memory space used when a call names none.")
+    memory_tools: Literal["core", "graph", "classic", "admin"] = row(
+        "core",
+        "Which tools the memory server shows: core; graph adds the knowledge graph's; classic has the nine "
+        "of the reference memory server alone; admin has all.",
+    )
+    memory_read_graph: Literal["paged", "full"] = row(
+        "paged",
+        "Whether a knowledge graph of over 20,000 tokens is read in parts, or whole as the reference memory "
+        "server reads it.",
+        also="MEMORY_READ_GRAPH",
+    )
+    memory_file: str = row(
+        "",
+        "JSONL file of the reference memory server whose graph is imported when the memory server starts.",
+        also="MEMORY_FILE_PATH",
+    )
+    memory_file_mirror: Literal["on", "off"] = row(
+        "off", "Whether that file is rewritten at each change of the default space's graph."
+    )
     max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
     read_timeout: float = row(
         120.0, "Seconds that reading one file into a collection may take before it is refused.", least=0
@@ -247,10 +274,15 @@ class Row:
     secret: bool
     least: float | None
     most: float | None
+    also: str
 
     @property
     def variable(self) -> str:
         return PREFIX + self.name.upper()
+
+    def variable_in(self, environ: Mapping[str, str]) -> str:
+        """The variable that gives the value, ours or the other program's; "" where neither does."""
+        return next((name for name in (self.variable, self.also) if name and environ.get(name)), "")
 
     @property
     def expected(self) -> str:
@@ -429,7 +461,7 @@ def _chosen(
         name = setting.name
         if flags.get(name) is not None:
             yield name, setting.parse(flags[name], "--" + name.replace("_", "-"))
-        elif environ.get(setting.variable):
-            yield name, setting.parse(environ[setting.variable], setting.variable)
+        elif variable := setting.variable_in(environ):
+            yield name, setting.parse(environ[variable], variable)
         elif name in from_file:
             yield name, setting.parse(from_file[name], f'"settings": "{name}" in the config file')

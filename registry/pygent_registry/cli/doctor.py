@@ -126,8 +126,8 @@ def _setting(
     value = as_text(getattr(settings, row.name))
     if flags.get(row.name) is not None:
         source = "--" + row.name.replace("_", "-")
-    elif os.environ.get(row.variable):  # only whether; the value is load_settings' business
-        source = row.variable
+    elif variable := row.variable_in(os.environ):  # only which; the value is load_settings' business
+        source = variable
     else:
         source = "config file" if row.name in in_file else "default"
     return {

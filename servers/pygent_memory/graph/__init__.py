@@ -1,0 +1,1 @@
+"""The knowledge graph: entities, relations between their names, and observations, which are memories."""
