@@ -26,7 +26,6 @@ from mcp.types import (
     GetPromptResult,
     InputRequiredResult,
     TextContent,
-    Tool,
 )
 from pydantic import BaseModel, ValidationError
 
@@ -64,19 +63,13 @@ class SuiteServer(MCPServer[State]):
         *further: Any,
         **options: Any,
     ) -> None:
-        """As the SDK's, but a docstring that serves as description loses its indentation, and the schemas the
-        titles that only repeat the names: a model reads each of them at every turn."""
+        """As the SDK's, but a docstring that serves as description loses its indentation, and the schemas lose
+        what says nothing: a model reads each of them at every turn."""
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
         tool = self._tool_manager.get_tool(name or fn.__name__)
         assert tool is not None
-        _drop_titles(tool.parameters)
-        _drop_titles(tool.output_schema)
-
-    async def list_tools(self) -> list[Tool]:
-        """As the SDK's, without what says nothing about arguments: every model that is offered the tools
-        reads their schemas."""
-        tools = await super().list_tools()
-        return [tool.model_copy(update={"input_schema": terse(tool.input_schema)}) for tool in tools]
+        _tersen(tool.parameters)
+        _tersen(tool.output_schema)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[State] | None = None
@@ -132,21 +125,6 @@ class SuiteServer(MCPServer[State]):
                 raise ToolError(f'{name} has no argument "{argument}".{hint} Mend that and call it again.')
 
 
-def terse(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema of arguments without the titles that pydantic makes of names, and null defaults."""
-    kept = {
-        key: value
-        for key, value in schema.items()
-        if key != "title" and not (key == "default" and value is None)
-    }
-    for key in ("properties", "$defs"):
-        if key in kept:
-            kept[key] = {name: terse(one) for name, one in kept[key].items()}
-    if isinstance(kept.get("items"), dict):
-        kept["items"] = terse(kept["items"])
-    return kept
-
-
 def answer(text: str, data: BaseModel) -> CallToolResult:
     """A tool's result: a short text for the model, the data for programs. Never the same JSON twice."""
     return CallToolResult(
@@ -154,16 +132,19 @@ def answer(text: str, data: BaseModel) -> CallToolResult:
     )
 
 
-def _drop_titles(schema: Any) -> None:
-    """Take the titles out of a JSON Schema, in place; a property may well be called "title"."""
+def _tersen(schema: Any) -> None:
+    """Take the titles and the defaults of null out of a JSON Schema, in place. A property may well be called
+    "title" or "default"."""
     if isinstance(schema, dict):
         if isinstance(schema.get("title"), str):
             del schema["title"]
+        if "default" in schema and schema["default"] is None:
+            del schema["default"]
         for part in schema.values():
-            _drop_titles(part)
+            _tersen(part)
     elif isinstance(schema, list):
         for part in schema:
-            _drop_titles(part)
+            _tersen(part)
 
 
 def _sentence(tool: str, error: ValidationError) -> str:
