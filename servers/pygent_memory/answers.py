@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, Field
 
+from pygent_memory.fencing import one_line, quoted, shortened
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory
 from pygent_memory.recall import Leg
@@ -205,37 +206,28 @@ def recent_page(space: str, memories: Sequence[Memory]) -> str:
     return "\n\n".join([f"# Recent memories of {space}", *(rows or ["None yet."])]) + "\n"
 
 
-def shortened(text: str, limit: int = 400) -> str:
-    """The beginning of a text."""
-    return text if len(text) <= limit else text[:limit].rstrip() + " …"
-
-
 def _added_line(item: AddedMemory) -> str:
     known = f" (told {item.seen} times)" if item.status == "duplicate" else ""
-    similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{_quoted(m.text)}" for m in item.similar)
+    similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{quoted(m.text)}" for m in item.similar)
     return f"{item.id} {item.status}{known}{similar}"
 
 
 def _result_text(item: SearchResult) -> str:
-    facts = [item.kind, item.date, item.speaker and f"said by {item.speaker}", _tags(item.tags)]
+    facts = [item.kind, item.date, item.speaker and f"said by {one_line(item.speaker)}", _tags(item.tags)]
     part = "" if item.whole else "part of it; all: memory_get"
     head = " · ".join(filter(None, [item.id, *facts, f"score {item.score:g}", part]))
-    return f"{head}\n{_quoted(item.text)}"
+    return f"{head}\n{quoted(item.text)}"
 
 
 def _row_text(row: MemoryRow, *, shorten: bool = False) -> str:
     told = f"told {row.seen} times" if row.seen > 1 else ""
-    facts = [row.kind, row.date, row.speaker and f"said by {row.speaker}", _tags(row.tags), told]
+    facts = [row.kind, row.date, row.speaker and f"said by {one_line(row.speaker)}", _tags(row.tags), told]
     head = " · ".join(filter(None, [row.id, *facts]))
-    return f"{head}\n{_quoted(shortened(row.text) if shorten else row.text)}"
+    return f"{head}\n{quoted(shortened(row.text) if shorten else row.text)}"
 
 
 def _tags(tags: Iterable[str]) -> str:
-    return " ".join(f"#{tag}" for tag in tags)
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.splitlines())
+    return " ".join(f"#{one_line(tag)}" for tag in tags)
 
 
 def _listed(what: str, ids: Sequence[str]) -> str:

@@ -140,6 +140,12 @@ class Memories:
         """Have the vectors made of passages that were written past this object."""
         self._backlog.notify()
 
+    @property
+    def model(self) -> str:
+        """The model whose vectors can be compared now; "" while there is none."""
+        embedder = self._embedder.ready()
+        return embedder.model if embedder is not None else ""
+
     def spaces(self) -> list[str]:
         """The names of all spaces, sorted."""
         return self.store.spaces()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pygent_memory.memories import Memories, open_memories
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
+from pygent_memory.tools.context import add_context
 from pygent_memory.tools.core import add_core
+from pygent_memory.tools.worklist import add_worklist
 from pygent_shared.lazy import Lazy
 from pygent_shared.peers import Peers
 from pygent_shared.server import SuiteServer
@@ -25,5 +27,7 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     )
     spaces = Spaces(settings)
     add_core(server, memories, spaces)
+    add_context(server, memories, spaces)
+    add_worklist(server, memories, spaces)
     add_resources(server, memories, spaces)
     return server

@@ -19,9 +19,10 @@ from pygent_registry.trust import pins, programs, scan
 from pygent_registry.trust.pins import Differences, Facts, Key, Pin
 from pygent_registry.trust.scan import Finding
 from pygent_registry.trust.store import PinFile, Pins
-from pygent_registry.trust.text import stripped_all, what_is_wrong
+from pygent_registry.trust.text import what_is_wrong
 from pygent_shared.errors import FileRefused, NotApproved
 from pygent_shared.settings import Settings
+from pygent_shared.unseen import stripped_all
 
 log = logging.getLogger(__name__)
 
