@@ -78,7 +78,7 @@ def opening_text(space: str, opening: Opening) -> str:
 def _told(told: Told) -> str:
     memory = told.memory
     about = one_line(memory.entity or memory.speaker)
-    return f"{' · '.join(filter(None, [memory.id, memory.date, about]))}\n{quoted(told.text)}"
+    return f"{' · '.join(filter(None, [memory.id, memory.date[:10], about]))}\n{quoted(told.text)}"
 
 
 def _conversation(one: Conversation) -> str:

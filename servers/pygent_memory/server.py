@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pygent_memory.completion import add_completion
 from pygent_memory.memories import Memories, open_memories
+from pygent_memory.prompts import add_prompts
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
 from pygent_memory.tools.context import add_context
@@ -30,4 +32,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     add_context(server, memories, spaces)
     add_worklist(server, memories, spaces)
     add_resources(server, memories, spaces)
+    add_prompts(server, memories, spaces)
+    add_completion(server, memories, spaces)
     return server
