@@ -32,6 +32,9 @@ SHARES: dict[Part, float] = {
 SHOWN: tuple[Part, ...] = ("pinned", "working", "rules", "conversations", "newest", "topic")
 """The order they are shown in."""
 
+FRAME = 60
+"""What the headings cost a reader."""
+
 MOST = 20
 CONVERSATIONS = 5
 EQUAL = 0.9
@@ -80,7 +83,7 @@ class Context:
 
     def opening(self, space: str, topic: str, max_tokens: int, now: str) -> Opening:
         """What an agent should know before anything was asked. Nothing is written."""
-        budget = _Budget(max_tokens)
+        budget = _Budget(max_tokens - FRAME)
         parts: dict[Part, tuple[Told, ...]] = {}
         conversations: tuple[Conversation, ...] = ()
         for part in SHARES:

@@ -28,7 +28,7 @@ def add_context(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], s
     )
     def memory_context(
         topic: Annotated[str, Field(description="What the session is about, if known.")] = "",
-        max_tokens: Annotated[int, Field(ge=50, le=20_000)] = OPENING_TOKENS,
+        max_tokens: Annotated[int, Field(ge=100, le=20_000)] = OPENING_TOKENS,
         space: str = "",
     ) -> Annotated[CallToolResult, ContextAnswer]:
         """What to know at the start of a session: call it first. Pinned memories, open work, rules and

@@ -32,6 +32,7 @@ class Item(BaseModel):
     tags: list[str] = Field(default=[], description="In addition to the call's tags.")
     occurred_at: str = ""
     speaker: str = ""
+    conversation: str = ""
     importance: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -185,6 +186,7 @@ def _drafts(
             tags=[*tags, *item.tags],
             occurred_at=item.occurred_at or occurred_at,
             speaker=item.speaker or speaker,
+            conversation=item.conversation,
             importance=importance if item.importance is None else item.importance,
             place=f"items[{number}].",
         )
