@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
+import anyio.to_thread
 from pydantic import Field
 
 from pygent_memory.answers import SearchAnswer
@@ -26,6 +27,8 @@ from pygent_memory.tools.context import OPENING_TOKENS
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.lazy import Lazy
 from pygent_shared.server import SuiteServer
+
+WORKLIST = "memory_worklist"
 
 RECALLED = 20
 RECALLED_TOKENS = 2000
@@ -95,10 +98,12 @@ def add_prompts(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], s
         return f"{SearchAnswer.of(name, found).text()}\n\n{RECALL.format(topic=one_line(topic))}"
 
     @server.prompt(title="Consolidate")
-    def consolidate(space: SpaceArgument = "") -> str:
+    async def consolidate(space: SpaceArgument = "") -> str:
         """Hands out what is to be judged: memories that are alike, conversations nobody took facts from."""
         name = spaces.writing(space)
-        return page_text(name, Consolidation(memories.get()).page(name), "")
+        page = await anyio.to_thread.run_sync(lambda: Consolidation(memories.get()).page(name))
+        has_tool = any(tool.name == WORKLIST for tool in await server.list_tools())
+        return page_text(name, page, has_tool=has_tool)
 
     @server.prompt(title="Forget a person")
     def forget_person(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +15,15 @@ from pygent_memory.context import Context
 from pygent_memory.context_answers import ContextAnswer, opening_text
 from pygent_memory.memories import Memories
 from pygent_memory.memory import draft
+from pygent_memory.prompts import add_prompts
 from pygent_memory.recall import tokens
 from pygent_memory.schema import MIGRATIONS
+from pygent_memory.spaces import Spaces
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import shared_embedder
+from pygent_shared.lazy import Lazy
+from pygent_shared.serve import lowlevel
+from pygent_shared.server import SuiteServer
 from pygent_shared.settings import Settings
 from pygent_shared.testing import Connect, call, in_memory, refusal
 
@@ -136,6 +142,14 @@ async def test_the_tool_quotes_what_is_remembered_with_its_date(connect: Connect
 
 
 @pytest.mark.anyio
+async def test_the_tool_that_every_session_starts_with_costs_little_to_know(client: Client) -> None:
+    (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "memory_context"]
+    assert len(json.dumps([tool.name, tool.description, tool.input_schema])) / 4 <= 200
+    assert tool.annotations is not None
+    assert tool.annotations.read_only_hint
+
+
+@pytest.mark.anyio
 async def test_a_session_of_a_wrong_size_is_refused(client: Client) -> None:
     message = await refusal(client, "memory_context", max_tokens=10)
     assert "max_tokens: input should be greater than or equal to 100" in message
@@ -183,6 +197,21 @@ async def test_the_consolidation_prompt_hands_out_the_page_of_the_tool(client: C
     assert page == (await call(client, "memory_worklist"))[1]
     assert 'pair: "same" or "update"' in page
     assert "turns:" not in page
+
+
+@pytest.mark.anyio
+async def test_the_consolidation_prompt_names_only_a_tool_there_is(
+    memories: Memories, settings: Settings
+) -> None:
+    told(memories, "Ann lives in Paris.")
+    told(memories, "Ann lives in Rome.")
+    opened = Lazy(lambda: memories)
+    server: SuiteServer[Lazy[Memories]] = SuiteServer("without")
+    add_prompts(server, opened, Spaces(settings))
+    async with Client(lowlevel(server)) as client:
+        page = await prompt(client, "consolidate")
+        assert "Answer with memory_add and derived_from." in page
+        assert "PYGENT_MEMORY_TOOLS=admin" in page
 
 
 @pytest.mark.anyio
