@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pygent_memory.consolidation.judge import Pair
+from pygent_memory.filters import HOLDS
 from pygent_memory.memories import ALIKE, Memories
 from pygent_memory.memory import likeness, word_pairs
 from pygent_memory.rows import marks, space_key
@@ -70,14 +71,15 @@ class Pairs:
                 break
         return self._waiting(key, model)
 
-    def open(self, space: str, limit: int) -> list[Pair]:
+    def open(self, space: str, limit: int, now: str) -> list[Pair]:
         """Pairs nobody judged, of memories that both hold; those of the oldest memories first."""
+        one = "(SELECT m.id FROM memory AS m WHERE m.key = p.{} AND m.forgotten_at IS NULL "
+        one += f"AND m.replaced_at IS NULL AND {HOLDS})"
         rows = self._database.query(
-            "SELECT n.id, o.id, p.likeness FROM memory_pair AS p "
-            "JOIN memory AS n ON n.key = p.newer JOIN memory AS o ON o.key = p.older "
-            "WHERE p.space = ? AND p.verdict IS NULL AND n.forgotten_at IS NULL AND n.replaced_at IS NULL "
-            "AND o.forgotten_at IS NULL AND o.replaced_at IS NULL ORDER BY p.newer, p.older LIMIT ?",
-            (self._key(space), limit),
+            f"SELECT {one.format('newer')} AS later, {one.format('older')} AS earlier, p.likeness "
+            "FROM memory_pair AS p WHERE p.space = ? AND p.verdict IS NULL "
+            "AND later IS NOT NULL AND earlier IS NOT NULL ORDER BY p.newer, p.older LIMIT ?",
+            (now, now, now, now, self._key(space), limit),
         )
         found = cast("list[tuple[str, str, float]]", rows)
         ids = [id for newer, older, _ in found for id in (newer, older)]
@@ -146,11 +148,13 @@ class Pairs:
         return near
 
     def _comparable(self, space: int, than: int, memories: Sequence[int]) -> list[int]:
-        """Those of the memories that came before and are compared; not what this one was made of."""
+        """Those of the memories that came before and are compared; not what this one was made of, nor what is
+        known about another entity."""
         rows = self._database.query(
             f"SELECT m.key FROM memory AS m WHERE {_COMPARED} AND m.key < ? AND m.key IN ({marks(memories)}) "
-            "AND NOT EXISTS (SELECT 1 FROM derived_from WHERE memory = ? AND source = m.key)",
-            (space, than, *memories, than),
+            "AND NOT EXISTS (SELECT 1 FROM derived_from WHERE memory = ? AND source = m.key) "
+            "AND (m.entity IS NULL OR ifnull(m.entity = (SELECT entity FROM memory WHERE key = ?), 1))",
+            (space, than, *memories, than, than),
         )
         return [cast(int, key) for (key,) in rows]
 

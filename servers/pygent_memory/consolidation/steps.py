@@ -105,7 +105,7 @@ class Steps:
             why = "prefers a memory that was replaced by one that is forgotten"
             raise InvalidArgument(name, why, "Ask for the worklist again.")
         if holding != ends:  # else an earlier verdict preferred that one
-            self._end(ends, holding)
+            self._end(ends, holds)
 
     def _standing_for(self, key: int) -> int | None:
         """The memory that stands for this one now; None if it is forgotten."""

@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 from pygent_memory.consolidation.judge import Page, Stretch
 from pygent_memory.consolidation.names import alike
 from pygent_memory.consolidation.pairs import Pairs
+from pygent_memory.filters import HOLDS
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Memory, utc
 from pygent_memory.recall import header_tokens, tokens
@@ -24,6 +25,8 @@ NAMES = 10
 STALE = 10
 TURNS = 60
 """Most of each on a page."""
+COMPARED_NAMES = 5_000
+"""So many names are compared in a sixth of a second."""
 STALE_AFTER = timedelta(days=7)
 COMPARING_S = 1.0
 """About how long a page may take to look for pairs."""
@@ -51,11 +54,13 @@ class Worklist:
         room = _Room(max_tokens)
         return Page(
             pairs=tuple(
-                room.fill(self._pairs.open(space, PAIRS), lambda pair: _cost(pair.newer, pair.older))
+                room.fill(
+                    self._pairs.open(space, PAIRS, utc(now)), lambda pair: _cost(pair.newer, pair.older)
+                )
             ),
             stale=tuple(room.fill(self._stale(space, now), lambda one: _cost(one))),
             names=tuple(room.fill(islice(self._names(space), NAMES), lambda pair: tokens(" ".join(pair)))),
-            stretches=tuple(_stretches(room.fill(self._unread(space), lambda turn: _cost(turn)))),
+            stretches=tuple(_stretches(room.fill(self._unread(space, utc(now)), lambda turn: _cost(turn)))),
             waiting=waiting,
         )
 
@@ -64,19 +69,20 @@ class Worklist:
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.kind = 'working' "
             "AND m.read_by IS NULL AND m.forgotten_at IS NULL AND m.replaced_at IS NULL "
-            "AND m.recorded_at < ? AND ifnull(m.expires_at > ?, 1) AND ifnull(m.valid_to > ?, 1) "
+            f"AND m.recorded_at < ? AND {HOLDS} "
             "ORDER BY m.key LIMIT ?",
             (self._key(space), utc(now - STALE_AFTER), utc(now), utc(now), STALE),
         )
         return [memory(row) for row in rows]
 
     def _names(self, space: str) -> Iterator[tuple[str, str]]:
-        """Names of entities that are probably the same, and were not judged."""
+        """Names that are probably the same, among the newest, and were not judged."""
         key = self._key(space)
         names = cast(
             "list[tuple[str]]",
             self._database.query(
-                "SELECT name FROM entity WHERE space = ? AND forgotten_at IS NULL ORDER BY id", (key,)
+                "SELECT name FROM entity WHERE space = ? AND forgotten_at IS NULL ORDER BY id DESC LIMIT ?",
+                (key, COMPARED_NAMES),
             ),
         )
         judged = {
@@ -87,17 +93,17 @@ class Worklist:
                 (key,),
             )
         }
-        return (pair for pair in alike(name for (name,) in names) if frozenset(pair) not in judged)
+        return (pair for pair in alike(name for (name,) in reversed(names)) if frozenset(pair) not in judged)
 
-    def _unread(self, space: str) -> Iterator[Memory]:
+    def _unread(self, space: str, now: str) -> Iterator[Memory]:
         """Turns that nobody read and from which nothing was derived, conversation by conversation."""
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.conversation IS NOT NULL "
-            "AND m.read_by IS NULL AND m.forgotten_at IS NULL AND m.replaced_at IS NULL "
+            f"AND m.read_by IS NULL AND m.forgotten_at IS NULL AND m.replaced_at IS NULL AND {HOLDS} "
             "AND NOT EXISTS (SELECT 1 FROM derived_from AS d JOIN memory AS f ON f.key = d.memory "
             "WHERE d.source = m.key AND f.forgotten_at IS NULL) "
             "ORDER BY m.conversation, m.turn LIMIT ?",
-            (self._key(space), TURNS),
+            (self._key(space), now, now, TURNS),
         )
         return map(memory, rows)
 
