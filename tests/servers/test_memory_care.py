@@ -162,7 +162,7 @@ async def refusals(settings: Settings) -> list[str]:
             assert result.is_error
             assert isinstance(result.content[0], TextContent)
             said.append(result.content[0].text)
-        assert len((await client.list_tools()).tools) == 4
+        assert len((await client.list_tools()).tools) == 6
     return said
 
 
