@@ -13,9 +13,10 @@ from typing import Literal, cast
 from pygent_memory.fencing import shortened
 from pygent_memory.filters import HOLDS, Filter
 from pygent_memory.memories import Memories
-from pygent_memory.memory import Memory, likeness
+from pygent_memory.memory import MAX_QUERY, Memory, likeness, unicode_text
 from pygent_memory.recall import HEADER_TOKENS, header_tokens, tokens
 from pygent_memory.rows import COLUMNS, memory, space_key
+from pygent_shared.errors import InvalidArgument
 
 Part = Literal["pinned", "working", "rules", "conversations", "topic", "newest"]
 
@@ -66,6 +67,17 @@ class Opening:
     parts: dict[Part, tuple[Told, ...]]
     conversations: tuple[Conversation, ...]
     left_out: int
+
+
+def subject(topic: str) -> str:
+    """What a session is about, as it is searched for; "" for nothing in particular.
+
+    Raises:
+        InvalidArgument: it is too long, or no Unicode.
+    """
+    if len(topic) > MAX_QUERY:
+        raise InvalidArgument("topic", f"has {len(topic):,} characters", f"Use at most {MAX_QUERY:,}.")
+    return unicode_text(topic.strip(), "topic")
 
 
 class Context:

@@ -15,12 +15,12 @@ from pygent_memory.answers import SearchAnswer
 from pygent_memory.consolidation.answers import page_text
 from pygent_memory.consolidation.consolidation import Consolidation
 from pygent_memory.consolidation.names import alike
-from pygent_memory.context import Context
+from pygent_memory.context import Context, subject
 from pygent_memory.context_answers import opening_text
 from pygent_memory.fencing import one_line
 from pygent_memory.filters import Filter
 from pygent_memory.memories import Memories
-from pygent_memory.memory import label, question, utc
+from pygent_memory.memory import label, utc
 from pygent_memory.overview import Overview
 from pygent_memory.spaces import Spaces
 from pygent_memory.tools.context import OPENING_TOKENS
@@ -75,8 +75,8 @@ def add_prompts(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], s
     ) -> str:
         """Brings what is remembered into a new session."""
         name = spaces.reading(space)
-        about = question(topic) if topic.strip() else ""
-        opening = Context(memories.get()).opening(name, about, OPENING_TOKENS, utc(datetime.now(UTC)))
+        about, now = subject(topic), utc(datetime.now(UTC))
+        opening = Context(memories.get()).opening(name, about, OPENING_TOKENS, now)
         return f"{opening_text(name, opening)}\n\n{START}"
 
     @server.prompt(title="End a session")
@@ -92,10 +92,12 @@ def add_prompts(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], s
     ) -> str:
         """Brings what is remembered about a topic."""
         name = spaces.reading(space)
+        if not (about := subject(topic)):
+            raise InvalidArgument("topic", "is empty", "Say what to recall.")
         found = memories.get().search(
-            name, question(topic), Filter(), limit=RECALLED, max_tokens=RECALLED_TOKENS, wait_s=0
+            name, about, Filter(), limit=RECALLED, max_tokens=RECALLED_TOKENS, wait_s=0
         )
-        return f"{SearchAnswer.of(name, found).text()}\n\n{RECALL.format(topic=one_line(topic))}"
+        return f"{SearchAnswer.of(name, found).text()}\n\n{RECALL.format(topic=one_line(about))}"
 
     @server.prompt(title="Consolidate")
     async def consolidate(space: SpaceArgument = "") -> str:

@@ -572,4 +572,6 @@ async def test_the_worklist_refuses_what_is_not_of_its_space(settings: Settings)
             'Nothing to consolidate in space "new".'
         )
         message = await refusal(client, "memory_worklist", undo=True)
-        assert "has no run ''. Take it from an answer of memory_worklist" in message
+        assert message == "run: is empty. Take it from an answer of memory_worklist."
+        message = await refusal(client, "memory_worklist", undo=True, run=done["run"], facts=[fact])
+        assert message == "undo: came together with answers. Send one of the two."

@@ -150,9 +150,11 @@ async def test_the_tool_that_every_session_starts_with_costs_little_to_know(clie
 
 
 @pytest.mark.anyio
-async def test_a_session_of_a_wrong_size_is_refused(client: Client) -> None:
+async def test_a_budget_or_topic_of_a_wrong_size_is_refused(client: Client) -> None:
     message = await refusal(client, "memory_context", max_tokens=10)
     assert "max_tokens: input should be greater than or equal to 100" in message
+    message = await refusal(client, "memory_context", topic="x" * 2001)
+    assert message == "topic: has 2,001 characters. Use at most 2,000."
 
 
 # ---- prompts
@@ -234,7 +236,7 @@ async def test_forgetting_a_person_names_every_name_and_asks_first(
 @pytest.mark.anyio
 async def test_a_prompt_that_cannot_be_made_says_why(client: Client) -> None:
     for name, arguments, sentence in (
-        ("recall_topic", {"topic": " "}, "query: is empty. Ask for something"),
+        ("recall_topic", {"topic": " "}, "topic: is empty. Say what to recall."),
         ("forget_person", {"name": " "}, "name: is empty. Say whom to forget."),
         ("session_start", {"space": "s" * 101}, "space: has 101 characters. Use at most 100."),
     ):

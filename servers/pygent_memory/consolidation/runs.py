@@ -110,8 +110,8 @@ def _known(connection: apsw.Connection, space: str, run: str) -> int:
         (space, PREFIX, run),
     ).fetchall()
     if not rows:
-        cure = "Take it from an answer of memory_worklist, or leave it out to begin one."
-        raise InvalidArgument("run", f'space "{space}" has no run {run[:40]!r}', cure)
+        why = f'space "{space}" has no run {run[:40]!r}' if run else "is empty"
+        raise InvalidArgument("run", why, "Take it from an answer of memory_worklist.")
     ((number, undone_at),) = rows
     if undone_at:
         raise InvalidArgument("run", f"{run} was taken back at {undone_at}", "Begin another: leave run out.")

@@ -75,6 +75,8 @@ def add_worklist(server: SuiteServer[Lazy[Memories]], memories: Lazy[Memories], 
         name = spaces.writing(space)
         consolidation = Consolidation(memories.get())
         if undo:
+            if judged or facts:
+                raise InvalidArgument("undo", "came together with answers", "Send one of the two.")
             undone = consolidation.undo(name, unicode_text(run, "run"))
             data = WorklistAnswer.undone(name, run, undone)
             return answer(data.taken_back(), data)
