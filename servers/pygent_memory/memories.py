@@ -140,11 +140,10 @@ class Memories:
         """Have the vectors made of passages that were written past this object."""
         self._backlog.notify()
 
-    @property
-    def model(self) -> str:
-        """The model whose vectors can be compared now; "" while there is none."""
+    def model(self) -> tuple[str, str]:
+        """The model in force and "", or "" and why there is none."""
         embedder = self._embedder.ready()
-        return embedder.model if embedder is not None else ""
+        return (embedder.model, "") if embedder is not None else ("", self._embedder.why)
 
     def spaces(self) -> list[str]:
         """The names of all spaces, sorted."""

@@ -415,15 +415,32 @@ def test_new_turns_of_a_conversation_that_was_read_are_handed_out(
     assert [turn.id for turn in stretch.turns] == [third]
 
 
-def test_a_working_memory_is_stale_after_a_week_until_somebody_keeps_it(memories: Memories) -> None:
+def days(memories: Memories, number: int) -> Consolidation:
+    """Consolidation so many days later."""
+    return Consolidation(memories, clock=lambda: MAY + timedelta(days=number))
+
+
+def test_a_working_memory_is_asked_about_after_some_days_until_somebody_keeps_it(memories: Memories) -> None:
     (old,) = told(memories, "Fix the gauge.", kind="working")
-    assert Consolidation(memories, clock=lambda: MAY + timedelta(days=6)).page("a").is_empty
-    later = Consolidation(memories, clock=lambda: MAY + timedelta(days=8))
+    assert days(memories, 3).page("a").is_empty
+    later = days(memories, 5)
     assert [memory.id for memory in later.page("a").stale] == [old]
     run = later.take("a", Answers(judged=[Judged(about=(old,), verdict="keep")])).run
-    assert later.page("a").is_empty
+    assert days(memories, 50).page("a").is_empty
     later.undo("a", run)
     assert [memory.id for memory in later.page("a").stale] == [old]
+
+
+def test_a_working_memory_that_is_kept_stays_a_week_more_and_is_asked_about_again(memories: Memories) -> None:
+    (old,) = told(memories, "Fix the gauge.", kind="working", expires_at=utc(MAY + timedelta(days=7)))
+    later = days(memories, 5)
+    assert [memory.id for memory in later.page("a").stale] == [old]
+    run = later.take("a", Answers(judged=[Judged(about=(old,), verdict="keep")])).run
+    assert memories.get("a", [old])[0].expires_at == utc(MAY + timedelta(days=12))
+    assert days(memories, 8).page("a").is_empty
+    assert [memory.id for memory in days(memories, 10).page("a").stale] == [old]
+    later.undo("a", run)
+    assert memories.get("a", [old])[0].expires_at == utc(MAY + timedelta(days=7))
 
 
 def named(memories: Memories, *names: str) -> None:
@@ -547,6 +564,20 @@ async def test_a_summary_cites_the_turns_it_was_made_of(memories: Memories, sett
         assert (made.kind, made.trust, made.derived_from) == ("summary", "derived", tuple(turns))
         found, _ = await call(client, "memory_search", query="mended gauge", space="a")
         assert {result["id"] for result in found["results"]} == {*turns, made.id}
+
+
+@pytest.mark.anyio
+async def test_a_fact_may_come_by_memory_add_and_its_turns_are_handed_out_no_more(settings: Settings) -> None:
+    async with in_memory("pygent_memory", settings) as client:
+        turn = {"text": "I moved to Lisbon.", "kind": "episodic", "speaker": "Ann", "conversation": "c"}
+        added, _ = await call(client, "memory_add", items=[turn])
+        ids = [result["id"] for result in added["results"]]
+        assert (await call(client, "memory_worklist"))[0]["turns"] == [[ids[0], ids[0]]]
+        fact = {"text": "Ann lives in Lisbon.", "derived_from": ["mnone"]}
+        message = await refusal(client, "memory_add", items=[fact])
+        assert 'derived_from: space "default" has no memory mnone. Take the ids from memory_search' in message
+        await call(client, "memory_add", items=[{**fact, "derived_from": ids}])
+        assert (await call(client, "memory_worklist"))[0]["turns"] == []
 
 
 @pytest.mark.anyio

@@ -63,7 +63,7 @@ class Pairs:
         until = time.monotonic() + seconds
         if (key := self._key(space)) is None:
             return 0
-        model = self._memories.model
+        model, _ = self._memories.model()
         while some := self._next(key, model):
             found = {new.key: self._alike(space, key, model, new) for new in some}
             self._keep(key, model, found)

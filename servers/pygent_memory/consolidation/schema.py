@@ -14,8 +14,9 @@ CREATE TABLE consolidated (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES consolidation(id) ON DELETE CASCADE,
     memory INTEGER NOT NULL REFERENCES memory(key) ON DELETE CASCADE,
-    what TEXT NOT NULL CHECK (what IN ('added', 'repeated', 'replaced')),
-    other INTEGER REFERENCES memory(key) ON DELETE CASCADE
+    what TEXT NOT NULL CHECK (what IN ('added', 'repeated', 'replaced', 'kept')),
+    other INTEGER REFERENCES memory(key) ON DELETE CASCADE,
+    expires_at TEXT
 );
 CREATE INDEX consolidated_by ON consolidated(run);
 CREATE INDEX consolidated_memory ON consolidated(memory);
@@ -56,6 +57,7 @@ CREATE INDEX memory_pinned ON memory(space, key) WHERE pinned;
 CREATE INDEX memory_read_by ON memory(read_by) WHERE read_by IS NOT NULL;
 """
 """`consolidation` is a run, `consolidated` what it did, one step a row: a memory it `added`; one it told
-again (`repeated`), or a source (`other`) it newly named for that; one it had `replaced` by `other`.
-`memory_pair` holds pairs that were found alike, to be judged; `compared` up to which memory they were looked
-for; `memory.read_by` the run that read a turn, or let a working memory stay."""
+again (`repeated`), or a source (`other`) it newly named for that; one it had `replaced` by `other`;
+one it `kept` longer than until `expires_at`. `memory_pair` holds pairs that were found alike, to be judged;
+`compared` up to which memory they were looked for; `memory.read_by` the run that read a turn, or kept a
+working memory."""

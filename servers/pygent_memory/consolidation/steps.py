@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import apsw
 
 from pygent_memory.consolidation.judge import Judged
-from pygent_memory.memory import Draft
+from pygent_memory.memory import Draft, utc
 from pygent_memory.passages import passages
 from pygent_memory.rows import marks
 from pygent_memory.writing import Writer
@@ -17,6 +18,9 @@ from pygent_shared.errors import InvalidArgument
 
 SAME_AS = "is the same as"
 """The relation between two names of one thing."""
+
+KEPT_FOR = timedelta(days=7)
+"""How long a working memory that was kept stays at least; a little before, it is asked about again."""
 
 FROM_WORKLIST = "Take the ids from memory_worklist or memory_search."
 
@@ -158,11 +162,16 @@ class Steps:
         )
 
     def _keep(self, keys: Sequence[int], name: str) -> None:
-        self._connection.execute(
-            "UPDATE memory SET read_by = ? WHERE key = ? AND kind = 'working'", (self._run, keys[0])
-        )
-        if not self._connection.changes():
+        """Let a working memory stay: where it expires, for some days from now at least."""
+        rows = self._rows("SELECT expires_at FROM memory WHERE key = ? AND kind = 'working'", tuple(keys))
+        if not rows:
             raise InvalidArgument(name, "names no working memory", "Others are kept anyway.")
+        until = utc(datetime.fromisoformat(self._now) + KEPT_FOR)
+        self._connection.execute(
+            "UPDATE memory SET read_by = ?, expires_at = max(expires_at, ?) WHERE key = ?",
+            (self._run, until, *keys),
+        )
+        self._done("kept", keys[0], expires_at=rows[0][0])
 
     def _judge_names(self, keys: Sequence[int], verdict: str) -> None:
         one, other = keys
@@ -203,10 +212,10 @@ class Steps:
             raise InvalidArgument(name, why, FROM_WORKLIST)
         return [known[id] for id in ids]
 
-    def _done(self, what: str, key: int, other: int | None = None) -> None:
+    def _done(self, what: str, key: int, other: int | None = None, expires_at: str | None = None) -> None:
         self._connection.execute(
-            "INSERT INTO consolidated (run, memory, what, other) VALUES (?, ?, ?, ?)",
-            (self._run, key, what, other),
+            "INSERT INTO consolidated (run, memory, what, other, expires_at) VALUES (?, ?, ?, ?, ?)",
+            (self._run, key, what, other, expires_at),
         )
 
     def _rows(self, sql: str, bindings: Sequence[apsw.SQLiteValue]) -> list[Any]:

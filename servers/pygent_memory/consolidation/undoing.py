@@ -37,16 +37,20 @@ class Undoing:
     def all(self, now: str) -> Undone:
         """Take all steps back, and hand the run's pages out again."""
         steps = self._connection.execute(
-            "SELECT c.memory, m.id, c.what, c.other FROM consolidated AS c "
+            "SELECT c.memory, m.id, c.what, c.other, c.expires_at FROM consolidated AS c "
             "JOIN memory AS m ON m.key = c.memory WHERE c.run = ? ORDER BY c.id DESC",
             (self._run,),
         ).fetchall()
         met: dict[str, list[str]] = {"forgotten": [], "restored": [], "left": []}
-        for key, id, what, other in cast("list[tuple[int, str, str, int | None]]", steps):
+        for key, id, what, other, expires_at in cast(
+            "list[tuple[int, str, str, int | None, str | None]]", steps
+        ):
             if what == "repeated":
                 self._tell_less(key, other)
             elif what == "replaced":
                 met["restored" if self._restore(key, id, other) else "left"].append(id)
+            elif what == "kept":
+                self._connection.execute("UPDATE memory SET expires_at = ? WHERE key = ?", (expires_at, key))
             elif self._writer.forget(id) == "live":
                 met["forgotten"].append(id)
         self._hand_out_again(now)

@@ -27,7 +27,8 @@ TURNS = 60
 """Most of each on a page."""
 COMPARED_NAMES = 5_000
 """So many names are compared in a sixth of a second."""
-STALE_AFTER = timedelta(days=7)
+STALE_AFTER = timedelta(days=4)
+SOON = timedelta(days=3)
 COMPARING_S = 1.0
 """About how long a page may take to look for pairs."""
 
@@ -65,13 +66,13 @@ class Worklist:
         )
 
     def _stale(self, space: str, now: datetime) -> list[Memory]:
-        """Working memories that are older than a piece of work is long."""
+        """Working memories that are not new, and nobody kept or are about to expire."""
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.kind = 'working' "
-            "AND m.read_by IS NULL AND m.forgotten_at IS NULL AND m.replaced_at IS NULL "
-            f"AND m.recorded_at < ? AND {HOLDS} "
+            "AND m.forgotten_at IS NULL AND m.replaced_at IS NULL "
+            f"AND {HOLDS} AND m.recorded_at < ? AND ifnull(m.expires_at < ?, m.read_by IS NULL) "
             "ORDER BY m.key LIMIT ?",
-            (self._key(space), utc(now - STALE_AFTER), utc(now), utc(now), STALE),
+            (self._key(space), utc(now), utc(now), utc(now - STALE_AFTER), utc(now + SOON), STALE),
         )
         return [memory(row) for row in rows]
 

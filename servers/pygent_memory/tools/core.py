@@ -33,6 +33,7 @@ class Item(BaseModel):
     occurred_at: str = ""
     speaker: str = ""
     conversation: str = ""
+    derived_from: list[str] = Field(default=[], description="Ids it was made of.")
     importance: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -187,6 +188,8 @@ def _drafts(
             occurred_at=item.occurred_at or occurred_at,
             speaker=item.speaker or speaker,
             conversation=item.conversation,
+            trust="derived" if item.derived_from else "agent",
+            derived_from=item.derived_from,
             importance=importance if item.importance is None else item.importance,
             place=f"items[{number}].",
         )
