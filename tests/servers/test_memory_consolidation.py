@@ -392,7 +392,7 @@ def test_turns_that_something_was_derived_from_are_handed_out_no_more(
     (made,) = told(memories, "A fact of one and three.", derived_from=[one, three])
     (stretch,) = consolidation.page("a").stretches
     assert [turn.id for turn in stretch.turns] == [two]
-    memories.forget("a", [made], dry_run=False)
+    memories.store.forget("a", [made], utc(MAY))
     (stretch,) = consolidation.page("a").stretches
     assert [turn.id for turn in stretch.turns] == [one, two, three]
 

@@ -94,7 +94,7 @@ def test_what_holds_no_more_does_not_start_a_session(memories: Memories) -> None
     told(memories, "Ann lives in Lisbon.", replaces=[old])
     told(memories, "Fix the gauge.", kind="working", expires_at="2025-05-02")
     gone = told(memories, "Bo lives in Rome.")
-    memories.forget("default", [gone], dry_run=False)
+    memories.store.forget("default", [gone], MAY)
     told(memories, "A turn.", conversation="c", kind="episodic")
     assert ("working", "Fix the gauge.") in parts(opening(memories))
     assert parts(opening(memories, now="2025-05-03T00:00:00Z")) == [("newest", "Ann lives in Lisbon.")]
