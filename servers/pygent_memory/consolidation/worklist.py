@@ -23,8 +23,9 @@ from pygent_memory.rows import COLUMNS, memory, space_key
 PAIRS = 10
 NAMES = 10
 STALE = 10
-TURNS = 60
+TURNS = 200
 """Most of each on a page."""
+TURN_TOKENS = 12
 COMPARED_NAMES = 5_000
 """So many names are compared in a sixth of a second."""
 STALE_AFTER = timedelta(days=4)
@@ -59,9 +60,9 @@ class Worklist:
                     self._pairs.open(space, PAIRS, utc(now)), lambda pair: _cost(pair.newer, pair.older)
                 )
             ),
-            stale=tuple(room.fill(self._stale(space, now), lambda one: _cost(one))),
+            stale=tuple(room.fill(self._stale(space, now), _cost)),
             names=tuple(room.fill(islice(self._names(space), NAMES), lambda pair: tokens(" ".join(pair)))),
-            stretches=tuple(_stretches(room.fill(self._unread(space, utc(now)), lambda turn: _cost(turn)))),
+            stretches=tuple(_stretches(room.fill(self._unread(space, utc(now)), _turn_cost))),
             waiting=waiting,
         )
 
@@ -130,6 +131,11 @@ class _Room:
 
 def _cost(*memories: Memory) -> int:
     return sum(header_tokens(memory) + tokens(memory.text) for memory in memories)
+
+
+def _turn_cost(turn: Memory) -> int:
+    """Of a turn little more than its id and speaker stands beside its text."""
+    return TURN_TOKENS + tokens(turn.speaker) + tokens(turn.text)
 
 
 def _stretches(turns: Iterable[Memory]) -> Iterator[Stretch]:
