@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import mcp.types as t
 
 from pygent_registry.entry import Entry
-from pygent_registry.trust.text import plain, stripped_all
+from pygent_registry.trust.text import plain
 from pygent_shared.errors import NotAllowed
+from pygent_shared.unseen import stripped_all
 
 Kind = Literal["sampling", "elicitation", "roots"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

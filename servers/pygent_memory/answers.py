@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field, PrivateAttr
 
+from pygent_memory.fencing import quoted, shortened
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory, Trust
 from pygent_memory.recall import Leg, Recalled
-from pygent_memory.showing import dates, heading, quoted, short_date, shortened, shown
+from pygent_memory.showing import dates, heading, short_date, shown
 from pygent_memory.writing import Status
 
 

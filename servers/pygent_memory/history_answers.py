@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from pygent_memory.answers import GetAnswer, MemoryRow, unknown_line
+from pygent_memory.fencing import quoted, shortened
 from pygent_memory.history import Event, History, Version
-from pygent_memory.showing import quoted, shortened
 
 
 class EventRow(BaseModel):

@@ -158,6 +158,11 @@ class Memories:
         """Have the vectors made of passages that were written past this object."""
         self._backlog.notify()
 
+    def model(self) -> tuple[str, str]:
+        """The model in force and "", or "" and why there is none."""
+        embedder = self._embedder.ready()
+        return (embedder.model, "") if embedder is not None else ("", self._embedder.why)
+
     def close(self) -> None:
         """End the background work, then let go of the database."""
         self._backlog.close()

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from pygent_memory.answers import unknown_line
 from pygent_memory.changing import Changed
+from pygent_memory.fencing import quoted, shortened
 from pygent_memory.forgetting import Forgotten, Shown
 from pygent_memory.memory import Kind
-from pygent_memory.showing import quoted, shortened
 from pygent_memory.writing import State
 
 LISTED = 100

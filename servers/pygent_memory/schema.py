@@ -10,6 +10,7 @@ secure-delete leaves no trace of a deleted word in it.
 
 from __future__ import annotations
 
+from pygent_memory.consolidation.schema import TABLES as CONSOLIDATION
 from pygent_shared.vectors import mirror
 from pygent_shared.vectors.sqlite_vec import Items
 
@@ -199,7 +200,7 @@ WHEN new.forgotten_at IS NULL AND old.forgotten_at IS NOT NULL AND new.entity IS
 END;
 """
 
-MIGRATIONS = (_FIRST + PASSAGES.schema, mirror.schema(PASSAGES), _SECOND_INDEX + _TIMES)
+MIGRATIONS = (_FIRST + PASSAGES.schema, mirror.schema(PASSAGES), _SECOND_INDEX + _TIMES + CONSOLIDATION)
 
 
 def shelf(space: int, *, past: bool = False) -> int:

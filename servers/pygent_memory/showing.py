@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pygent_memory import times
+from pygent_memory.fencing import one_line, quoted
 from pygent_memory.memory import Memory
 
 MOST_DATES = 3
@@ -36,9 +37,9 @@ def heading(memory: Memory, text: str, notes: Iterable[str] = ()) -> str:
         memory.id,
         "" if memory.kind in _PLAIN else memory.kind,
         short_date(memory.date),
-        memory.speaker,
-        " ".join(f"#{tag}" for tag in memory.tags),
-        f"about {memory.entity}" if memory.entity else "",
+        one_line(memory.speaker),
+        " ".join(f"#{one_line(tag)}" for tag in memory.tags),
+        f"about {one_line(memory.entity)}" if memory.entity else "",
         *states(memory),
         *(f'"{words}": {meant}' for words, meant in dates(memory, text).items()),
         *notes,
@@ -66,13 +67,3 @@ def dates(memory: Memory, text: str) -> dict[str, str]:
 def short_date(moment: str) -> str:
     """A day, or a time without seconds that are zero."""
     return f"{moment[:16]}Z" if moment.endswith(":00Z") else moment
-
-
-def quoted(text: str) -> str:
-    """A text, line by line."""
-    return "\n".join(f"> {line}" for line in text.splitlines())
-
-
-def shortened(text: str, limit: int = 400) -> str:
-    """The beginning of a text."""
-    return text if len(text) <= limit else text[:limit].rstrip() + " …"

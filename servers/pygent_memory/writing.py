@@ -16,9 +16,10 @@ from pygent_memory.deriving import followers, made_of
 from pygent_memory.expiry import expiry
 from pygent_memory.memory import Draft
 from pygent_memory.passages import Passage, passages
-from pygent_memory.rows import Row, space_key
+from pygent_memory.rows import Row, marks, space_key
 from pygent_memory.turns import contexts, refresh, said, write
 from pygent_shared import segments
+from pygent_shared.errors import InvalidArgument
 
 Status = Literal["created", "duplicate"]
 
@@ -286,6 +287,18 @@ class Writer:
         )
 
     def _derive(self, key: int, ids: Sequence[str]) -> None:
+        """Name what a memory was made of.
+
+        Raises:
+            InvalidArgument: an id is unknown here, or forgotten.
+        """
+        known = self._connection.execute(
+            f"SELECT id FROM memory WHERE space = ? AND forgotten_at IS NULL AND id IN ({marks(ids)})",
+            (self.space, *ids),
+        ).fetchall()
+        if unknown := sorted(set(ids) - {cast(str, id) for (id,) in known}):
+            why = f'space "{self._name}" has no memory {", ".join(unknown[:5])}'
+            raise InvalidArgument("derived_from", why, "Take the ids from memory_search or memory_add.")
         self._connection.executemany(
             "INSERT OR IGNORE INTO derived_from (memory, source) "
             "SELECT ?1, key FROM memory WHERE space = ?2 AND id = ?3 AND key <> ?1",

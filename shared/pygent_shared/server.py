@@ -63,8 +63,8 @@ class SuiteServer(MCPServer[State]):
         *further: Any,
         **options: Any,
     ) -> None:
-        """As the SDK's, but a docstring that serves as description loses its indentation, and the schemas lose
-        what says nothing: a model reads each of them at every turn."""
+        """As the SDK's, but a docstring that serves as description loses its indentation, and the schemas
+        lose what says nothing: a model reads each of them at every turn."""
         super().add_tool(fn, name, title, description or inspect.getdoc(fn), *further, **options)
         tool = self._tool_manager.get_tool(name or fn.__name__)
         assert tool is not None

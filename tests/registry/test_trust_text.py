@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygent_registry.trust import text
-from pygent_registry.trust.text import plain, spelled_out, stripped, stripped_all, what_is_wrong
+from pygent_registry.trust.text import plain, what_is_wrong
+from pygent_shared.unseen import INVISIBLE, spelled_out, stripped, stripped_all
 
 UNSEEN = st.sampled_from("\x00\x07\x1b\x7f\x9b\u200b\u200d\u202e\u2066\ufeff\U000e0041\U000e0101\ufe0f[m0;")
 NASTY = st.lists(st.one_of(UNSEEN, st.characters()), max_size=40).map("".join)
@@ -60,7 +60,7 @@ def test_what_writing_needs_stays(kept: str) -> None:
 
 
 def test_every_format_and_control_character_of_unicode_is_known() -> None:
-    one = re.compile(f"[{text._INVISIBLE}]")
+    one = re.compile(f"[{INVISIBLE}]")
     printed = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
     for code in range(sys.maxunicode + 1):
         kind = unicodedata.category(chr(code))

@@ -288,16 +288,30 @@ async def test_recent_memories_are_a_resource_and_spaces_are_completed(client: C
         await client.read_resource(f"memory://{'x' * 101}/recent")
 
 
+READING = ("memory_search", "memory_get", "memory_context")
+
+
 async def test_the_tools_say_what_they_change_and_cost_little_to_know(client: Client) -> None:
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert list(tools) == ["memory_add", "memory_search", "memory_get", "memory_update", "memory_forget"]
+    assert list(tools) == [
+        "memory_add",
+        "memory_search",
+        "memory_get",
+        "memory_update",
+        "memory_forget",
+        "memory_context",
+    ]
     for tool in tools.values():
         assert tool.annotations is not None
         assert tool.annotations.open_world_hint is False
-        assert tool.annotations.read_only_hint is (tool.name in ("memory_search", "memory_get"))
+        assert tool.annotations.read_only_hint is (tool.name in READING)
         assert tool.output_schema is not None
         assert "\n    " not in (tool.description or "")
     assert tools["memory_forget"].annotations is not None
     assert tools["memory_forget"].annotations.destructive_hint is True
-    definitions = [(tool.name, tool.description, tool.input_schema) for tool in tools.values()]
+    definitions = [
+        (tool.name, tool.description, tool.input_schema)
+        for tool in tools.values()
+        if tool.name != "memory_worklist"
+    ]
     assert len(json.dumps(definitions)) / 4 < 2000

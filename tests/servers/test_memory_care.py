@@ -163,7 +163,7 @@ async def refusals(settings: Settings) -> list[str]:
             assert result.is_error
             assert isinstance(result.content[0], TextContent)
             said.append(result.content[0].text)
-        assert len((await client.list_tools()).tools) == 5
+        assert len((await client.list_tools()).tools) == 6
     return said
 
 

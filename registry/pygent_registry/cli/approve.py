@@ -117,7 +117,7 @@ def _definition_changes(pin: Pin | None, listings: list[Listing]) -> Iterator[tu
 
 
 def _lines(review: Review, listings: list[Listing], *, in_full: bool) -> Iterator[str]:
-    from pygent_registry.trust.text import spelled_out
+    from pygent_shared.unseen import spelled_out
 
     if review.launch:
         yield "changed: how it is started"

@@ -54,7 +54,7 @@ async def _servers(registry: Registry) -> list[dict[str, Any]]:
 
 def _lines(server: Mapping[str, Any]) -> Iterator[str]:
     """One server for a person."""
-    from pygent_registry.trust.text import spelled_out
+    from pygent_shared.unseen import spelled_out
 
     match server:
         case {"state": "ready" | "degraded", "tools": tools, "era": era, "kind": kind}:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pygent_registry.policies import Handler, Request
-from pygent_registry.trust.text import stripped_all
 from pygent_registry.trust.verdict import STRIPPED
+from pygent_shared.unseen import stripped_all
 
 READ_BY_MODELS = ("content", "structuredContent", "messages", "contents", "description")
 # Addresses, and what is no text.

@@ -20,7 +20,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from pygent_registry.catalogue import Definition
-from pygent_registry.trust.text import plain, stripped
+from pygent_registry.trust.text import plain
+from pygent_shared.unseen import stripped
 
 Severity = Literal["severe", "notice"]
 

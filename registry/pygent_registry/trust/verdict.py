@@ -10,7 +10,8 @@ from pygent_registry.catalogue import Definition, Listing
 from pygent_registry.trust import pins
 from pygent_registry.trust.pins import Key
 from pygent_registry.trust.scan import Finding
-from pygent_registry.trust.text import stripped_all, what_is_wrong
+from pygent_registry.trust.text import what_is_wrong
+from pygent_shared.unseen import stripped_all
 
 MOST_BYTES = 256 * 1024
 """Of one definition. The largest of LiveMCPBench's 527 takes 6,486."""

@@ -56,6 +56,7 @@ class Item(BaseModel):
     occurred_at: str = ""
     speaker: str = ""
     conversation: str = ""
+    derived_from: list[str] = []
     importance: float = Field(default=0.5, ge=0, le=1)
     pinned: bool = False
     valid_from: str = ""
@@ -214,7 +215,7 @@ def _drafts(common: Item, items: list[Item], **every: Any) -> list[Draft]:
             **{**shared, **item.model_dump(exclude_unset=True, exclude={"tags"})},
             tags=[*common.tags, *item.tags],
             place=f"items[{number}].",
-            **every,
+            **{**every, **({"trust": "derived"} if item.derived_from else {})},
         )
         for number, item in enumerate(items)
     ]
