@@ -181,5 +181,5 @@ def open_memories(settings: Settings) -> Memories:
     Raises:
         DatabaseUnusable: the database cannot be opened.
     """
-    database = Database(settings.data_dir / "memory.db", MIGRATIONS)
+    database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
     return Memories(database, shared_embedder(settings), settings.vectors)

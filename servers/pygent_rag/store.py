@@ -181,7 +181,7 @@ class SqliteStore:
     """A `Store` in one SQLite file."""
 
     def __init__(self, path: Path, index: str = MEMORY) -> None:
-        self.database = Database(path, MIGRATIONS)
+        self.database = Database(path, MIGRATIONS, backup=True)
         self._vectors = open_vectors(self.database, CHUNKS, index)
 
     @property

@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 import apsw
 
+from pygent_shared.backups import Backup, back_up
 from pygent_shared.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000
@@ -44,15 +45,17 @@ class Database:
         path: the file; its folder is made if missing.
         migrations: SQL scripts in order; script N takes the file from version N to N + 1, kept in SQLite's
             `user_version`. Scripts already applied are never run again.
+        backup: copy a file that is to be migrated first; see `pygent_shared.backups`.
 
     Raises:
         DatabaseUnusable: the file cannot be opened, is no SQLite database, is damaged, or was written by a
             newer version. The file is left exactly as it was.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, backup: bool = False) -> None:
         self.path = path
         self._migrations = migrations
+        self._backup = backup
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
@@ -124,6 +127,14 @@ class Database:
         findings = [str(row[0]) for row in self.query("PRAGMA integrity_check")]
         return [] if findings == ["ok"] else findings
 
+    def back_up(self) -> Backup:
+        """Copy the database as it is now; see `pygent_shared.backups`."""
+        try:
+            with self._mapped_errors():
+                return back_up(self.path)
+        except OSError as error:
+            raise unusable(self.path, error) from error
+
     def close(self) -> None:
         """Close every thread's connection; one that is in a statement ends with its thread.
 
@@ -164,6 +175,8 @@ class Database:
             )
         with self.write() as connection:
             # Another process may have migrated while this one waited for the lock.
+            if self._backup and 0 < self._version() < known:
+                self.back_up()
             for number in range(self._version(), known):
                 connection.execute(self._migrations[number]).fetchall()
             connection.pragma("user_version", known)
