@@ -58,16 +58,11 @@ class Writer:
 
     def add(self, draft: Draft, parts: Sequence[Passage]) -> Stored:
         """Keep a memory, unless exactly this is known; then it counts up and gets the new tags."""
-        self._make()
+        self.make()
         conversation, turn = self._turn(draft.conversation)
         fingerprint = draft.fingerprint(turn)
-        row = self._one(
-            "SELECT key, id, seen FROM memory WHERE space = ? AND fingerprint = ? "
-            "AND forgotten_at IS NULL AND replaced_at IS NULL",
-            (self.space, fingerprint),
-        )
-        if row is not None:
-            key, id, seen = row
+        if (known := self.known(fingerprint)) is not None:
+            key, id, seen = known
             self._repeat(key, id, draft)
             return Stored(id=id, status="duplicate", seen=seen + 1, replaced=self._replace(draft, key))
         id = new_id()
@@ -101,6 +96,28 @@ class Writer:
         self.record(id, "added")
         return Stored(id=id, status="created", seen=1, replaced=self._replace(draft, key))
 
+    def known(self, fingerprint: bytes) -> tuple[int, str, int] | None:
+        """Key, id and count of the memory that says exactly this, if one does."""
+        row = self._one(
+            "SELECT key, id, seen FROM memory WHERE space = ? AND fingerprint = ? "
+            "AND forgotten_at IS NULL AND replaced_at IS NULL",
+            (self.space, fingerprint),
+        )
+        return cast("tuple[int, str, int] | None", row)
+
+    def index_again(self, id: str) -> None:
+        """Make the passages of a memory anew; none for a forgotten one."""
+        row = self._one(
+            "SELECT key, text, speaker, replaced_at IS NOT NULL, forgotten_at IS NULL FROM memory "
+            "WHERE space = ? AND id = ?",
+            (self.space, id),
+        )
+        assert row is not None
+        key, text, speaker, past, lives = row
+        self._connection.execute("DELETE FROM passage WHERE memory = ?", (key,))
+        if lives:
+            self._index(key, speaker, passages(text), past=bool(past))
+
     def forget(self, id: str) -> State | None:
         """Take a live memory out of everything but its own row. Returns the state met."""
         if (state := self._state(id)) == "live":
@@ -117,14 +134,10 @@ class Writer:
     def restore(self, id: str) -> State | None:
         """Bring a forgotten memory back, unless it was told again since. Returns the state met."""
         if (state := self._state(id)) == "forgotten":
-            row = self._one(
-                "UPDATE memory SET forgotten_at = NULL WHERE space = ? AND id = ? "
-                "RETURNING key, text, speaker, replaced_at IS NOT NULL",
-                (self.space, id),
+            self._connection.execute(
+                "UPDATE memory SET forgotten_at = NULL WHERE space = ? AND id = ?", (self.space, id)
             )
-            assert row is not None
-            key, text, speaker, past = row
-            self._index(key, speaker, passages(text), past=bool(past))
+            self.index_again(id)
             self.record(id, "restored")
         return state
 
@@ -135,7 +148,8 @@ class Writer:
             (self._now, self.space, id, what, self._actor, before),
         )
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the space, if it is missing."""
         if self.space is None:
             self._connection.execute(
                 "INSERT INTO space (name, created_at) VALUES (?, ?)", (self._name, self._now)

@@ -83,6 +83,17 @@ class Database:
         with self._mapped_errors():
             return list(self.read().execute(sql, bindings))
 
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """Several reads of the same state, whatever others write meanwhile."""
+        with self._mapped_errors():
+            connection = self.read()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
     def state(self) -> tuple[int, int]:
         """A value that differs from the one before, in this thread, if anything was written since."""
         with self._mapped_errors():
@@ -124,7 +135,12 @@ class Database:
 
     def check(self) -> list[str]:
         """What SQLite's `integrity_check` finds wrong; empty when the file is sound."""
-        findings = [str(row[0]) for row in self.query("PRAGMA integrity_check")]
+        findings: list[str] = []
+        with self._mapped_errors():
+            try:
+                findings += [str(row[0]) for row in self.read().execute("PRAGMA integrity_check")]
+            except apsw.CorruptError as error:  # too much so to look further
+                findings.append(str(error))
         return [] if findings == ["ok"] else findings
 
     def back_up(self) -> Backup:
