@@ -140,6 +140,11 @@ class Memories:
         """Have the vectors made of passages that were written past this object."""
         self._backlog.notify()
 
+    def model(self) -> tuple[str, str]:
+        """The model in force and "", or "" and why there is none."""
+        embedder = self._embedder.ready()
+        return (embedder.model, "") if embedder is not None else ("", self._embedder.why)
+
     def spaces(self) -> list[str]:
         """The names of all spaces, sorted."""
         return self.store.spaces()

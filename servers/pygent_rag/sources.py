@@ -20,7 +20,8 @@ from pygent_rag.document import LONGEST_HEADING
 from pygent_rag.files import Poll
 from pygent_rag.parsers import PARSERS
 from pygent_rag.store import Fingerprint
-from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed
+from pygent_shared.errors import FileRefused, InvalidArgument
+from pygent_shared.roots import check_root
 
 FETCH_SECONDS = 60.0
 """How long one page may take to come."""
@@ -212,7 +213,7 @@ def named(path: str, *, roots: Sequence[str] = (), private: bool = False) -> Sou
         real = Path(os.path.realpath(full, strict=True))
     except OSError as error:
         raise files.refusal(full, error) from error
-    _check_root(real, roots)
+    check_root(real, roots)
     if os.path.isdir(real):
         return Source(
             name=str(real), items=lambda poll: _in_folder(real, poll, lambda name: True), again=str(real)
@@ -265,7 +266,7 @@ def _pattern(full: Path, roots: Sequence[str]) -> Source:
     parts = full.parts
     fixed = _fixed(parts)
     folder = Path(os.path.realpath(Path(*parts[:fixed])))
-    _check_root(folder, roots)
+    check_root(folder, roots)
     if not folder.is_dir():
         raise FileRefused(folder, "is no folder", "Check the spelling before the first wildcard.")
     match = _Pattern(folder, parts[fixed:]).matches
@@ -322,21 +323,6 @@ def _translated(part: str, separator: str) -> str:
         else:
             made += {"*": f"[^{separator}]*", "?": f"[^{separator}]"}.get(found[3], re.escape(found[3]))
     return made
-
-
-def _check_root(path: Path, roots: Sequence[str]) -> None:
-    """Raise NotAllowed unless a path is in one of the folders that may be read, and not in a hidden one."""
-    if not roots:
-        return
-    for root in roots:
-        real = Path(os.path.realpath(os.path.expanduser(root)))
-        if path.is_relative_to(real) and not any(
-            part.startswith(".") for part in path.relative_to(real).parts
-        ):
-            return
-    why = f"is hidden, or outside the folders that files may be read from here: {', '.join(roots)}"
-    cure = f'Allow more: export PYGENT_READ_FROM="{",".join([*roots, str(path.parent)])}"'
-    raise NotAllowed(f'"{path}"', why, cure)
 
 
 def _as_utf8(data: bytes, charset: str) -> bytes:
