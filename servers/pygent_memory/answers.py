@@ -27,6 +27,7 @@ class AddedMemory(BaseModel):
     id: str
     status: Status
     seen: int = Field(description="How often it was told.")
+    masked: list[str] | None = Field(default=None, description="Kinds of secrets that were not kept.")
     similar: list[Similar] = Field(default=[], description="Memories that say nearly the same, best first.")
 
 
@@ -43,6 +44,7 @@ class AddAnswer(BaseModel):
                     id=item.stored.id,
                     status=item.stored.status,
                     seen=item.stored.seen,
+                    masked=list(item.masked) or None,
                     similar=[Similar(id=m.id, text=shortened(m.text), date=m.date) for m in item.similar],
                 )
                 for item in added
@@ -212,8 +214,9 @@ def shortened(text: str, limit: int = 400) -> str:
 
 def _added_line(item: AddedMemory) -> str:
     known = f" (told {item.seen} times)" if item.status == "duplicate" else ""
+    masked = f"; masked: {', '.join(item.masked)}" if item.masked else ""
     similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{_quoted(m.text)}" for m in item.similar)
-    return f"{item.id} {item.status}{known}{similar}"
+    return f"{item.id} {item.status}{known}{masked}{similar}"
 
 
 def _result_text(item: SearchResult) -> str:

@@ -7,12 +7,13 @@ out, and the answer says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder
+from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.recall import LEG, Found, Leg, Recalled, fill, fold, near
 from pygent_memory.schema import MIGRATIONS
@@ -35,9 +36,11 @@ Retrieval = Literal["hybrid", "lexical"]
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What became of a draft, and memories that share at least half its words."""
+    """What became of a draft, the kinds of secrets that were masked in it, and memories that share at least
+    half its words."""
 
     stored: Stored
+    masked: tuple[str, ...] = ()
     similar: tuple[Memory, ...] = ()
 
 
@@ -62,6 +65,7 @@ class Memories:
         embedder: what turns text into vectors, in the background.
         index: what finds the nearest vectors; a key of `pygent_shared.vectors.INDEXES`.
         clock: the time of a write.
+        mask: what is taken out of a text before it is kept.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class Memories:
         embedder: BackgroundEmbedder,
         index: str = MEMORY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        mask: Mask | None = None,
     ) -> None:
         self.database = database
+        self.mask = mask or Mask()
         self.store = MemoryStore(database)
         self.finder = Finder(database, index)
         self._embedder = embedder
@@ -81,13 +87,18 @@ class Memories:
 
     def add(self, space: str, drafts: Sequence[Draft]) -> list[Added]:
         """Keep all drafts, or none if anything fails."""
+        hidden = [self.mask.masked(draft.text) for draft in drafts]
+        drafts = [replace(draft, text=text) for draft, (text, _) in zip(drafts, hidden, strict=True)]
         stored = self.store.add(space, drafts, self._now())
         self._backlog.notify()
-        if len(drafts) > SIMILAR_UP_TO:
-            return [Added(stored=item) for item in stored]
+        few = len(drafts) <= SIMILAR_UP_TO
         return [
-            Added(stored=item, similar=self._similar(space, draft, item) if item.status == "created" else ())
-            for draft, item in zip(drafts, stored, strict=True)
+            Added(
+                stored=item,
+                masked=kinds,
+                similar=self._similar(space, draft, item) if few and item.status == "created" else (),
+            )
+            for draft, item, (_, kinds) in zip(drafts, stored, hidden, strict=True)
         ]
 
     def search(
@@ -187,4 +198,4 @@ def open_memories(settings: Settings) -> Memories:
         DatabaseUnusable: the database cannot be opened.
     """
     database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
-    return Memories(database, shared_embedder(settings), settings.vectors)
+    return Memories(database, shared_embedder(settings), settings.vectors, mask=Mask(settings.memory_mask))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -158,7 +159,8 @@ class _Run:
     def _place(self, placing: Placing, item: Found) -> None:
         match item:
             case Draft():
-                self.report.outcomes[placing.told(item)] += 1
+                text, _ = self._memories.mask.masked(item.text)
+                self.report.outcomes[placing.told(replace(item, text=text))] += 1
             case Entity():
                 self.report.entities += placing.entity(item)
             case Relation():
@@ -171,7 +173,7 @@ class _Run:
     def _put_back(self, placing: Placing, line: str) -> None:
         match row := _row(line):
             case {"row": "memory"}:
-                self.report.outcomes[placing.memory(row)] += 1
+                self.report.outcomes[placing.memory(self._masked(row))] += 1
             case {"row": "entity"}:
                 self.report.entities += placing.other("entity", row)
             case {"row": "relation"}:
@@ -184,6 +186,35 @@ class _Run:
                     raise FileRefused(self._path, f"was written by a newer version ({version})", cure)
             case _:
                 raise InvalidArgument("row", "is of no kind that is known", "Set it right or leave it out.")
+
+    def _masked(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A memory's row without what is not to be kept, neither in its text nor in what it was before."""
+        clean = row | {"text": self._clean(row.get("text", ""))}
+        if isinstance(events := row.get("events"), list):
+            clean["events"] = [self._masked_event(event) for event in events]
+        if clean != row:
+            clean.pop("fingerprint", None)
+        return clean
+
+    def _masked_event(self, event: Any) -> Any:
+        try:
+            before = json.loads(event["before"])
+        except (KeyError, TypeError, ValueError):
+            return event
+        clean = self._clean(before)
+        return event if clean == before else event | {"before": json.dumps(clean, ensure_ascii=False)}
+
+    def _clean(self, value: Any) -> Any:
+        """A JSON value, the texts in it masked."""
+        match value:
+            case str():
+                return self._memories.mask.masked(value)[0]
+            case list():
+                return [self._clean(item) for item in value]
+            case dict():
+                return {name: self._clean(item) for name, item in value.items()}
+            case _:
+                return value
 
     def _tie(self, placing: Placing, number: int, line: str) -> None:
         try:
