@@ -81,6 +81,12 @@ class Stdio:
                 return int(line.split()[1]) / 1024
         return 0.0
 
+    @property
+    def processor_seconds(self) -> float:
+        """The processor time the process has taken."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """End it at once, with SIGKILL."""
         self._process.kill()
