@@ -272,6 +272,9 @@ class Placing:
         own = [name for name in columns(self._connection, "memory") if name not in ("key", "space", *LINKS)]
         values = {name: row[name] for name in own if name in row} | checked
         values |= {"recorded_at": checked["recorded_at"] or self._now, "id": id, "space": self._space}
+        if "past" in own:
+            ended = checked["valid_to"] is not None and checked["valid_to"] <= self._now
+            values.setdefault("past", int(ended or checked["replaced_at"] is not None))
         if conversation := row.get("conversation"):
             self._conversation(label(str(conversation), "conversation"), int(values.get("turn") or 0))
             ((values["conversation"],),) = self._connection.execute(
