@@ -274,8 +274,8 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--sizes", type=int, nargs="+", default=[0, 1_000, 10_000, 100_000])
     asked.add_argument("--large", type=int, default=1_000_000)
-    asked.add_argument("--writes", type=int, default=60)
-    asked.add_argument("--searches", type=int, default=40)
+    asked.add_argument("--writes", type=int, default=30)
+    asked.add_argument("--searches", type=int, default=30)
     asked.add_argument("--no-peer", action="store_true")
     asked.add_argument(
         "--python", default="/usr/bin/python3", help="makes the venv of the other [%(default)s]"

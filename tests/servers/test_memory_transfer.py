@@ -400,7 +400,7 @@ def test_a_mem0_dump_keeps_texts_dates_owners_and_relations(memories: Memories, 
 def test_other_shapes_of_a_mem0_dump_are_read_and_a_cut_off_one_as_far_as_it_goes(
     memories: Memories, tmp_path: Path, shape: str
 ) -> None:
-    items = [{"id": str(number), "memory": f"Fact {number}."} for number in range(3)]
+    items = [{"id": str(number), "memory": f'[{number}] "results": [x].'} for number in range(3)]
     whole = json.dumps(items)
     text = {"list": whole, "lines": "\n".join(map(json.dumps, items)), "cut off": whole[:-12]}[shape]
     (tmp_path / "mem0.json").write_text(text)

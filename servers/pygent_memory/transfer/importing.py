@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ import apsw
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Draft, utc
 from pygent_memory.transfer import basic_memory, mem0, own
+from pygent_memory.transfer.aside import Aside
 from pygent_memory.transfer.found import (
     Damaged,
     Entity,
@@ -119,7 +121,7 @@ class _Run:
         self._now = now
         self._here = Here()
         self.report = report
-        self.aside = _Aside(path, memories.database.path.parent, dry_run=report.dry_run)
+        self.aside = Aside(path, memories.database.path.parent, dry_run=report.dry_run)
 
     def foreign(self, format: Format, watch: Watch) -> None:
         found = list(format.read(self._path))
@@ -127,7 +129,7 @@ class _Run:
         for batch in _batches(found):
             with self._placing() as placing:
                 for item in batch:
-                    self._attempt("", "", lambda item=item: self._place(placing, item))  # type: ignore[misc]
+                    self._attempt("", "", partial(self._place, placing, item))
             done += len(batch)
             watch(done, len(found))
 
@@ -141,7 +143,7 @@ class _Run:
                     self._attempt(
                         f"line {number}",
                         line,
-                        lambda line=line: self._put_back(placing, line),  # type: ignore[misc]
+                        partial(self._put_back, placing, line),
                     )
                     done += len(line.encode(errors="surrogateescape"))
             watch(done, total)
@@ -243,39 +245,6 @@ class _Run:
         with database.snapshot() if dry else database.write() as connection:
             writer = Writer(connection, self._space, self._now, ACTOR)
             yield Placing(connection, writer, self._space, self._now, self._here, dry_run=dry)
-
-
-class _Aside:
-    """The file beside that damaged parts are copied to; made at the first. Beside the database where the
-    folder cannot be written."""
-
-    def __init__(self, path: Path, otherwise: Path, *, dry_run: bool) -> None:
-        self._places = [path.with_name(f"{path.name}.damaged"), otherwise / f"{path.name}.damaged"]
-        self._dry_run = dry_run
-        self._file: Any = None
-        self.path: Path | None = None
-
-    def add(self, text: str) -> None:
-        if self._dry_run or not text:
-            return
-        if self._file is None:
-            self._open()
-        self._file.write(text.rstrip("\n") + "\n")
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _open(self) -> None:
-        for place in self._places:
-            try:
-                self._file = place.open("w", encoding="utf-8", errors="surrogateescape", newline="\n")
-            except OSError:
-                if place == self._places[-1]:
-                    raise
-            else:
-                self.path = place
-                return
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

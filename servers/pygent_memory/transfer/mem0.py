@@ -22,7 +22,7 @@ _TAKEN = frozenset(
     {"id", "memory", "text", "data", "created_at", "updated_at", "categories", "actor_id", "role", "hash"}
     | {"score", "metadata", "expiration_date", *_OWNERS}
 )
-_LIST = re.compile(r'"(?:results|memories)"\s*:\s*\[|\[')
+_LIST = re.compile(r'\A\s*\[|"(?:results|memories)"\s*:\s*\[')
 _RELATIONS = re.compile(r'"relations"\s*:\s*\[')
 
 

@@ -13,15 +13,13 @@ from typing import Any, cast
 
 import apsw
 
-from pygent_memory.memory import Draft, label, memory_text, moment
+from pygent_memory.memory import Draft, label
 from pygent_memory.passages import passages
+from pygent_memory.transfer.checking import check_scalars, checked_memory, count
 from pygent_memory.transfer.found import Entity, Outcome, Relation
 from pygent_memory.transfer.own import LINKS, NOT_KEPT, columns
 from pygent_memory.writing import Writer, new_id
 from pygent_shared.errors import InvalidArgument
-
-_TIMES = ("occurred_at", "recorded_at", "forgotten_at", "valid_from", "valid_to", "expires_at", "replaced_at")
-_NO_COLUMNS = ("row", "tags", "derived_from", "events", *LINKS)
 
 
 class Here:
@@ -104,7 +102,7 @@ class Placing:
         Raises:
             InvalidArgument: the row is not as we write it.
         """
-        checked = _checked(row) | {"entity": self._entity(row)}
+        checked = checked_memory(row) | {"entity": self._entity(row)}
         id, fingerprint = checked["id"], checked["fingerprint"]
         if id and self._id(id):
             return "duplicate"
@@ -149,10 +147,10 @@ class Placing:
         """
         known = [name for name in columns(self._connection, table) if name not in NOT_KEPT]
         values = {name: row[name] for name in known if name in row}
-        _all_scalars(values)
+        check_scalars(values)
         name = label(str(row.get("name", "")), "name") if table == "conversation" else ""
         if table == "conversation":
-            return self._conversation(name, _count(row.get("turns", 0), "turns"))
+            return self._conversation(name, count(row.get("turns", 0), "turns"))
         same = " AND ".join(f"{name} IS ?" for name in values)
         found = self._connection.execute(
             f"SELECT id FROM {table} WHERE space = ? AND {same} LIMIT 1", (self._space, *values.values())
@@ -169,7 +167,7 @@ class Placing:
             )
             id, new = self._connection.last_insert_rowid(), True
         if table == "entity":
-            self._here.entities[_count(row.get("number", 0), "number")] = id
+            self._here.entities[count(row.get("number", 0), "number")] = id
         return new
 
     # ---- what is here
@@ -307,73 +305,3 @@ class Placing:
 
 def _holds(row: Mapping[str, Any]) -> bool:
     return row["forgotten_at"] is None and row["replaced_at"] is None
-
-
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a memory whose values matter to others, in their form.
-
-    Raises:
-        InvalidArgument: one is unusable.
-    """
-    plain = {name: value for name, value in row.items() if name not in _NO_COLUMNS}
-    _all_scalars(plain)
-    for name in ("tags", "derived_from", "events"):
-        if not isinstance(row.get(name, []), list):
-            raise InvalidArgument(name, "is no list", "Write one: []")
-    for tag in row.get("tags", []):
-        label(_text(tag, "tags"), "tags")
-    for event in row.get("events", []):
-        if not isinstance(event, dict) or not {"at", "what"} <= event.keys():
-            raise InvalidArgument("events", "holds something that is no event", 'Write "at" and "what".')
-        _all_scalars(event)
-    times = {name: moment(_text(row.get(name) or "", name), name) or None for name in _TIMES}
-    importance = row.get("importance", 0.5)
-    if not isinstance(importance, int | float) or not 0 <= importance <= 1:
-        raise InvalidArgument("importance", f"is {importance!r}", "Use a number from 0 to 1.")
-    told = Draft(
-        text=memory_text(_text(row.get("text", ""), "text"), "text"),
-        kind=row.get("kind", "semantic"),
-        speaker=label(_text(row.get("speaker", ""), "speaker"), "speaker"),
-        occurred_at=times["occurred_at"] or "",
-        conversation=_text(row.get("conversation", ""), "conversation"),
-        valid_from=times["valid_from"] or "",
-        valid_to=times["valid_to"] or "",
-    )
-    return times | {
-        "id": label(_text(row.get("id", ""), "id"), "id"),
-        "text": told.text,
-        "kind": label(_text(told.kind, "kind"), "kind"),
-        "speaker": told.speaker,
-        "importance": importance,
-        "fingerprint": _fingerprint(row) or told.fingerprint(_count(row.get("turn", 0), "turn")),
-    }
-
-
-def _fingerprint(row: Mapping[str, Any]) -> bytes:
-    try:
-        return bytes.fromhex(_text(row.get("fingerprint", ""), "fingerprint"))
-    except ValueError as error:
-        raise InvalidArgument("fingerprint", "is not hexadecimal", "Leave it out.") from error
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgument(name, f"is {str(value)[:40]!r}, which is no text", "Put it in quotes.")
-    return value
-
-
-def _count(value: object, name: str) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise InvalidArgument(name, f"is {str(value)[:40]!r}", "Use a whole number from 0 on.")
-    return value
-
-
-def _all_scalars(values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, dict | list):
-            raise InvalidArgument(name, "holds several values", "Give it one.")
-        if isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise InvalidArgument(name, "holds half a character", "Write well-formed Unicode.") from error
