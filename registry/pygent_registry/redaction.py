@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pygent_registry.entry import Entry
 from pygent_registry.references import Reference
+from pygent_shared.shapes import SHAPES
 
 HIDDEN = "[secret]"
 SHORTEST = 8
@@ -24,30 +25,7 @@ SHORTEST = 8
 SHORTEST_KEPT = 4
 """The same of a value that was kept in a file or a keyring, and so surely is one."""
 
-# A substring that every token of the shape holds -> the shape. What is kept is the group "keep".
-SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    (("sk-",), re.compile(r"\bsk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}")),  # OpenAI, Anthropic and the like
-    (("sk_", "rk_"), re.compile(r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}")),  # Stripe
-    (("gh",), re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}")),  # GitHub
-    (("github_pat_",), re.compile(r"\bgithub_pat_[A-Za-z0-9_]{22,}")),
-    (("glpat-",), re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),  # GitLab
-    (("AKIA", "ASIA"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),  # AWS
-    (("xox",), re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),  # Slack
-    (("AIza",), re.compile(r"\bAIza[A-Za-z0-9_-]{35}")),  # Google
-    (("npm_",), re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
-    (("pypi-",), re.compile(r"\bpypi-[A-Za-z0-9_-]{50,}")),
-    (("hf_",), re.compile(r"\bhf_[A-Za-z0-9]{30,}")),  # Hugging Face
-    (("eyJ",), re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+")),  # JWT, RFC 7519
-    (
-        ("PRIVATE KEY",),
-        re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-    ),
-    (("://",), re.compile(r"(?P<keep>[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,100}:)[^\s/@]{3,200}(?=@)")),
-    (("earer ",), re.compile(r"(?P<keep>\b[Bb]earer )[A-Za-z0-9._~+/-]{16,}=*")),  # RFC 6750
-)
-_MARKERS = tuple(marker for markers, _ in SHAPES for marker in markers)
+_MARKERS = tuple(marker for shape in SHAPES for marker in shape.markers)
 _NAMED_SO = re.compile(r"token|secret|passw|pwd|key|credential|auth|cookie|session|dsn", re.IGNORECASE)
 _LOOKS_SO = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+=-]{20,}")
 
@@ -74,7 +52,7 @@ def may_be_secret(name: str, value: str) -> bool:
 
 def is_token(text: str) -> bool:
     """Whether some part of a text has the shape of a known kind of token."""
-    return any(shape.search(text) for _, shape in SHAPES)
+    return any(shape.pattern.search(text) for shape in SHAPES)
 
 
 def _was_kept(reference: Reference) -> bool:
@@ -112,9 +90,8 @@ class Redactor:
         """The text with every secret replaced by `[secret]`."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        for markers, shape in SHAPES:
-            if any(marker in text for marker in markers):
-                text = shape.sub(_hide, text)
+        for shape in SHAPES:
+            text, _ = shape.hide(text, HIDDEN)
         return text
 
     def value(self, value: Any) -> Any:
@@ -168,7 +145,3 @@ def _binary_key(content: dict[str, Any]) -> str | None:
 
 def _escaped(secret: str) -> str:
     return json.dumps(secret, ensure_ascii=False)[1:-1]
-
-
-def _hide(match: re.Match[str]) -> str:
-    return match.groupdict().get("keep", "") + HIDDEN

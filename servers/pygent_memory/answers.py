@@ -26,6 +26,7 @@ class AddedMemory(BaseModel):
     id: str
     status: Status
     seen: int = Field(description="How often it was told.")
+    masked: list[str] | None = Field(default=None, description="Kinds of secrets that were not kept.")
     similar: list[Similar] = Field(default=[], description="Memories that say nearly the same, best first.")
     replaced: list[str] | None = Field(default=None, description="Ids that no longer hold because of it.")
 
@@ -43,6 +44,7 @@ class AddAnswer(BaseModel):
                     id=item.stored.id,
                     status=item.stored.status,
                     seen=item.stored.seen,
+                    masked=list(item.masked) or None,
                     similar=[Similar(id=m.id, text=shortened(m.text), date=m.date) for m in item.similar],
                     replaced=list(item.stored.replaced) or None,
                 )
@@ -209,9 +211,10 @@ def recent_page(space: str, memories: Sequence[Memory]) -> str:
 
 def _added_line(item: AddedMemory) -> str:
     known = f" (told {item.seen} times)" if item.status == "duplicate" else ""
+    masked = f"; masked: {', '.join(item.masked)}" if item.masked else ""
     similar = "".join(f"\n  similar, {m.date}, {m.id}:\n{quoted(m.text)}" for m in item.similar)
     replaced = f", in place of {', '.join(item.replaced)}" if item.replaced else ""
-    return f"{item.id} {item.status}{known}{replaced}{similar}"
+    return f"{item.id} {item.status}{known}{replaced}{masked}{similar}"
 
 
 def shown_row(memory: Memory, *, shorten: bool = False) -> str:

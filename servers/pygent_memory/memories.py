@@ -13,6 +13,7 @@ from typing import Literal
 
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder
+from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.ranking import asked, rank
 from pygent_memory.recall import DEEP, LEG, Found, Recalled, candidates, different, fill, fold
@@ -38,9 +39,11 @@ Retrieval = Literal["hybrid", "lexical"]
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What became of a draft, and memories that share at least half its words."""
+    """What became of a draft, the kinds of secrets that were masked in it, and memories that share at least
+    half its words."""
 
     stored: Stored
+    masked: tuple[str, ...] = ()
     similar: tuple[Memory, ...] = ()
 
 
@@ -65,6 +68,7 @@ class Memories:
         embedder: what turns text into vectors, in the background.
         index: what finds the nearest vectors; a key of `pygent_shared.vectors.INDEXES`.
         clock: the time of a write.
+        mask: what is taken out of a text before it is kept.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class Memories:
         embedder: BackgroundEmbedder,
         index: str = MEMORY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        mask: Mask | None = None,
     ) -> None:
         self.database = database
+        self.mask = mask or Mask()
         self.store = MemoryStore(database)
         self.finder = Finder(database, index)
         self._embedder = embedder
@@ -89,14 +95,17 @@ class Memories:
             InvalidArgument: a draft replaces a memory that this space does not have.
         """
         self._refuse_unknown(space, [id for draft in drafts for id in draft.replaces])
+        hidden = [self.mask.masked(draft.text) for draft in drafts]
+        drafts = [replace(draft, text=text) for draft, (text, _) in zip(drafts, hidden, strict=True)]
         stored = self.store.add(space, drafts, self.now())
         self._backlog.notify()
         return [
             Added(
                 stored=item,
+                masked=kinds,
                 similar=self._similar(space, draft, item) if self._compared(drafts, draft, item) else (),
             )
-            for draft, item in zip(drafts, stored, strict=True)
+            for draft, item, (_, kinds) in zip(drafts, stored, hidden, strict=True)
         ]
 
     def search(
@@ -216,5 +225,6 @@ def open_memories(settings: Settings) -> Memories:
     Raises:
         DatabaseUnusable: the database cannot be opened.
     """
-    database = Database(settings.data_dir / "memory.db", MIGRATIONS)
-    return Memories(database, shared_embedder(settings), settings.vector_index)
+    database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
+    mask = Mask(settings.memory_mask)
+    return Memories(database, shared_embedder(settings), settings.vector_index, mask=mask)

@@ -9,6 +9,7 @@ from pygent_memory.memories import Memories
 from pygent_memory.prompts import add_prompts
 from pygent_memory.resources import add_resources
 from pygent_memory.spaces import Spaces
+from pygent_memory.tools.admin import add_admin
 from pygent_memory.tools.changing import add_changing
 from pygent_memory.tools.context import add_context
 from pygent_memory.tools.core import add_core
@@ -60,4 +61,5 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Lazy[Me
     if profile == "admin":
         add_worklist(server, memories, spaces)
         add_sharing(server, spaces)
+        add_admin(server, memories, spaces, settings)
     return server

@@ -18,7 +18,8 @@ from pygent_rag.document import LONGEST_HEADING
 from pygent_rag.files import Poll
 from pygent_rag.items import GIVEN, GivenText, Item, LocalFile, WebPage
 from pygent_rag.patterns import Pattern, fixed, is_pattern
-from pygent_shared.errors import FileRefused, InvalidArgument, NotAllowed
+from pygent_shared.errors import FileRefused, InvalidArgument
+from pygent_shared.roots import check_root
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _LONGEST_URL = 2000
@@ -86,7 +87,7 @@ def named(path: str, *, roots: Sequence[str] = (), private: bool = False) -> Sou
         real = Path(os.path.realpath(full, strict=True))
     except OSError as error:
         raise files.refusal(full, error) from error
-    _check_root(real, roots)
+    check_root(real, roots)
     if os.path.isdir(real):
         return Source(
             name=str(real), items=lambda poll: _in_folder(real, poll, lambda name: True), again=str(real)
@@ -129,7 +130,7 @@ def _pattern(full: Path, roots: Sequence[str]) -> Source:
     parts = full.parts
     count = fixed(parts)
     folder = Path(os.path.realpath(Path(*parts[:count])))
-    _check_root(folder, roots)
+    check_root(folder, roots)
     if not folder.is_dir():
         raise FileRefused(folder, "is no folder", "Check the spelling before the first wildcard.")
     match = Pattern(folder, parts[count:]).matches
@@ -139,18 +140,3 @@ def _pattern(full: Path, roots: Sequence[str]) -> Source:
         covers=match,
         again=str(Path(folder, *parts[count:])),
     )
-
-
-def _check_root(path: Path, roots: Sequence[str]) -> None:
-    """Raise NotAllowed unless a path is in one of the folders that may be read, and not in a hidden one."""
-    if not roots:
-        return
-    for root in roots:
-        real = Path(os.path.realpath(os.path.expanduser(root)))
-        if path.is_relative_to(real) and not any(
-            part.startswith(".") for part in path.relative_to(real).parts
-        ):
-            return
-    why = f"is hidden, or outside the folders that files may be read from here: {', '.join(roots)}"
-    cure = f'Allow more: export PYGENT_READ_FROM="{",".join([*roots, str(path.parent)])}"'
-    raise NotAllowed(f'"{path}"', why, cure)

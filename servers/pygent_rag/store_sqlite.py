@@ -40,7 +40,7 @@ class SqliteStore:
     """A `Store` in one SQLite file."""
 
     def __init__(self, path: Path, index: str = MEMORY) -> None:
-        self.database = Database(path, MIGRATIONS, FUNCTIONS)
+        self.database = Database(path, MIGRATIONS, FUNCTIONS, backup=True)
         self._words = Words(self.database)
         self._vectors = open_vectors(self.database, CHUNKS, index)
 

@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 import apsw
 
+from pygent_shared.backups import Backup, back_up
 from pygent_shared.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 30_000
@@ -45,6 +46,7 @@ class Database:
         migrations: SQL scripts in order; script N takes the file from version N to N + 1, kept in SQLite's
             `user_version`. Scripts already applied are never run again.
         functions: SQL functions of one argument that scripts and triggers call, by name.
+        backup: copy a file that is to be migrated first; see `pygent_shared.backups`.
 
     Raises:
         DatabaseUnusable: the file cannot be opened, is no SQLite database, is damaged, or was written by a
@@ -56,10 +58,13 @@ class Database:
         path: Path,
         migrations: Sequence[str],
         functions: Mapping[str, Callable[..., str]] | None = None,
+        *,
+        backup: bool = False,
     ) -> None:
         self.path = path
         self._migrations = migrations
         self._functions = functions or {}
+        self._backup = backup
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a connection ends with its thread
         self._lock = threading.Lock()
@@ -86,6 +91,17 @@ class Database:
         """All rows of a statement that only reads."""
         with self._mapped_errors():
             return list(self.read().execute(sql, bindings))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """Several reads of the same state, whatever others write meanwhile."""
+        with self._mapped_errors():
+            connection = self.read()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
 
     def state(self) -> tuple[int, int]:
         """A value that differs from the one before, in this thread, if anything was written since."""
@@ -128,8 +144,21 @@ class Database:
 
     def check(self) -> list[str]:
         """What SQLite's `integrity_check` finds wrong; empty when the file is sound."""
-        findings = [str(row[0]) for row in self.query("PRAGMA integrity_check")]
+        findings: list[str] = []
+        with self._mapped_errors():
+            try:
+                findings += [str(row[0]) for row in self.read().execute("PRAGMA integrity_check")]
+            except apsw.CorruptError as error:  # too much so to look further
+                findings.append(str(error))
         return [] if findings == ["ok"] else findings
+
+    def back_up(self) -> Backup:
+        """Copy the database as it is now; see `pygent_shared.backups`."""
+        try:
+            with self._mapped_errors():
+                return back_up(self.path)
+        except OSError as error:
+            raise unusable(self.path, error) from error
 
     def close(self) -> None:
         """Close every thread's connection; one that is in a statement ends with its thread.
@@ -173,6 +202,8 @@ class Database:
             )
         with self.write() as connection:
             # Another process may have migrated while this one waited for the lock.
+            if self._backup and 0 < self._version() < known:
+                self.back_up()
             for number in range(self._version(), known):
                 connection.execute(self._migrations[number]).fetchall()
             connection.pragma("user_version", known)

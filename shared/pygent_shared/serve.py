@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from pygent_shared.server import BuildServer
 
 
-def serve(target: str, argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and serve what `target` ("package.module:build_server") builds.
+def serve(target: str, argv: Sequence[str] | None = None, *, epilog: str = "") -> int:
+    """Parse the command line and serve what `target` ("package.module:build_server") builds. The epilog ends
+    its help.
 
     Returns the exit code: 0 after a normal end, 1 for a failure here, 2 for a usage error.
     """
-    parser = argparse.ArgumentParser(description=f"Serve {target.partition('.')[0]} over MCP.")
+    parser = argparse.ArgumentParser(description=f"Serve {target.partition('.')[0]} over MCP.", epilog=epilog)
     parser.add_argument("--transport", choices=("stdio", "http"), default="stdio")
     add_setting_flags(parser)
     chosen = vars(parser.parse_args(argv))

@@ -161,6 +161,11 @@ class Settings:
     memory_file_mirror: Literal["on", "off"] = row(
         "off", "Whether that file is rewritten at each change of the default space's graph."
     )
+    memory_mask: Literal["off", "secrets", "all"] = row(
+        "off",
+        "What is masked in a memory before it is kept: secrets are keys, tokens and card numbers; all is "
+        "e-mail addresses, phone numbers and IBANs too.",
+    )
     max_file_mb: int = row(50, "Largest file, in megabytes, that is read into a collection.", least=1)
     read_timeout: float = row(
         120.0, "Seconds that reading one file into a collection may take before it is refused.", least=0

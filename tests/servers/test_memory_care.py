@@ -17,6 +17,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 from pygent_memory.schema import MIGRATIONS
+from pygent_memory.verifying import verify
 from pygent_shared.database import Database
 from pygent_shared.settings import Settings
 from pygent_shared.testing import in_memory, over_stdio
@@ -51,7 +52,7 @@ def kept(settings: Settings) -> dict[str, str]:
     """What a fresh process would find: text by id. Fails when the file is not sound."""
     database = Database(settings.data_dir / "memory.db", MIGRATIONS)
     try:
-        assert database.check() == []
+        assert verify(database) == []
         return {str(id): str(text) for id, text in database.query("SELECT id, text FROM memory")}
     finally:
         database.close()

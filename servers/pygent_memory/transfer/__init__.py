@@ -1,0 +1,1 @@
+"""Memories on their way out to files and in from them."""

@@ -1,0 +1,363 @@
+"""What size costs: writes and searches in ours and in mcp-memory-service, in one run, over stdio.
+
+    python tests/benchmarks/memory_size.py [--sizes 0 1000 10000 100000] [--large 1000000] [--no-peer]
+
+Both databases grow from size to size with the same texts: halves of real sentences of FOLDER (default
+../shared/data) joined anew; questions are its titles. A size is filled past the servers, as nothing else gets
+there in time: ours through its own store, the other's tables directly. Vectors are `vectors.blends`, real
+ones and blends of two, put under the name of the model in force; they do not mean what the texts say, which
+costs a search the same. The other makes up the vectors of questions by hashing, in no time, as its own model
+does not come without a download; so ours is asked both ways: "hashed", which is the search alone, and
+"model", with the built-in model embedding each question. Writes are measured without a model in both.
+Printed are the median and the least milliseconds of a write and of a search, the processor time a call takes
+in the server (on a busy machine the steadier figure), and the memory in use. Targets: the median write at
+100,000 within 2 x of that at 0, and a search there 30 x as fast as the other's semantic one. `--large` is
+ours alone, and takes some ten minutes; 0 leaves it out. The other is installed into a venv below
+~/.cache/pygent, by a Python that can load extensions (--python).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import apsw
+import numpy as np
+import sqlite_vec
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.benchmarks.stdio_client import Stdio
+from tests.benchmarks.vectors import DATA, blends, embedded, texts
+
+from pygent_memory import memories
+from pygent_memory.finding import Finder
+from pygent_memory.memory import draft
+from pygent_memory.schema import MIGRATIONS, PASSAGES
+from pygent_memory.store import MemoryStore
+from pygent_shared.database import Database
+from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.serve import serve
+from pygent_shared.settings import Settings
+from pygent_shared.vectors.sqlite_vec import SqliteVectors
+
+PEER = "mcp-memory-service"
+WANTED = f"{PEER}>=12.2,<13"
+HOME = Path.home() / ".cache" / "pygent" / PEER
+NOW = "2026-05-01T12:00:00Z"
+BATCH = 1_000
+"""Memories filled in at once."""
+
+_INSERT = """
+    INSERT INTO memories (
+        content_hash, content, tags, memory_type, metadata,
+        created_at, updated_at, created_at_iso, updated_at_iso
+    ) VALUES (?, ?, 'b', 'note', '{}', 1.0, 1.0, ?, ?)
+"""
+_INSERT_VECTOR = "INSERT INTO memory_embeddings (rowid, content_embedding, store) VALUES (?, ?, 'default')"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of some calls: their median and least, and the server's processor time of one."""
+
+    median: float
+    least: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.median:>10.1f}{self.least:>10.1f}{self.processor:>10.1f}"
+
+
+@dataclass
+class Row:
+    """What was measured at one size; times in milliseconds."""
+
+    size: int
+    write: Times
+    search: dict[str, Times] = field(default_factory=dict)
+    megabytes: float = 0.0
+
+
+class Texts:
+    """Texts without end, all different, and questions."""
+
+    def __init__(self, data: Path) -> None:
+        sentences, titles = texts(data)
+        self._halves = [sentence.split() for sentence in sentences]
+        self.questions = [title for title in titles if title.strip()]
+        self._chance = random.Random(5)
+        self._made = 0
+
+    def some(self, count: int) -> list[str]:
+        """The next texts."""
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> str:
+        first, second = self._chance.choice(self._halves), self._chance.choice(self._halves)
+        self._made += 1
+        return " ".join([*first[: len(first) // 2], *second[len(second) // 2 :], f"n{self._made}"])
+
+
+class Ours:
+    """Our server over one folder, and its growth."""
+
+    name = "ours"
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self.folder, self.model = folder, model
+
+    def grow(self, count: int, told: Texts, vectors: Iterator[np.ndarray]) -> None:
+        with closing(Database(self.folder / "memory.db", MIGRATIONS)) as database:
+            store = MemoryStore(database)
+            stored = SqliteVectors(database, PASSAGES)
+            for start in range(0, count, BATCH):
+                some = told.some(min(BATCH, count - start))
+                store.add("default", [draft(text) for text in some], NOW)
+                missing = stored.missing(self.model, 2 * BATCH)
+                found = next(vectors)
+                pairs = [(item, found[n % len(found)].tobytes()) for n, (item, _) in enumerate(missing)]
+                stored.put(self.model, pairs)
+            # What a server writes beside the vectors, and a search asks for.
+            Finder(database).vectors.put(self.model, [])
+
+    def start(self, *, search: str) -> Stdio:
+        environ = {
+            "PYGENT_DATA_DIR": str(self.folder),
+            "PYGENT_EMBEDDER": "auto" if search == "model" else "none",
+            "PYGENT_CONFIG": "",
+        }
+        hashed = [__file__, "--serve-hashed", self.model]
+        return Stdio([sys.executable, *(hashed if search == "hashed" else ["-m", "pygent_memory"])], environ)
+
+    def write(self, text: str) -> tuple[str, dict[str, Any]]:
+        return "memory_add", {"text": text}
+
+    def searches(self) -> dict[str, Callable[[str], tuple[str, dict[str, Any]]]]:
+        return dict.fromkeys(("hashed", "model"), lambda question: ("memory_search", {"query": question}))
+
+    def warm(self, client: Stdio, size: int, question: str) -> None:
+        """Search until the model is loaded and the vectors are mirrored in memory."""
+        until = time.monotonic() + 5 + size / 10_000
+        while True:
+            found = client.call("memory_search", {"query": question})["structuredContent"]
+            if found["retrieval"] == "hybrid" and time.monotonic() > until:
+                assert found.get("pending", 0) == 0 or size == 0, found["why"]
+                return
+            assert time.monotonic() < until + 120, found["why"]
+            time.sleep(0.1)
+
+
+class Hashed:
+    """An embedder that makes up its vectors, in no time."""
+
+    def __init__(self, model: str, dimensions: int = 384) -> None:
+        self.model, self.dimensions = model, dimensions
+
+    def embed(self, texts: Sequence[str]) -> list[bytes]:
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> bytes:
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        made = np.random.default_rng(seed).standard_normal(self.dimensions).astype("<f4")
+        return bytes((made / np.linalg.norm(made)).tobytes())
+
+
+def serve_hashed(model: str) -> None:
+    """Our server, but for its embedder."""
+    memories.shared_embedder = lambda settings: BackgroundEmbedder.loaded(Hashed(model))
+    serve("pygent_memory.server:build_server", [])
+
+
+class Other:
+    """mcp-memory-service over one folder, and its growth."""
+
+    name = PEER
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self._folder, self._python = folder, python
+        self._file = folder / "memory.db"
+        client = self.start(search="")
+        client.call(*self.write("The first makes the tables."))
+        client.close()
+
+    def grow(self, count: int, told: Texts, vectors: Iterator[np.ndarray]) -> None:
+        connection = apsw.Connection(str(self._file))
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        for start in range(0, count, BATCH):
+            some = told.some(min(BATCH, count - start))
+            found = next(vectors)
+            with connection:
+                for number, text in enumerate(some):
+                    digest = hashlib.sha256(text.encode()).hexdigest()
+                    connection.execute(_INSERT, (digest, text, NOW, NOW))
+                    vector = found[number % len(found)].tobytes()
+                    connection.execute(_INSERT_VECTOR, (connection.last_insert_rowid(), vector))
+        connection.close()
+
+    def start(self, *, search: str) -> Stdio:
+        environ = {
+            "HOME": str(self._folder),
+            "PYTHONPATH": "",
+            "MCP_MEMORY_SQLITE_PATH": str(self._file),
+            "MCP_MEMORY_STORAGE_BACKEND": "sqlite_vec",
+            "MCP_MEMORY_USE_ONNX": "0",
+            "MCP_MEMORY_ALLOW_HASH_EMBEDDINGS": "1",
+            "MCP_EMBEDDING_MODEL": "none/none",
+            "MCP_SEMANTIC_DEDUP_ENABLED": "false",
+            "MCP_QUALITY_SYSTEM_ENABLED": "false",
+            "HF_HUB_OFFLINE": "1",
+        }
+        return Stdio([self._python, "-m", "mcp_memory_service.server"], environ)
+
+    def write(self, text: str) -> tuple[str, dict[str, Any]]:
+        return "memory_store", {"content": text, "metadata": {"tags": "b", "type": "note"}}
+
+    def searches(self) -> dict[str, Callable[[str], tuple[str, dict[str, Any]]]]:
+        return {
+            mode: lambda question, mode=mode: (  # type: ignore[misc]
+                "memory_search",
+                {"query": question, "mode": mode, "limit": 10},
+            )
+            for mode in ("semantic", "hybrid")
+        }
+
+    def warm(self, client: Stdio, size: int, question: str) -> None:
+        client.call(*self.searches()["semantic"](question))
+
+
+def measured(server: Ours | Other, size: int, told: Texts, writes: int, searches: int) -> Row:
+    """Writes, then searches of other processes that have nothing else to do."""
+    client = server.start(search="")
+    client.call(*server.write(told.some(1)[0]))
+    row = Row(size=size, write=_timed(client, [server.write(text) for text in told.some(writes)]))
+    client.close()
+    if isinstance(server, Ours):
+        _embed_the_rest(server)
+    for mode, ask in server.searches().items():
+        client = server.start(search=mode)
+        server.warm(client, size, told.questions[0])
+        row.search[mode] = _timed(client, [ask(question) for question in told.questions[1 : searches + 1]])
+        row.megabytes = max(row.megabytes, client.megabytes)
+        client.close()
+    return row
+
+
+def _embed_the_rest(server: Ours) -> None:
+    """Vectors for what was just written without a model."""
+    with closing(Database(server.folder / "memory.db", MIGRATIONS)) as database:
+        stored = SqliteVectors(database, PASSAGES)
+        embedder = BackgroundEmbedder(Settings()).wait(60)
+        assert embedder is not None
+        while missing := stored.missing(server.model, 100):
+            made = embedder.embed([text for _, text in missing])
+            stored.put(
+                server.model, [(item, vector) for (item, _), vector in zip(missing, made, strict=True)]
+            )
+
+
+def _timed(client: Stdio, calls: list[tuple[str, dict[str, Any]]]) -> Times:
+    took = []
+    before = client.processor_seconds
+    for tool, arguments in calls:
+        began = time.perf_counter()
+        result = client.call(tool, arguments)
+        took.append((time.perf_counter() - began) * 1000)
+        assert not result.get("isError"), result
+    spent = (client.processor_seconds - before) * 1000 / len(calls)
+    return Times(median(took), min(took), spent)
+
+
+def _print(name: str, row: Row) -> None:
+    for mode, took in row.search.items():
+        print(f"{row.size:>10,}  {name:20}{mode:10}{row.write}{took}{row.megabytes:>10.0f}", flush=True)
+
+
+def peer_python(python: str) -> str:
+    """The Python of the venv that holds the other server, made on first use."""
+    inside = HOME / "bin" / "python"
+    if not (HOME / "bin" / "memory").exists():
+        subprocess.run([python, "-m", "venv", HOME], check=True, env={})
+        subprocess.run([inside, "-m", "pip", "install", "--quiet", WANTED], check=True)
+    return str(inside)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--sizes", type=int, nargs="+", default=[0, 1_000, 10_000, 100_000])
+    asked.add_argument("--large", type=int, default=1_000_000)
+    asked.add_argument("--writes", type=int, default=30)
+    asked.add_argument("--searches", type=int, default=30)
+    asked.add_argument("--no-peer", action="store_true")
+    asked.add_argument(
+        "--python", default="/usr/bin/python3", help="makes the venv of the other [%(default)s]"
+    )
+    asked.add_argument("--data", type=Path, default=DATA)
+    options = asked.parse_args()
+    real, _ = embedded(options.data)
+    embedder = BackgroundEmbedder(Settings()).wait(60)
+    assert embedder is not None, "the embeddings extra is not installed"
+    rows: dict[str, list[Row]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "ours").mkdir()
+        (Path(folder) / "other").mkdir()
+        servers: list[Ours | Other] = [Ours(Path(folder) / "ours", embedder.model)]
+        if not options.no_peer:
+            servers.append(Other(Path(folder) / "other", peer_python(options.python)))
+            (version,) = (
+                d.version for d in distributions(name=PEER, path=[str(*HOME.glob("lib/*/site-packages"))])
+            )
+            print(f"{PEER} {version}")
+        words = ("write ms", "least", "cpu", "search ms", "least", "cpu", "MB")
+        print(f"{'memories':>10}  {'server':20}{'search':10}" + "".join(f"{word:>10}" for word in words))
+        told = {server.name: Texts(options.data) for server in servers}
+        made = {server.name: blends(10**9, real) for server in servers}
+        held = dict.fromkeys(told, 0)
+        for size in sorted({*options.sizes, options.large} - ({0} - set(options.sizes))):
+            for server in servers:
+                name = server.name
+                if options.large and size == options.large and name == PEER:
+                    continue
+                server.grow(max(0, size - held[name]), told[name], made[name])
+                held[name] = max(size, held[name])
+                row = measured(server, size, told[name], options.writes, options.searches)
+                rows.setdefault(name, []).append(row)
+                _print(name, row)
+    _judge(rows)
+
+
+def _judge(rows: dict[str, list[Row]]) -> None:
+    """How the targets are met, where both sizes were measured."""
+    ours = {row.size: row for row in rows["ours"]}
+    if {0, 100_000} <= ours.keys():
+        ratio = ours[100_000].write.median / ours[0].write.median
+        print(f"write at 100,000 against 0: {ratio:.2f} x (target: 2 x)")
+    theirs = {row.size: row for row in rows.get(PEER, [])}
+    for size in sorted(ours.keys() & theirs.keys()):
+        other = theirs[size].search["semantic"]
+        for mode, mine in ours[size].search.items():
+            faster, cheaper = other.median / mine.median, other.processor / mine.processor
+            print(
+                f"search at {size:,}, {mode}: {faster:.1f} x as fast as its semantic search, "
+                f"{cheaper:.1f} x in processor time (target at 100,000: 30 x)"
+            )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve-hashed"]:
+        serve_hashed(sys.argv[2])
+    else:
+        main()
