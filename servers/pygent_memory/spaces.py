@@ -53,6 +53,16 @@ class Spaces:
         """The full name of a space the caller may change, or make. Raises as `reading` does."""
         return self._full(space, ("write",))
 
+    def need_all(self) -> None:
+        """Refuse callers who may not use every space.
+
+        Raises:
+            NotAllowed: the caller is not the machine's own user.
+        """
+        if caller() != OWNER:
+            why = "is for the machine's own user: it tells of everybody's spaces"
+            raise NotAllowed("This", why, "See your own: memory_spaces.")
+
     def visible(self) -> list[str]:
         """The full names of the spaces that the caller may read, sorted."""
         rows = self._open().query(

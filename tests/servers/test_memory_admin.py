@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,8 @@ from mcp import Client
 
 from pygent_memory.__main__ import COMMANDS, main
 from pygent_memory.commands import COMMANDS as KNOWN
-from pygent_memory.memories import Memories, open_memories
-from pygent_memory.spaces import Spaces
-from pygent_memory.tools.admin import add_admin
-from pygent_memory.tools.core import add_core
+from pygent_memory.memories import Memories
+from pygent_memory.server import build_server
 from pygent_shared.lazy import Lazy
 from pygent_shared.serve import lowlevel
 from pygent_shared.server import SuiteServer
@@ -25,11 +24,7 @@ from pygent_shared.testing import call, refusal
 
 
 def admin(settings: Settings) -> SuiteServer[Lazy[Memories]]:
-    memories = Lazy(lambda: open_memories(settings))
-    server: SuiteServer[Lazy[Memories]] = SuiteServer("admin", lifespan=memories.lifespan)
-    add_core(server, memories, Spaces(settings))
-    add_admin(server, memories, Spaces(settings), settings)
-    return server
+    return build_server(replace(settings, memory_tools="admin"), None)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore
 from pygent_memory.verifying import verify
 from pygent_shared.database import Database
-from pygent_shared.errors import DatabaseUnusable
+from pygent_shared.errors import DatabaseUnusable, InvalidArgument
 from pygent_shared.settings import Settings
 from pygent_shared.testing import in_memory, refusal
 
@@ -176,10 +176,10 @@ def test_what_was_replaced_cannot_come_to_replace_what_replaced_it(
 def test_links_to_ids_that_are_not_there_are_no_links(store: MemoryStore, tmp_path: Path) -> None:
     store.add("b", [draft("Elsewhere.")], NOW)
     (other,) = store.recent("b", 1)
-    told = draft("Tide.", replaces=["mnone", other.id, "'; --"], derived_from=["mnone", other.id])
-    (stored,) = store.add("a", [told], NOW)
+    (stored,) = store.add("a", [draft("Tide.", replaces=["mnone", other.id, "'; --"])], NOW)
     assert stored.replaced == ()
-    assert store.get("a", [stored.id])[0].derived_from == ()
+    with pytest.raises(InvalidArgument, match=f'space "a" has no memory {other.id}, mnone'):
+        store.add("a", [draft("Ebb.", derived_from=sorted([other.id, "mnone"]))], NOW)
     assert store.get("b", [other.id])[0].replaced_by == ""
     assert kept(tmp_path) == ["Elsewhere.", "Tide."]
 

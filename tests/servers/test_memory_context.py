@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,7 +43,7 @@ def memories(settings: Settings) -> Iterator[Memories]:
 
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[Client]:
-    async with in_memory(MEMORY, settings) as connected:
+    async with in_memory(MEMORY, replace(settings, memory_tools="admin")) as connected:
         yield connected
 
 
@@ -209,7 +210,7 @@ async def test_the_consolidation_prompt_names_only_a_tool_there_is(
     told(memories, "Ann lives in Rome.")
     opened = Lazy(lambda: memories)
     server: SuiteServer[Lazy[Memories]] = SuiteServer("without")
-    add_prompts(server, opened, Spaces(settings))
+    add_prompts(server, opened, Spaces(lambda: memories.database, "default"))
     async with Client(lowlevel(server)) as client:
         page = await prompt(client, "consolidate")
         assert "Answer with memory_add and derived_from." in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ class Caller:
 
 @asynccontextmanager
 async def callers(settings: Settings, *names: str) -> AsyncIterator[list[Caller]]:
-    async with in_memory(MEMORY, settings) as client:
+    async with in_memory(MEMORY, replace(settings, memory_tools="admin")) as client:
         yield [Caller(client, name) for name in names]
 
 
@@ -121,3 +122,13 @@ async def test_completion_names_only_the_spaces_that_the_caller_may_read(setting
         template = ResourceTemplateReference(uri="memory://{space}/recent")
         seen = await client.complete(template, {"name": "space", "value": ""})
         assert seen.completion.values == ["ann/notes"]
+
+
+async def test_who_is_not_the_machines_user_sees_neither_others_spaces_nor_the_whole(
+    settings: Settings,
+) -> None:
+    async with callers(settings, "ann", "bo") as (ann, bo):
+        await ann.remember("The tide is high.")
+        await bo.remember("The tide is low.")
+        assert [space["name"] for space in (await ann.call("memory_spaces"))["spaces"]] == ["ann/default"]
+        assert "machine's own user" in await ann.refused("memory_status")

@@ -150,7 +150,7 @@ def test_every_column_and_table_of_memories_is_in_the_export(memories: Memories,
 
 
 TABLES = {
-    "memory": {"key", "space"},
+    "memory": {"key", "space", "read_by"},
     "conversation": {"id", "space"},
     "entity": {"id", "space"},
     "relation": {"id", "space"},

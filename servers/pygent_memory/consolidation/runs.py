@@ -7,7 +7,7 @@ exactly what it added and brings back what it ended, and its pages are handed ou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import apsw
@@ -66,7 +66,8 @@ class Runs:
             writer = Writer(connection, space, now, _actor(number))
             steps = Steps(connection, writer, number, space, now)
             for place, fact in enumerate(answers.facts):
-                steps.add(fact, f"facts[{place}].")
+                text, _ = self._memories.mask.masked(fact.text)
+                steps.add(replace(fact, text=text), f"facts[{place}].")
             for place, judged in enumerate(answers.judged):
                 steps.judge(judged, f"judged[{place}].")
         self._memories.notify()

@@ -41,14 +41,16 @@ def add_admin(
 
     @server.tool(title="Memory spaces", annotations=_READS)
     def memory_spaces() -> Annotated[CallToolResult, SpacesAnswer]:
-        """List the spaces, how much each holds, and when it was last written to."""
-        data = SpacesAnswer.of(spaces_of(memories.get().database))
+        """List the spaces you may read, how much each holds, and when it was last written to."""
+        seen = set(spaces.visible())
+        data = SpacesAnswer.of([one for one in spaces_of(memories.get().database) if one.name in seen])
         return answer(data.text(), data)
 
     @server.tool(title="Memory status", annotations=_READS)
     def memory_status() -> Annotated[CallToolResult, StatusAnswer]:
         """Tell how large the memory is, which model made its vectors and how many are still to be computed,
         and when it was last backed up."""
+        spaces.need_all()
         opened = memories.get()
         model, why = opened.model()
         data = StatusAnswer.of(status(opened.database), model, why)

@@ -23,6 +23,9 @@ HEADER = {"format": FORMAT, "version": 1}
 NOT_KEPT = frozenset({"id", "space"})
 """Columns of conversations, entities, relations and events that say where a row stands in one file only."""
 
+OF_THIS_FILE = ("key", "space", "read_by")
+"""Columns of a memory that mean something in one file only: the last is the run of a consolidation."""
+
 LINKS = ("conversation", "entity", "replaced_by")
 """Columns of a memory that hold the key of another row."""
 
@@ -79,7 +82,7 @@ def _rows(connection: apsw.Connection, space: int) -> Iterator[str]:
 
 
 def _memories(connection: apsw.Connection, space: int) -> Iterator[str]:
-    own = [name for name in columns(connection, "memory") if name not in ("key", "space", *LINKS)]
+    own = [name for name in columns(connection, "memory") if name not in (*OF_THIS_FILE, *LINKS)]
     of_event = [name for name in columns(connection, "event") if name not in (*NOT_KEPT, "memory")]
     pairs = ", ".join(f"'{name}', {name}" for name in of_event)
     events = (

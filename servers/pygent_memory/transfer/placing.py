@@ -17,7 +17,7 @@ from pygent_memory.memory import Draft, label
 from pygent_memory.passages import passages
 from pygent_memory.transfer.checking import check_scalars, checked_memory, count
 from pygent_memory.transfer.found import Entity, Outcome, Relation
-from pygent_memory.transfer.own import LINKS, NOT_KEPT, columns
+from pygent_memory.transfer.own import LINKS, NOT_KEPT, OF_THIS_FILE, columns
 from pygent_memory.writing import Writer, new_id
 from pygent_shared.errors import InvalidArgument
 
@@ -267,7 +267,7 @@ class Placing:
         id = given or new_id()
         if given and self._exists("id = ?", (given,)):
             id = self._other_id(given)
-        own = [name for name in columns(self._connection, "memory") if name not in ("key", "space", *LINKS)]
+        own = [name for name in columns(self._connection, "memory") if name not in (*OF_THIS_FILE, *LINKS)]
         values = {name: row[name] for name in own if name in row} | checked
         values |= {"recorded_at": checked["recorded_at"] or self._now, "id": id, "space": self._space}
         if "past" in own:
