@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -14,11 +13,11 @@ import apsw
 
 from pygent_memory.deriving import followers, made_of
 from pygent_memory.expiry import expiry
+from pygent_memory.indexing import Indexer
 from pygent_memory.memory import Draft
 from pygent_memory.passages import Passage, passages
 from pygent_memory.rows import Row, marks, space_key
-from pygent_memory.turns import contexts, refresh, said, write
-from pygent_shared import segments
+from pygent_memory.turns import refresh
 from pygent_shared.errors import InvalidArgument
 
 Status = Literal["created", "duplicate"]
@@ -65,21 +64,15 @@ class Writer:
         self._now = now
         self._actor = actor
         self._name = space
-        self._unread: dict[int, list[tuple[str, Passage, bool]]] = {}
-        self._many = False
+        self._indexer = Indexer(connection)
         self.followed: list[str] = []
         self.bereft: list[str] = []
         self.space = space_key(connection.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchall())
 
     def add_all(self, drafts: Sequence[tuple[Draft, Sequence[Passage]]]) -> list[Stored]:
         """Keep memories as `add` does, faster where many are turns of one conversation."""
-        self._many = True
-        try:
-            stored = [self.add(draft, parts) for draft, parts in drafts]
-        finally:
-            self._many = False
-        self._read()
-        return stored
+        with self._indexer.at_once():
+            return [self.add(draft, parts) for draft, parts in drafts]
 
     def add(self, draft: Draft, parts: Sequence[Passage]) -> Stored:
         """Keep a memory, unless exactly this is known; then it counts up and gets the new tags."""
@@ -125,7 +118,7 @@ class Writer:
         key = self._connection.last_insert_rowid()
         self._tag(key, draft.tags)
         self._derive(key, draft.derived_from)
-        self._index(key, draft.speaker or draft.entity, parts, past=past)
+        self._indexer.put(key, draft.speaker or draft.entity, parts, past=past)
         self.record(id, "added")
         return key, id
 
@@ -190,7 +183,7 @@ class Writer:
         key, text, past, lives, speaker = row
         self._connection.execute("DELETE FROM passage WHERE memory = ?", (key,))
         if lives:
-            self._index(key, speaker or "", passages(text), past=bool(past))
+            self._indexer.put(key, speaker or "", passages(text), past=bool(past))
 
     def shelve(self, key: int, *, past: bool) -> None:
         """Put the passages of a memory on the shelf of the past, or of what holds now."""
@@ -305,37 +298,6 @@ class Writer:
             [(key, self.space, id) for id in ids],
         )
 
-    def _index(self, key: int, speaker: str, parts: Sequence[Passage], *, past: bool = False) -> None:
-        """Have a memory found from now on; one of several that are added at once, from the end of that on."""
-        self._unread[key] = [(speaker, part, past) for part in parts]
-        if not self._many:
-            self._read()
-
-    def _read(self) -> None:
-        """Index what waits for it. Turns of a conversation are read with their neighbours, and those with
-        them."""
-        waiting, self._unread = self._unread, {}
-        turns: dict[int, list[int]] = defaultdict(list)
-        for key in waiting:
-            row = self._one("SELECT conversation, turn FROM memory WHERE key = ?", (key,))
-            if row and row[0] is not None:
-                turns[row[0]].append(row[1])
-        around: dict[int, str] = {}
-        for conversation, numbers in turns.items():
-            around |= contexts(self._connection, conversation, min(numbers), max(numbers))
-        for key, found in waiting.items():
-            self._connection.executemany(
-                _PASSAGE,
-                [
-                    (key, self.space, part.start, part.stop, text, segmented(text), around.get(key, ""), past)
-                    for speaker, part, past in found
-                    for text in [said(speaker, part.text)]
-                ],
-            )
-        for key, text in around.items():
-            if key not in waiting:
-                write(self._connection, key, text)
-
     def _state(self, id: str) -> State | None:
         rows = self._connection.execute(STATES.format("?"), (self.space, id)).fetchall()
         return states(rows).get(id)
@@ -345,13 +307,6 @@ class Writer:
         rows = self._connection.execute(sql, bindings).fetchall()
         return rows[0] if rows else None
 
-
-# One that was replaced since it was added, by another that was added at once with it, is of the past already.
-_PASSAGE = """
-    INSERT INTO passage (memory, space, start, stop, text, words, context, past)
-    SELECT key, ?2, ?3, ?4, ?5, ?6, ?7, ?8 OR replaced_at IS NOT NULL FROM memory
-    WHERE key = ?1 AND forgotten_at IS NULL
-"""
 
 _INSERT = """
     INSERT INTO memory (
@@ -364,11 +319,6 @@ _INSERT = """
 def new_id() -> str:
     """An id that a model can copy and never takes for a number: "m" and 12 characters, 60 random bits."""
     return "m" + base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
-
-
-def segmented(text: str) -> str | None:
-    """The text cut into words where its script writes none; None where it needs no cutting."""
-    return segments.stored(text) if segments.is_needed(text) else None
 
 
 def states(rows: Sequence[Row]) -> dict[str, State]:
