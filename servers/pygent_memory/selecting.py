@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from pygent_memory.filters import Filter, condition
 from pygent_memory.memory import Kind, label, moment, question, tag_set, unicode_text
-from pygent_memory.rows import marks, space_key
+from pygent_memory.rows import space_key
 from pygent_shared import segments
 from pygent_shared.database import Database
 from pygent_shared.errors import InvalidArgument
@@ -128,22 +129,18 @@ _LIVE = "AND m.forgotten_at IS NULL"
 
 def _condition(wanted: Selection) -> tuple[str, list[str]]:
     """What a selection asks of the memory `m` besides its words, as SQL and its bindings."""
-    parts: list[tuple[str, tuple[str, ...]]] = []
-    if wanted.kinds:
-        parts.append((f"m.kind IN ({marks(wanted.kinds)})", wanted.kinds))
-    for tag in wanted.tags:
-        parts.append(("EXISTS (SELECT 1 FROM memory_tag WHERE memory = m.key AND tag = ?)", (tag,)))
-    if wanted.since:
-        parts.append(("m.date >= substr(?, 1, length(m.date))", (wanted.since,)))
+    shared = Filter(
+        kinds=wanted.kinds, tags=wanted.tags, since=wanted.since, conversation=wanted.conversation
+    )
+    sql, bindings = condition(shared)
     if wanted.before:
-        parts.append(("m.date < substr(?, 1, length(m.date))", (wanted.before,)))
-    if wanted.conversation:
-        named = "m.conversation = (SELECT id FROM conversation WHERE space = m.space AND name = ?)"
-        parts.append((named, (wanted.conversation,)))
+        sql += " AND m.date < substr(?, 1, length(m.date))"
+        bindings.append(wanted.before)
     if wanted.about:
         entity = "m.entity IN (SELECT id FROM entity WHERE space = m.space AND name = ? COLLATE NOCASE)"
-        parts.append((f"(m.speaker = ? COLLATE NOCASE OR {entity})", (wanted.about, wanted.about)))
-    return "".join(f" AND {sql}" for sql, _ in parts), [value for _, values in parts for value in values]
+        sql += f" AND (m.speaker = ? COLLATE NOCASE OR {entity})"
+        bindings += [wanted.about, wanted.about]
+    return sql, bindings
 
 
 def _with_words(
