@@ -8,7 +8,7 @@ from pygent_factory.resources import add_resources
 from pygent_factory.tools_agents import add_agents
 from pygent_factory.tools_runs import add_runs
 from pygent_shared.peers import Peers
-from pygent_shared.server import SuiteServer
+from pygent_shared.server import SuiteServer, calls_peers
 from pygent_shared.settings import Settings
 
 INSTRUCTIONS = """\
@@ -18,6 +18,7 @@ state needs_completion, a system prompt and messages. Answer those messages your
 to continue_run; go on until the state is done. Each run is durable: it outlasts this connection."""
 
 
+@calls_peers
 def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Factory]:
     """The factory server. Its agents use the tools of peers; without peers they have none."""
     factory = Factory(settings, peers)

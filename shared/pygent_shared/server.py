@@ -41,6 +41,19 @@ BuildServer = Callable[[Settings, Peers | None], Any]
 
 ENTRY_POINTS = "pygent.servers"
 
+_CALLS_PEERS = "calls_peers"
+
+
+def calls_peers(build: BuildServer) -> BuildServer:
+    """Mark a `build_server` whose server calls others: who wants it for one call has them started too."""
+    setattr(build, _CALLS_PEERS, True)
+    return build
+
+
+def does_call_peers(build: BuildServer) -> bool:
+    """Whether a `build_server` is marked so."""
+    return bool(getattr(build, _CALLS_PEERS, False))
+
 
 class SuiteServer(MCPServer[State]):
     """`MCPServer` with these differences: see the module's rule; misspelled arguments are refused."""

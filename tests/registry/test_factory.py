@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -144,3 +145,18 @@ async def test_after_kill_9_in_the_middle_a_run_ends_and_no_completed_call_is_ma
     assert (done["state"], done["answer"]) == ("done", "It turns at six.")
     assert sorted(held.asked) == [0, 1, 1]
     assert (tmp_path / "calls").read_text().count("greet") == 1
+
+
+def test_a_call_from_a_terminal_reaches_what_the_factory_calls(tmp_path: Path) -> None:
+    notes = {"command": sys.executable, "args": [str(HERE / "noting_server.py"), str(tmp_path / "calls")]}
+    config = tmp_path / "pygent.json"
+    config.write_text(json.dumps({"mcpServers": {"factory": {"server": "factory"}, "notes": notes}}))
+    env = {**os.environ, "PYGENT_DATA_DIR": str(tmp_path / "data"), "PYGENT_EMBEDDER": "none"}
+
+    def told(tool: str, *words: str) -> str:
+        command = [PROGRAM, "call", f"factory__{tool}", *words, "--config", str(config)]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+    told("create_agent", "name=a", 'tools=["notes__*"]')
+    told("deploy_agent", "name=a")
+    assert "- notes__greet: Greet somebody." in told("run_agent", "name=a", "task=Greet.", "wait_s=20")

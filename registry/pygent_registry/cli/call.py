@@ -13,6 +13,7 @@ from pygent_registry.cli.terminal import Progress, note, print_json
 from pygent_shared.errors import PeerError, UnknownName
 
 if TYPE_CHECKING:
+    from pygent_registry.entry import Entry
     from pygent_registry.registry import Registry
 
 EXAMPLE = 'pygent call memory__memory_search query="who was on duty" limit=3'
@@ -48,9 +49,10 @@ def run(chosen: Namespace) -> int:
     settings = session.quiet_settings(chosen)
     config = session.config_in_force(settings)
     session.refuse_unusable(config, chosen.tool.partition("__")[0])
-    # A tool's name tells which servers it may be of, so no other needs to start.
+    # A tool's name tells which servers it may be of: no other needs to start, unless these call it.
     needed = [entry for entry in config.entries if entry.may_own(chosen.tool)]
-    config = replace(config, entries=tuple(needed)) if needed else config
+    if needed and not any(map(_calls_others, needed)):
+        config = replace(config, entries=tuple(needed))
 
     async def work(registry: Registry) -> dict[str, Any]:
         return await _call(registry, chosen.tool, texts)
@@ -63,6 +65,16 @@ def run(chosen: Namespace) -> int:
         text = "\n".join(shown(result))
         note(text) if failed else print(text)
     return 1 if failed else 0
+
+
+def _calls_others(entry: Entry) -> bool:
+    """Whether an entry is a server of ours that calls the others."""
+    if entry.kind != "in-process":
+        return False
+    from pygent_registry.transports import suite_server
+    from pygent_shared.server import does_call_peers
+
+    return does_call_peers(suite_server(entry.server).load())
 
 
 async def _call(registry: Registry, tool: str, texts: Mapping[str, str]) -> dict[str, Any]:
