@@ -176,8 +176,8 @@ def test_list_shows_servers_their_state_and_their_tools(
     )
     assert main(["list", "--config", path, *own]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert "memory: up, 4 tools (2026 era, in-process)" in out
-    assert "  memory__memory_get     Read memories whole, by id" in "\n".join(out)
+    assert "memory: up, 6 tools (2026 era, in-process)" in out
+    assert "  memory__memory_get      Read memories whole, by id" in "\n".join(out)
     assert "old: up, 9 tools (2025 era, stdio)" in out
     assert "  old__echo       Say it back." in out
     broken = next(number for number, line in enumerate(out) if line.startswith("broken: down; "))

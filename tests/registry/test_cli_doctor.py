@@ -74,7 +74,7 @@ def test_of_ten_servers_each_fault_is_named_with_its_cure(
     levels = {name: servers[name]["level"] for name in ("memory", "one", "two", "chatty")}
     assert levels == {"memory": "ok", "one": "ok", "two": "ok", "chatty": "warn"}
     memory = servers["memory"]["facts"]
-    assert (memory["era"], memory["tools"]) == ("2026", 4)
+    assert (memory["era"], memory["tools"]) == ("2026", 6)
     assert memory["tokens"] > 100
     assert 0 <= memory["seconds"] < 4
     assert servers["one"]["facts"]["era"] == "2025"
