@@ -234,7 +234,7 @@ def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
         cure = 'add "isolated": true' if raw.get("server") else "take it out"
         raise Unusable(f'it has a "sandbox" but starts no program of its own; {cure}')
     asked = values.table(raw, "sandbox")
-    known = {row.name for row in fields(Sandbox)}
+    known = {row.name for row in fields(Sandbox)} - {"read"}  # a server sees everything
     for key in asked:
         if key not in known:
             raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
