@@ -240,7 +240,7 @@ def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
             raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
     limits = {key: values.count(asked, key) for key in known - {"network", "write"}}
     write = tuple(_folder(place) for place in values.strings(asked, "write")) if "write" in asked else None
-    return Sandbox(network=values.truth(asked, "network", default=True), write=write, **limits)
+    return Sandbox(network=values.truth(asked, "network", default=True), write=write, read=None, **limits)
 
 
 def _folder(place: str) -> Path:
