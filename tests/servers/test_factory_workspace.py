@@ -18,6 +18,7 @@ from pygent_shared.errors import (
     InvalidArgument,
     NotAllowed,
     PygentError,
+    SandboxMissing,
     UnknownName,
 )
 from pygent_shared.sandbox.run import missing
@@ -27,7 +28,7 @@ from pygent_shared.testing import refusal
 from .test_factory_runs import Notes, call, factory, script
 
 pytestmark = pytest.mark.anyio
-sandboxed = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+sandboxed = pytest.mark.skipif(bool(missing()), reason=str(missing()))
 
 WRONG = "def area(width, height):\n    return width + height\n"
 TEST = "from shapes import area\n\n\ndef test_area():\n    assert area(3, 4) == 12\n"
@@ -130,6 +131,20 @@ async def test_what_a_stopped_run_did_is_kept_too(
     assert said(repository, "diff", "--name-only", "HEAD", run["workspace"]["branch"]) == "new.py"
 
 
+@sandboxed
+async def test_one_that_goes_round_in_circles_in_its_workspace_is_stopped(
+    repository: Path, settings: Settings, tmp_path: Path
+) -> None:
+    run_it = {"name": "workspace__run", "arguments": {"command": "false"}}
+    async with factory(settings, Notes()) as client:
+        model = script(tmp_path, [{"tool_calls": [run_it]}] * 9)
+        await call(client, "create_agent", name="coder", type="debugging", model=model)
+        await call(client, "deploy_agent", name="coder")
+        run = await call(client, "run_agent", name="coder", task="x", workspace=str(repository))
+    assert (run["state"], "with the same arguments 4 times" in run["error"]) == ("failed", True)
+    assert run["workspace"]["changes"] == ""
+
+
 async def test_a_workspace_that_cannot_be_had_is_refused_before_the_run(
     repository: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +152,7 @@ async def test_a_workspace_that_cannot_be_had_is_refused_before_the_run(
         for name, kind in (("coder", "documentation"), ("notes", "reasoning")):
             await call(client, "create_agent", name=name, type=kind)
             await call(client, "deploy_agent", name=name)
-        monkeypatch.setattr(workspaces, "missing", lambda: "")
+        monkeypatch.setattr(workspaces, "missing", lambda: None)
 
         async def refused(name: str, **arguments: str) -> str:
             return await refusal(client, "run_agent", name=name, task="x", **arguments)
@@ -151,11 +166,11 @@ async def test_a_workspace_that_cannot_be_had_is_refused_before_the_run(
         assert 'There is no branch "mian". Did you mean "main"?' in near
         said(tmp_path / "plain", "init", "-q")
         assert "has no commit to begin with" in await refused("coder", workspace=str(tmp_path / "plain"))
-        monkeypatch.setattr(workspaces, "missing", lambda: "its sandbox needs bubblewrap")
+        lacking = SandboxMissing("its sandbox needs bubblewrap", "Install it: apt install bubblewrap.")
+        monkeypatch.setattr(workspaces, "missing", lambda: lacking)
         without = await refused("coder", workspace=str(repository))
         assert without.endswith(
-            "This agent runs code, and its sandbox needs bubblewrap. "
-            "Install bubblewrap: apt install bubblewrap (or dnf, pacman, apk)."
+            "This agent runs code, and its sandbox needs bubblewrap. Install it: apt install bubblewrap."
         )
         assert (await call(client, "list_runs"))["runs"] == []
     assert said(repository, "branch", "--format=%(refname:short)") == "main"
@@ -265,18 +280,15 @@ async def test_what_a_program_leaves_does_not_tell_git_what_to_run(
 ) -> None:
     trap = f"touch {tmp_path / 'sprung'}"
     nested = f"mkdir -p sub && cd sub && git init -q && git config core.fsmonitor '{trap}; false'"
-    assert "is a repository within" in str(
-        [await _refused(tools, "run", command=nested), await _refused(tools, "list")]
+    assert '/sub" is a repository within the workspace. Remove its .git.]' in await told(
+        tools, "run", command=nested
     )
+    with pytest.raises(FileRefused, match="is a repository within"):
+        await told(tools, "list")
     with pytest.raises(FileRefused, match="is a repository within"):
         git.keep(worktree, "x")
     assert not (tmp_path / "sprung").exists()
-
-
-async def _refused(tools: WorkspaceTools, name: str, **arguments: Any) -> str:
-    with pytest.raises(FileRefused) as refused:
-        await told(tools, name, **arguments)
-    return str(refused.value)
+    assert "[files " in await told(tools, "run", command="rm -r sub/.git")
 
 
 @sandboxed

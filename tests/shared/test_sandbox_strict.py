@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -20,7 +21,7 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's"),
 ]
-walled = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+walled = pytest.mark.skipif(bool(missing()), reason=str(missing()))
 
 PROCESSES = 30
 
@@ -274,7 +275,25 @@ print(os.geteuid(), [line for line in open("/proc/self/status") if "CapEff" in l
 async def test_without_a_sandbox_it_is_not_run_and_the_cure_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "missing", lambda: "its sandbox needs bubblewrap, which is not installed")
+    found = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **more: None if name == "bwrap" else found(name, **more)
+    )
+    monkeypatch.setattr(runner, "missing", missing.__wrapped__)
     with pytest.raises(SandboxMissing, match="apt install bubblewrap"):
         await tried(folder, "open('ran', 'w')")
     assert not (folder / "ran").exists()
+
+
+async def test_a_bubblewrap_that_may_not_make_a_sandbox_is_told_apart_from_one_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2; exit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    told = str(missing.__wrapped__())
+    assert told.startswith(
+        "Bubblewrap makes no sandbox here (bwrap: setting up uid map: Permission denied). "
+    )
+    assert "Allow it user namespaces" in told

@@ -13,7 +13,7 @@ from pygent_factory.workspace import files, git
 from pygent_factory.workspace.check import check
 from pygent_factory.workspace.commands import ran
 from pygent_factory.workspace.git import GitFailed, Worktree
-from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.errors import FileRefused, InvalidArgument, UnknownName
 from pygent_shared.peers import Peers
 
 PREFIX = "workspace__"
@@ -63,7 +63,7 @@ class List(_Arguments):
 
 class Run(_Arguments):
     """Run a shell command in the workspace: without network, without anything else of this machine, and for a
-    bounded time. Returns its exit code and output."""
+    bounded time; git's history is not there either. Returns its exit code and output."""
 
     command: str = Field(min_length=1, description="For sh -c.")
     timeout_s: float = Field(default=60, gt=0, le=600, description="Seconds until it is ended.")
@@ -182,7 +182,10 @@ class WorkspaceTools:
 
     async def _state(self) -> str:
         """So that who does the same after a change sees something else than who goes round in circles."""
-        return f"[files {(await run_sync(git.state, self._worktree))[:10]}]"
+        try:
+            return f"[files {(await run_sync(git.state, self._worktree))[:10]}]"
+        except FileRefused as error:  # the way to mend it is another command
+            return f"[{error}]"
 
 
 def _listed(shown: list[str], all_: int, none: str) -> str:

@@ -13,7 +13,6 @@ from pygent_factory.workspace.git import Source, Worktree
 from pygent_factory.workspace.tools import PREFIX, SANDBOXED
 from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import InvalidArgument, SandboxMissing
-from pygent_shared.sandbox import INSTALL
 from pygent_shared.sandbox.run import missing
 
 DIRTY = "The repository has changes that are in no commit: the work began without them."
@@ -48,8 +47,8 @@ class Workspaces:
         if not mine:
             cure = "Leave it out, or configure_agent(…, tools=[…, 'workspace__*'])."
             raise InvalidArgument("workspace", "is of no use to an agent without workspace tools", cure)
-        if set(mine) & set(SANDBOXED) and (why := await run_sync(missing)):
-            raise SandboxMissing(f"this agent runs code, and {why}", INSTALL)
+        if set(mine) & set(SANDBOXED) and (lacking := await run_sync(missing)):
+            raise SandboxMissing(f"this agent runs code, and {lacking.why}", lacking.cure)
         return (await run_sync(git.source, path, branch)).model_dump(mode="json")
 
     async def begin(self, run: str, asked: Mapping[str, Any]) -> Worktree:

@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import Process
 
 from pygent_shared.errors import SandboxMissing
-from pygent_shared.sandbox import INSTALL, Sandbox, confined
+from pygent_shared.sandbox import Sandbox, confined
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "TMPDIR": "/tmp",
 }
 """All that it is told of this machine, beside what the caller adds."""
+
+ALLOW = "Allow it user namespaces (docs/factory.md says how), and take version 0.8 or newer: bwrap --version"
 
 _LOOK_S = 0.1
 _REST_S = 10.0
@@ -77,8 +79,8 @@ async def run(
         SandboxMissing: this machine cannot give such a sandbox.
         FileNotFoundError: there is no such program.
     """
-    if why := missing():
-        raise SandboxMissing(why, INSTALL)
+    if lacking := missing():
+        raise lacking
     told = {**ENVIRONMENT, **(environ or {})}
     words = confined(argv, sandbox, cwd=str(cwd), environ=told)
     process = await anyio.open_process(
@@ -100,19 +102,20 @@ async def run(
 
 
 @cache
-def missing() -> str:
-    """Why a program that nobody trusts cannot be run here, as a clause; empty where it can."""
+def missing() -> SandboxMissing | None:
+    """Why a program that nobody trusts cannot be run here; None where it can."""
     try:
         words = confined(["/bin/true"], Sandbox(network=False, write=(), read=()), cwd="/")
-    except SandboxMissing as error:
-        return error.why
-    try:
         tried = subprocess.run(words, capture_output=True, text=True, timeout=20, env=ENVIRONMENT)
+    except SandboxMissing as error:
+        return error
     except subprocess.TimeoutExpired:
-        return "bubblewrap did not start a program within 20 s"
+        return SandboxMissing("bubblewrap did not start a program within 20 s", ALLOW)
+    if tried.returncode == 0:
+        return None
     said = tried.stderr.strip().splitlines()
-    return f"bubblewrap makes no sandbox here ({said[-1] if said else 'it says nothing'})" * bool(
-        tried.returncode
+    return SandboxMissing(
+        f"bubblewrap makes no sandbox here ({said[-1] if said else 'no reason given'})", ALLOW
     )
 
 
@@ -185,8 +188,8 @@ def _kill(process: Process) -> None:
 def _family(process: int) -> Iterator[int]:
     """A process and all that came of it."""
     yield process
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        with suppress(OSError):
+    with suppress(OSError):  # it may end meanwhile
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
             for child in task.read_text().split():
                 yield from _family(int(child))
 
