@@ -234,13 +234,13 @@ def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:
         cure = 'add "isolated": true' if raw.get("server") else "take it out"
         raise Unusable(f'it has a "sandbox" but starts no program of its own; {cure}')
     asked = values.table(raw, "sandbox")
-    known = {row.name for row in fields(Sandbox)}
+    known = {row.name for row in fields(Sandbox)} - {"read"}  # a server sees everything
     for key in asked:
         if key not in known:
             raise Unusable(f'its "sandbox" has an unknown key "{key}".{did_you_mean(key, known)}')
     limits = {key: values.count(asked, key) for key in known - {"network", "write"}}
     write = tuple(_folder(place) for place in values.strings(asked, "write")) if "write" in asked else None
-    return Sandbox(network=values.truth(asked, "network", default=True), write=write, **limits)
+    return Sandbox(network=values.truth(asked, "network", default=True), write=write, read=None, **limits)
 
 
 def _folder(place: str) -> Path:

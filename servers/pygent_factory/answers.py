@@ -142,6 +142,9 @@ class RunAnswer(BaseModel):
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
     usage: dict[str, int] = {}
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
+    workspace: dict[str, Any] = Field(
+        default={}, description="Where its work on code lies: repository, branch, commit, changes."
+    )
 
     @classmethod
     def of(cls, run: Run, *, model: str, need: Need | None = None) -> RunAnswer:
@@ -158,6 +161,7 @@ class RunAnswer(BaseModel):
             messages=need.request["messages"] if need else [],
             usage=trace.get("usage", {}),
             tools=trace.get("tools", []),
+            workspace=trace.get("workspace", {}),
         )
 
     def text(self) -> str:
@@ -167,11 +171,21 @@ class RunAnswer(BaseModel):
         if self.state == "done":
             answer = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
             source = " (scripted replies, no model)" if self.scripted else ""
-            return f"{answer}\n\nRun {self.run} of {self.agent}, version {self.version}{source}."
+            run = f"Run {self.run} of {self.agent}, version {self.version}{source}."
+            return "\n\n".join(filter(None, (answer, self._work(), run)))
         if self.state in ("failed", "cancelled"):
             done = "was cancelled" if self.state == "cancelled" else "failed"
-            return f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"
+            told = f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"
+            return "\n\n".join(filter(None, (told, self._work())))
         return f'Run {self.run} of {self.agent} goes on. Look again: get_run(run="{self.run}", wait_s=50).'
+
+    def _work(self) -> str:
+        """What it did to a repository, and where that is."""
+        if not self.workspace:
+            return ""
+        where = "Branch {branch} of {repository}:".format_map(self.workspace)
+        parts = (where, self.workspace.get("changes") or "no changes", self.workspace.get("error"))
+        return "\n".join(filter(None, (*parts, self.workspace["note"])))
 
 
 class RunRow(BaseModel):

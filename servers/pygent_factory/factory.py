@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from pygent_factory.runs import Runs
 from pygent_factory.store import MIGRATIONS, AgentStore
+from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine
 from pygent_shared.peers import Peers
@@ -89,7 +90,13 @@ class Factory:
         if self._database is None:
             self._database = Database(self._settings.data_dir / "factory.db", MIGRATIONS)
             self._agents = AgentStore(self._database)
-            self._runs = Runs(self._database, self._agents, self._peers, self._engine)
+            self._runs = Runs(
+                self._database,
+                self._agents,
+                self._peers,
+                self._engine,
+                Workspaces(self._settings.data_dir / "workspaces"),
+            )
 
     async def _own(self, started: asyncio.Future[None]) -> None:
         """Be the one task in which the engine begins and ends."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import anyio
@@ -17,6 +17,8 @@ import anyio
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
+from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
+from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared import models
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
@@ -24,6 +26,9 @@ from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
 from pygent_shared.peers import Peers
+
+if TYPE_CHECKING:
+    from pygent_factory.thinker import Thinker
 
 WORKFLOW = "run"
 
@@ -64,20 +69,39 @@ class Runs:
         agents: in the same database.
         peers: whose tools agents use; None where this server stands alone.
         engine: carries the runs out, once it is needed.
+        workspaces: where agents work on a repository.
     """
 
-    def __init__(self, database: Database, agents: AgentStore, peers: Peers | None, engine: Engine) -> None:
+    def __init__(
+        self,
+        database: Database,
+        agents: AgentStore,
+        peers: Peers | None,
+        engine: Engine,
+        workspaces: Workspaces,
+    ) -> None:
         self._database = database
         self._agents = agents
         self._peers = peers
         self._engine = engine
+        self._workspaces = workspaces
         engine.workflow(WORKFLOW, self._work)
 
-    async def begin(self, name: str, task: str, *, conversation: str = "", id: str = "") -> str:
-        """Start a run of an agent's newest version, with all that was said in its conversation before.
-        Returns its id.
+    async def begin(
+        self,
+        name: str,
+        task: str,
+        *,
+        conversation: str = "",
+        workspace: str = "",
+        branch: str = "",
+        id: str = "",
+    ) -> str:
+        """Start a run of an agent's newest version, with all that was said in its conversation before, in a
+        worktree of the repository `workspace` where it works on code. Returns its id.
 
         Raises:
+            FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
             InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
             NotAllowed: the caller is not the machine's own user.
@@ -93,7 +117,8 @@ class Runs:
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
         if agent.spec.model != models.HOST:
             models.resolve(agent.spec.model)  # what is wrong with it is said now
-        await self._tools(agent.spec)
+        tools = await self._tools(agent.spec, own=works_in_one(agent.spec.tools) or bool(workspace))
+        asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
@@ -103,7 +128,7 @@ class Runs:
                 (run, agent.version, task, conversation, _now(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
-        await self._engine.start(WORKFLOW, spec, task, history, id=run)
+        await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
         return run
 
     async def follow(self, run: str, number: int, within: float) -> Run | Need:
@@ -206,49 +231,71 @@ class Runs:
     def _ids(self) -> list[str]:
         return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
 
-    async def _tools(self, spec: Spec) -> list[dict[str, Any]]:
-        """The definitions of the tools of a spec.
+    async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
+        """The definitions of the tools of a spec, those of a workspace (`own`) included.
 
         Raises:
             InvalidArgument: a pattern matches nothing.
         """
         from pygent_factory.tools import matching, unmatched
 
-        if not spec.tools or self._peers is None:
+        if not spec.tools:
             return []
-        definitions = await self._peers.list_tools()
-        if missing := unmatched(spec.tools, definitions):
+        definitions = [
+            *(await self._peers.list_tools() if self._peers else ()),
+            *(DEFINITIONS if own else ()),
+        ]
+        missing = unmatched(spec.tools, definitions)
+        if missing and self._peers is not None:
             known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
             why = f"{missing[0]!r} matches no tool; there are those of {known}"
             raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
         return [dict(item) for item in matching(spec.tools, definitions)]
 
-    async def _work(self, spec_data: dict[str, Any], task: str, history: list[Any]) -> dict[str, Any]:
+    async def _work(
+        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The workflow. It gives the answer, or the error, with all that was said and done."""
-        from pydantic_ai.exceptions import AgentRunError, UserError
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-        from pygent_factory.strategies import table
         from pygent_factory.thinker import Thinker
-        from pygent_factory.tools import PeerTools, Stuck
+        from pygent_factory.tools import PeerTools
         from pygent_shared.durable import workflow
         from pygent_shared.models.recorded import RecordedModel
 
         spec = Spec.model_validate(spec_data)
-        definitions = await workflow.step("list tools", lambda: self._tools(spec))
+        definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
         model = models.resolve(spec.model)
         if model.system not in ("mcp", "scripted"):
             model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
-        thinker = Thinker(spec, model, PeerTools(self._peers, definitions), said)
-        try:
-            async with model:  # what it keeps open to its provider is closed
-                answer = await table(spec.strategy)(thinker, task)
-        except Stuck as error:
-            return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
-        except (AgentRunError, UserError, Failed, PygentError) as error:
-            return {"error": str(error), "trace": thinker.trace()}
-        return {"answer": answer, "trace": thinker.trace()}
+        if asked is None:
+            return await _solved(
+                spec, task, model, Thinker(spec, model, PeerTools(self._peers, definitions), said)
+            )
+        run = workflow.workflow_id()
+        worktree = await self._workspaces.begin(run, asked)
+        tools = PeerTools(WorkspaceTools(worktree, self._peers), definitions)
+        ended = await _solved(spec, task, model, Thinker(spec, model, tools, said))
+        ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
+        return ended
+
+
+async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker) -> dict[str, Any]:
+    """What an agent made of its task: the answer or the error, and all that was said and done."""
+    from pydantic_ai.exceptions import AgentRunError, UserError
+
+    from pygent_factory.strategies import table
+    from pygent_factory.tools import Stuck
+
+    try:
+        async with model:  # what it keeps open to its provider is closed
+            answer = await table(spec.strategy)(thinker, task)
+    except Stuck as error:
+        return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
+    except (AgentRunError, UserError, Failed, PygentError) as error:
+        return {"error": str(error), "trace": thinker.trace()}
+    return {"answer": answer, "trace": thinker.trace()}
 
 
 _RUNS = """

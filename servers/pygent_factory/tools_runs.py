@@ -41,16 +41,21 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         context: Context[Any],
         name: Annotated[str, Field(description="A deployed agent.")],
         task: Annotated[str, Field(description="What it is to do, with all it must know.")],
+        workspace: Annotated[
+            str, Field(description="For agents that work on code: the path of a git repository.")
+        ] = "",
+        branch: Annotated[str, Field(description="Where the work begins. Empty: what is checked out.")] = "",
         wait_s: Wait = 50.0,
     ) -> CallToolResult | t.InputRequiredResult:
         """Give an agent a task. The run is durable: it goes on when the connection ends, and after a crash.
 
         Returns state `done` with the answer; `running` when it takes longer (get_run waits on); or
         `needs_completion`: then you are its model. Answer the messages under the system prompt that came, and
-        pass your answer to continue_run, until the state is `done`.
+        pass your answer to continue_run, until the state is `done`. An agent that works on code does so in a
+        worktree of the repository on a branch of its own, which stays; nothing is merged.
         """
         runs = await factory.runs()
-        run = await brought(runs, context) or await runs.begin(name, task)
+        run = await brought(runs, context) or await runs.begin(name, task, workspace=workspace, branch=branch)
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Talk with an agent", annotations=RUNS)

@@ -2,6 +2,9 @@
 network of its own by bubblewrap.
 
 The one rule: what is asked for and cannot be had is an error, never a program that runs without it.
+
+A program that nobody trusts is given `read`: then it sees the system's programs and what is named there, and
+nothing else; `pygent_shared.sandbox.run` runs it, with no environment of ours and a bound on everything.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pygent_shared.errors import SandboxMissing
+from pygent_shared.sandbox.view import NOBODY, strict
 
 LIMITS = Path(__file__).with_name("limits.py")
 INSTALL = "Install bubblewrap: apt install bubblewrap (or dnf, pacman, apk)."
@@ -28,6 +32,10 @@ class Sandbox:
     """Whether it reaches any network, this machine's loopback included."""
     write: tuple[Path, ...] | None = None
     """The folders it may write to; all others are read-only, and it has an empty /tmp of its own."""
+    read: tuple[Path, ...] | None = None
+    """What it sees beside the system's programs and this Python; None: everything. What is named here
+    and lies in a folder of `write` is read-only. Where we are root it is run as the user `view.NOBODY`, to
+    whom the folders of `write` must be given before."""
     memory_mb: int | None = None
     """Megabytes of writable memory each of its processes may have."""
     cpu_seconds: int | None = None
@@ -40,7 +48,13 @@ class Sandbox:
     @property
     def is_walled(self) -> bool:
         """Whether it takes namespaces of its own, and so bubblewrap."""
-        return not self.network or self.write is not None or self.processes is not None
+        asked = (self.write, self.read, self.processes)
+        return not self.network or any(part is not None for part in asked)
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it is run as nobody: root's files and root's exemption from limits are not for it."""
+        return self.read is not None and os.geteuid() == 0
 
 
 def confined(
@@ -61,7 +75,7 @@ def confined(
     if os.name != "posix":
         raise SandboxMissing("a sandbox is made on Linux and macOS only", 'Take "sandbox" out.')
     program = _found(argv[0], cwd, environ)
-    limited = [sys.executable, "-I", "-S", str(LIMITS), *_limits(sandbox), "--", program, *argv[1:]]
+    limited = [sys.executable, "-I", "-S", str(LIMITS), *_limits(sandbox, cwd), "--", program, *argv[1:]]
     return [*_wall(sandbox, limited, cwd), *limited] if sandbox.is_walled else limited
 
 
@@ -77,7 +91,7 @@ def _found(program: str, cwd: str | None, environ: Mapping[str, str]) -> str:
     return where
 
 
-def _limits(sandbox: Sandbox) -> Iterator[str]:
+def _limits(sandbox: Sandbox, cwd: str | None) -> Iterator[str]:
     if sandbox.memory_mb is not None:
         if sys.platform != "linux":
             why, cure = "memory is limited on Linux only", 'Take "memory_mb" out of "sandbox".'
@@ -88,8 +102,11 @@ def _limits(sandbox: Sandbox) -> Iterator[str]:
         yield f"RLIMIT_CPU={sandbox.cpu_seconds}"
     if sandbox.file_mb is not None:
         yield f"RLIMIT_FSIZE={sandbox.file_mb << 20}"
+    if sandbox.is_nobodys:
+        yield f"user={NOBODY}"
+        yield f"cwd={cwd or os.getcwd()}"
     if sandbox.processes is not None:
-        if os.geteuid() == 0:
+        if os.geteuid() == 0 and not sandbox.is_nobodys:
             why = "the kernel does not limit the number of root's processes"
             raise SandboxMissing(why, 'Run pygent as another user, or take "processes" out of "sandbox".')
         yield f"RLIMIT_NPROC={sandbox.processes}"
@@ -103,8 +120,25 @@ def _wall(sandbox: Sandbox, argv: Sequence[str], cwd: str | None) -> Iterator[st
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise SandboxMissing("its sandbox needs bubblewrap, which is not installed", INSTALL)
-    yield from (bwrap, "--die-with-parent", "--unshare-user-try", "--unshare-pid", "--unshare-ipc")
+    yield from (bwrap, "--die-with-parent", "--unshare-pid", "--unshare-ipc")
+    if not sandbox.network:
+        yield "--unshare-net"
     yield from ("--cap-drop", "ALL")
+    if sandbox.is_nobodys:
+        # In a user namespace made by root they would be root's still, whom no limit of processes binds.
+        yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+    else:
+        yield "--unshare-user-try"
+    yield from (
+        _world(sandbox, argv, cwd)
+        if sandbox.read is None
+        else strict(_programs(), sandbox.read, _folders(sandbox))
+    )
+    yield from ("--chdir", "/" if sandbox.is_nobodys else cwd or os.getcwd(), "--")
+
+
+def _world(sandbox: Sandbox, argv: Sequence[str], cwd: str | None) -> Iterator[str]:
+    """Everything there is, read-only where it must be."""
     yield from ("--bind" if sandbox.write is None else "--ro-bind", "/", "/")
     yield from ("--dev", "/dev", "--proc", "/proc")
     if os.path.isdir("/run"):
@@ -115,11 +149,26 @@ def _wall(sandbox: Sandbox, argv: Sequence[str], cwd: str | None) -> Iterator[st
         for word in {*argv, cwd or ""}:
             if _TEMPORARY in Path(word).parents and os.path.exists(word):
                 yield from ("--ro-bind", word, word)
-        for folder in sandbox.write:
-            if not folder.is_dir():
-                why = f'its sandbox may write to "{folder}", which is no folder'
-                raise SandboxMissing(why, f'Make it: mkdir -p "{folder}"')
+        for folder in _folders(sandbox):
             yield from ("--bind", str(folder), str(folder))
-    if not sandbox.network:
-        yield "--unshare-net"
-    yield from ("--chdir", cwd or os.getcwd(), "--")
+
+
+def _folders(sandbox: Sandbox) -> Iterator[Path]:
+    """Where it may write.
+
+    Raises:
+        SandboxMissing: there is no such folder.
+    """
+    for folder in sandbox.write or ():
+        if not folder.is_dir():
+            why = f'its sandbox may write to "{folder}", which is no folder'
+            raise SandboxMissing(why, f'Make it: mkdir -p "{folder}"')
+        yield folder
+
+
+def _programs() -> Iterator[Path]:
+    """This Python, which sets the limits, with what is installed into it."""
+    yield LIMITS
+    for prefix in {Path(sys.prefix), Path(sys.base_prefix)}:
+        yield prefix
+        yield prefix.resolve()

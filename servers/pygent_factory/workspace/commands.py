@@ -1,0 +1,81 @@
+"""Programs in a workspace: in the sandbox for code that nobody trusts, and not at all where there is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio.to_thread
+
+from pygent_factory.workspace.git import Worktree
+from pygent_shared.sandbox import Sandbox
+from pygent_shared.sandbox.run import ENVIRONMENT, Bounds, Ended, run
+from pygent_shared.sandbox.view import NOBODY
+
+PROCESSES = 128
+MEMORY_MB = 2048
+FILE_MB = 256
+
+
+async def ran(worktree: Worktree, argv: list[str], seconds: float, output: int = 16_000) -> Ended:
+    """Run a program in the worktree.
+
+    Raises:
+        SandboxMissing: this machine cannot give the sandbox.
+    """
+    if os.geteuid() == 0:
+        await anyio.to_thread.run_sync(_hand_over, worktree.folder)
+    sandbox = Sandbox(
+        network=False,
+        write=(worktree.folder,),
+        read=(worktree.folder / ".git", *_seen(worktree)),
+        memory_mb=MEMORY_MB,
+        cpu_seconds=int(seconds) + 1,
+        processes=PROCESSES,
+        file_mb=FILE_MB,
+    )
+    bounds = Bounds(seconds=seconds, output=output)
+    return await run(argv, sandbox, cwd=worktree.folder, environ=_environ(worktree), bounds=bounds)
+
+
+def python(worktree: Worktree) -> Path:
+    """The Python whose packages the repository's code needs: its own environment's, else this one."""
+    own = worktree.environment
+    return own / "bin" / "python" if own else Path(sys.executable)
+
+
+def _seen(worktree: Worktree) -> Iterator[Path]:
+    """What must be there for that Python to run."""
+    if own := worktree.environment:
+        yield own
+        yield from {(own / "bin" / "python").resolve().parents[1], *_home(own)}
+
+
+def _home(environment: Path) -> Iterator[Path]:
+    """Where the Python of an environment lies, by the name that its links go by."""
+    for line in (environment / "pyvenv.cfg").read_text().splitlines():
+        name, _, place = line.partition("=")
+        if name.strip() == "home" and (home := Path(place.strip()).parent).is_dir():
+            yield home
+
+
+def _environ(worktree: Worktree) -> dict[str, str]:
+    """Nothing of ours: where programs are, and that caches go to the sandbox's own /tmp."""
+    code = [str(place) for place in (worktree.folder, worktree.folder / "src") if place.is_dir()]
+    return {
+        "PATH": f"{python(worktree).parent}:{ENVIRONMENT['PATH']}",
+        "PYTHONPATH": ":".join(code),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MYPY_CACHE_DIR": "/tmp/mypy",
+        "RUFF_CACHE_DIR": "/tmp/ruff",
+        "COVERAGE_FILE": "/tmp/coverage",
+    }
+
+
+def _hand_over(folder: Path) -> None:
+    """Give what root has made to the user the sandbox is run as."""
+    for place, folders, names in os.walk(folder):
+        for path in [place, *(os.path.join(place, name) for name in (*folders, *names))]:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
