@@ -6,7 +6,7 @@ The one rule: what is known of a run while it goes on is in the engine; here sta
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -26,6 +26,9 @@ from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, Pygen
 from pygent_shared.peers import Peers
 
 WORKFLOW = "run"
+
+Report = Callable[[Sequence[str]], Awaitable[None]]
+"""Is told, now and then, all that a run has been at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,7 @@ class Runs:
         self._agents = agents
         self._peers = peers
         self._engine = engine
+        self._at: dict[str, list[str]] = {}
         engine.workflow(WORKFLOW, self._work)
 
     async def begin(self, name: str, task: str, *, conversation: str = "", id: str = "") -> str:
@@ -106,9 +110,9 @@ class Runs:
         await self._engine.start(WORKFLOW, spec, task, history, id=run)
         return run
 
-    async def follow(self, run: str, number: int, within: float) -> Run | Need:
+    async def follow(self, run: str, number: int, within: float, report: Report | None = None) -> Run | Need:
         """Wait until a run has ended or needs the host's model for the `number`th time; after so many
-        seconds, the run as it stands.
+        seconds, the run as it stands. What a run of this process is at is reported meanwhile.
 
         Raises:
             UnknownName: there is no such run.
@@ -121,6 +125,8 @@ class Runs:
             if found.state not in ("waiting", "running"):
                 return found
             asked = await self._engine.seen(run, need(number), 0)
+            if report and (at := self._at.get(run)):
+                await report(at)
             if asked is not None:
                 return Need(run=run, number=number, request=asked)
             if (waited := time.monotonic() - began) > within:
@@ -240,7 +246,8 @@ class Runs:
         if model.system not in ("mcp", "scripted"):
             model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
-        thinker = Thinker(spec, model, PeerTools(self._peers, definitions), said)
+        at = self._at[workflow.workflow_id()] = []
+        thinker = Thinker(spec, model, PeerTools(self._peers, definitions, at.append), said, at.append)
         try:
             async with model:  # what it keeps open to its provider is closed
                 answer = await table(spec.strategy)(thinker, task)
@@ -248,6 +255,8 @@ class Runs:
             return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
         except (AgentRunError, UserError, Failed, PygentError) as error:
             return {"error": str(error), "trace": thinker.trace()}
+        finally:
+            del self._at[workflow.workflow_id()]
         return {"answer": answer, "trace": thinker.trace()}
 
 

@@ -7,13 +7,15 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from pydantic_ai import Agent, UsageLimits
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
-from pydantic_ai.models import Model
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.output import StructuredDict
+from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
 from pygent_factory.spec import Spec
-from pygent_factory.tools import PeerTools
+from pygent_factory.tools import PeerTools, Tell
 
 Solve: TypeAlias = "Callable[[Thinker, str], Awaitable[object]]"
 
@@ -26,11 +28,14 @@ class Thinker:
         model: each of its answers a step of the run.
         tools: each call a step.
         history: what was said before in this conversation.
+        tell: is told of each call of the model.
     """
 
-    def __init__(self, spec: Spec, model: Model, tools: PeerTools, history: list[ModelMessage]) -> None:
+    def __init__(
+        self, spec: Spec, model: Model, tools: PeerTools, history: list[ModelMessage], tell: Tell
+    ) -> None:
         self._spec = spec
-        self._model = model
+        self._model = Told(model, tell)
         self._tools = tools
         self._history = history
         self._usage = RunUsage()
@@ -83,3 +88,22 @@ class Thinker:
         self._messages += result.new_messages()
         output: object = result.output
         return output
+
+
+class Told(WrapperModel):
+    """A model whose calls are counted and told."""
+
+    def __init__(self, wrapped: Model, tell: Tell) -> None:
+        super().__init__(wrapped)
+        self._tell = tell
+        self._calls = 0
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        self._calls += 1
+        self._tell(f"model call {self._calls}")
+        return await super().request(messages, model_settings, model_request_parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +23,9 @@ SAME_RESULT = 4
 """An agent that did the same and saw the same so often is stuck."""
 SAME_ERROR = 3
 
+Tell = Callable[[str], None]
+"""Is told what a run is at."""
+
 _ANY_OBJECT = SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
 
 
@@ -36,11 +39,13 @@ class PeerTools(AbstractToolset[None]):
     Args:
         peers: where they are called.
         definitions: as on the wire, under the names that `peers` knows.
+        tell: is told of each call.
     """
 
-    def __init__(self, peers: Peers | None, definitions: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, peers: Peers | None, definitions: Sequence[Mapping[str, Any]], tell: Tell) -> None:
         self._peers = peers
         self._definitions = definitions
+        self._tell = tell
         self._seen: Counter[str] = Counter()
         self.called: list[dict[str, Any]] = []
 
@@ -58,6 +63,7 @@ class PeerTools(AbstractToolset[None]):
             assert self._peers is not None
             return await self._peers.call_tool(name, tool_args)
 
+        self._tell(f"tool {name}")
         try:
             result = await workflow.step(f"tool {name}", call)
             text, is_error = text_of(result), bool(result.get("isError"))
