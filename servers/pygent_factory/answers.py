@@ -140,6 +140,7 @@ class RunAnswer(BaseModel):
     scripted: bool = Field(default=False, description="The replies came from a file, and from no model.")
     system: str = Field(default="", description="needs_completion: the system prompt to answer under.")
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
+    unsupported: list[str] = Field(default=[], description="Citations that nothing it found bears out.")
     usage: dict[str, int] = {}
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
 
@@ -156,6 +157,7 @@ class RunAnswer(BaseModel):
             scripted=model.startswith("scripted:"),
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
+            unsupported=trace.get("unsupported", []),
             usage=trace.get("usage", {}),
             tools=trace.get("tools", []),
         )
@@ -167,6 +169,8 @@ class RunAnswer(BaseModel):
         if self.state == "done":
             answer = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
             source = " (scripted replies, no model)" if self.scripted else ""
+            if self.unsupported:
+                answer += f"\n\nNot borne out by what it found: {', '.join(self.unsupported)}."
             return f"{answer}\n\nRun {self.run} of {self.agent}, version {self.version}{source}."
         if self.state in ("failed", "cancelled"):
             done = "was cancelled" if self.state == "cancelled" else "failed"

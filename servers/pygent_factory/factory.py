@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+from pygent_factory.literature.access import Access
 from pygent_factory.runs import Runs
 from pygent_factory.store import MIGRATIONS, AgentStore
 from pygent_shared.database import Database
@@ -37,6 +38,11 @@ class Factory:
         self._database: Database | None = None
         self._agents: AgentStore | None = None
         self._runs: Runs | None = None
+        self._access = Access(
+            mail=settings.literature_mail,
+            semantic_scholar_key=settings.semantic_scholar_key,
+            openalex_key=settings.openalex_key,
+        )
         self._engine = Engine(settings.data_dir / "durable.db", version=VERSION)
         self._owner: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
@@ -89,7 +95,7 @@ class Factory:
         if self._database is None:
             self._database = Database(self._settings.data_dir / "factory.db", MIGRATIONS)
             self._agents = AgentStore(self._database)
-            self._runs = Runs(self._database, self._agents, self._peers, self._engine)
+            self._runs = Runs(self._database, self._agents, self._peers, self._access, self._engine)
 
     async def _own(self, started: asyncio.Future[None]) -> None:
         """Be the one task in which the engine begins and ends."""

@@ -15,6 +15,8 @@ from uuid import uuid4
 import anyio
 
 from pygent_factory.lifecycle import RUNS
+from pygent_factory.literature.access import Access
+from pygent_factory.literature.offer import WithLiterature
 from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
 from pygent_shared import models
@@ -66,13 +68,17 @@ class Runs:
         database: with the tables of `store.MIGRATIONS`.
         agents: in the same database.
         peers: whose tools agents use; None where this server stands alone.
+        access: how they look papers up.
         engine: carries the runs out, once it is needed.
     """
 
-    def __init__(self, database: Database, agents: AgentStore, peers: Peers | None, engine: Engine) -> None:
+    def __init__(
+        self, database: Database, agents: AgentStore, peers: Peers | None, access: Access, engine: Engine
+    ) -> None:
         self._database = database
         self._agents = agents
         self._peers = peers
+        self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._at: dict[str, list[str]] = {}
         engine.workflow(WORKFLOW, self._work)
@@ -107,6 +113,7 @@ class Runs:
                 (run, agent.version, task, conversation, _now(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
+        spec["memory_space"] = agent.spec.memory_space or name
         await self._engine.start(WORKFLOW, spec, task, history, id=run)
         return run
 
@@ -220,10 +227,10 @@ class Runs:
         """
         from pygent_factory.tools import matching, unmatched
 
-        if not spec.tools or self._peers is None:
+        if not spec.tools:
             return []
-        definitions = await self._peers.list_tools()
-        if missing := unmatched(spec.tools, definitions):
+        definitions = await self._offered.list_tools()
+        if self._peers is not None and (missing := unmatched(spec.tools, definitions)):
             known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
             why = f"{missing[0]!r} matches no tool; there are those of {known}"
             raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
@@ -247,10 +254,12 @@ class Runs:
             model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
         at = self._at[workflow.workflow_id()] = []
-        thinker = Thinker(spec, model, PeerTools(self._peers, definitions, at.append), said, at.append)
+        tools = PeerTools(self._offered, definitions, at.append, spec.memory_space)
+        thinker = Thinker(spec, model, tools, said, at.append)
         try:
             async with model:  # what it keeps open to its provider is closed
-                answer = await table(spec.strategy)(thinker, task)
+                answer = await table(spec.strategy)(thinker, await tools.reminded(task))
+                answer = await thinker.supported(answer)
         except Stuck as error:
             return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
         except (AgentRunError, UserError, Failed, PygentError) as error:

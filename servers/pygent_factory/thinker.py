@@ -14,6 +14,7 @@ from pydantic_ai.output import StructuredDict
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
+from pygent_factory.citing import mend, unsupported
 from pygent_factory.spec import Spec
 from pygent_factory.tools import PeerTools, Tell
 
@@ -45,19 +46,26 @@ class Thinker:
             cost_limit=None if spec.budget.usd is None else Decimal(str(spec.budget.usd)),
         )
         self._messages: list[ModelMessage] = []
+        self._latest: list[ModelMessage] = []
         self._notes: dict[str, Any] = {}
+        self._worked: list[ModelMessage] = history
+        self._unsupported: list[str] = []
 
     async def work(self, task: str) -> object:
         """Do a task, with the tools; the answer is of the agent's output schema, or a text."""
-        output: Any = StructuredDict(self._spec.output, name="answer") if self._spec.output else str
-        agent = Agent(
-            self._model,
-            output_type=output,
-            instructions=self._spec.instructions,
-            toolsets=[self._tools],
-            retries=2,
-        )
-        return await self._run(agent, task, self._history)
+        answer = await self._run(self._worker(), task, self._history)
+        self._worked = [*self._history, *self._latest]
+        return answer
+
+    async def supported(self, answer: object) -> object:
+        """An answer whose sources were looked at, where this agent's are: it is mended once if some of them
+        are in no result of this run, and what is still so then stands in the trace."""
+        if not self._spec.cites:
+            return answer
+        if wrong := unsupported(answer, self._tools.results):
+            answer = await self._run(self._worker(), mend(answer, wrong), self._worked)
+            self._unsupported = unsupported(answer, self._tools.results)
+        return answer
 
     async def say(self, prompt: str) -> str:
         """A text in answer to a prompt, without tools and without what was said before."""
@@ -73,6 +81,7 @@ class Thinker:
             "messages": ModelMessagesTypeAdapter.dump_python(self._messages, mode="json"),
             "tools": self._tools.called,
             "notes": self._notes,
+            "unsupported": self._unsupported,
             "usage": {
                 "requests": self._usage.requests,
                 "input_tokens": self._usage.input_tokens,
@@ -81,11 +90,22 @@ class Thinker:
             },
         }
 
+    def _worker(self) -> Agent[None, Any]:
+        output: Any = StructuredDict(self._spec.output, name="answer") if self._spec.output else str
+        return Agent(
+            self._model,
+            output_type=output,
+            instructions=self._spec.instructions,
+            toolsets=[self._tools],
+            retries=2,
+        )
+
     async def _run(self, agent: Agent[Any, Any], prompt: str, history: list[ModelMessage]) -> object:
         result = await agent.run(
             prompt, message_history=history, usage=self._usage, usage_limits=self._limits
         )
-        self._messages += result.new_messages()
+        self._latest = result.new_messages()
+        self._messages += self._latest
         output: object = result.output
         return output
 

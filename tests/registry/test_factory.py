@@ -70,7 +70,7 @@ async def test_a_pattern_that_matches_nothing_names_the_servers_there_are(fronte
         await call(client, "factory__create_agent", name="a", type="research")
         await call(client, "factory__deploy_agent", name="a")
         told = await refusal(client, "factory__run_agent", name="a", task="Look.")
-    assert "tools: 'rag__search' matches no tool; there are those of factory." in told
+    assert "tools: 'rag__search' matches no tool; there are those of factory, literature." in told
 
 
 class Held:
