@@ -265,7 +265,7 @@ class Runs:
         except (AgentRunError, UserError, Failed, PygentError) as error:
             return {"error": str(error), "trace": thinker.trace()}
         finally:
-            del self._at[workflow.workflow_id()]
+            self._at.pop(workflow.workflow_id(), None)
         return {"answer": answer, "trace": thinker.trace()}
 
 

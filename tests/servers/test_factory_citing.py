@@ -112,6 +112,21 @@ async def test_what_the_model_is_told_names_the_source(settings: Settings) -> No
 
 
 @pytest.mark.anyio
+async def test_what_was_found_to_be_unsupported_outlasts_a_restart(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client, cites=True)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        await call(client, "continue_run", run=run["run"], reply=json.dumps(CALL))
+        asked = await call(client, "continue_run", run=run["run"], reply="At six [moon.md:9].")
+    peers = Notes()
+    async with factory(settings, peers) as client:
+        found = await call(client, "get_run", run=run["run"], wait_s=30)
+        assert found["messages"] == asked["messages"]
+        done = await call(client, "continue_run", run=run["run"], reply="At six [moon.md:9].")
+    assert (done["state"], done["unsupported"], peers.calls) == ("done", ["moon.md:9"], [])
+
+
+@pytest.mark.anyio
 async def test_an_agent_that_need_not_cite_is_not_asked_to(settings: Settings, tmp_path: Path) -> None:
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, ["At six [moon.md:9]."]))

@@ -177,6 +177,25 @@ async def test_sources_are_told_who_asks_and_keys_go_only_where_they_belong() ->
 
 
 @pytest.mark.anyio
+async def test_no_key_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        await searched(Wires(answers()), Access(semantic_scholar_key="s3key", openalex_key="o3key"))
+    assert "api.openalex.org" in caplog.text
+    assert "o3key" not in caplog.text
+    assert "s3key" not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_key_does_not_follow_where_a_source_leads() -> None:
+    away = httpx2.Response(302, headers={"location": "https://elsewhere.example/"})
+    found = await searched(
+        Wires({**answers(), SCHOLAR: away, "api.openalex.org": away}),
+        Access(semantic_scholar_key="s3", openalex_key="o3"),
+    )
+    assert {*found.silent.values()} == {"answered 302 Found"}
+
+
+@pytest.mark.anyio
 async def test_without_settings_no_address_and_no_key_is_sent() -> None:
     wires = Wires(answers())
     await searched(wires)

@@ -15,7 +15,7 @@ from pygent_factory.literature.arxiv import Arxiv
 from pygent_factory.literature.crossref import Crossref
 from pygent_factory.literature.openalex import OpenAlex
 from pygent_factory.literature.paper import Paper, arxiv_id, doi, merged
-from pygent_factory.literature.polite import SECONDS, Pace, Polite, Sleep, SourceFailed, user_agent
+from pygent_factory.literature.polite import SECONDS, Pace, Polite, Secretive, Sleep, SourceFailed, user_agent
 from pygent_factory.literature.semantic_scholar import SemanticScholar
 from pygent_factory.literature.source import Source
 from pygent_shared.errors import InvalidArgument
@@ -114,9 +114,8 @@ class Desk:
     async def library(self) -> AsyncIterator[Library]:
         """The sources, with connections that are closed at the end."""
         async with httpx2.AsyncClient(
-            transport=self._transport(),
+            transport=Secretive(self._transport()),
             timeout=SECONDS,
-            follow_redirects=True,
             headers={"User-Agent": user_agent(self._access.mail)},
         ) as http:
 

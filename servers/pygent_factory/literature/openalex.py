@@ -1,4 +1,5 @@
-"""OpenAlex, by its works: ten requests in a second at most. https://docs.openalex.org"""
+"""OpenAlex, by its works: it wants a key, which is free, for more than a few searches a day.
+https://developers.openalex.org"""
 
 from __future__ import annotations
 
@@ -22,18 +23,20 @@ class OpenAlex:
 
     def __init__(self, door: Polite, access: Access) -> None:
         self._door = door
-        given = {"mailto": access.mail, "api_key": access.openalex_key}
-        self._asker: dict[str, str | int] = {name: value for name, value in given.items() if value}
+        self._asker: dict[str, str | int] = {"mailto": access.mail} if access.mail else {}
+        self._secret = {"api_key": access.openalex_key} if access.openalex_key else {}
 
     async def search(self, query: str, limit: int) -> list[Paper]:
-        body = await self._door.get(URL, {"search": query, "per-page": limit, **self._asker})
+        body = await self._door.get(
+            URL, {"search": query, "per_page": limit, **self._asker}, secret=self._secret
+        )
         data = read_object(self.name, body)
         return [self._paper(item) for item in items(self.name, data.get("results"))]
 
     async def paper(self, arxiv: str, doi: str) -> Paper | None:
         id = f"10.48550/arxiv.{arxiv}" if arxiv else doi
         try:
-            body = await self._door.get(f"{URL}/doi:{quote(id, safe='/')}", self._asker)
+            body = await self._door.get(f"{URL}/doi:{quote(id, safe='/')}", self._asker, secret=self._secret)
         except NotThere:
             return None
         return self._paper(read_object(self.name, body))

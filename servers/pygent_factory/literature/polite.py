@@ -18,6 +18,7 @@ TRIES = 3
 BACKOFF_SECONDS = 1.5
 MOST_WAIT_SECONDS = 10.0
 """A source that asks for a longer pause is left alone."""
+SECRET = "pygent_secret"
 BUSY = frozenset({429, 500, 502, 503, 504})
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -71,9 +72,18 @@ class Polite:
         self._sleep = sleep
 
     async def get(
-        self, url: str, params: Mapping[str, str | int], headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        params: Mapping[str, str | int],
+        *,
+        headers: Mapping[str, str] | None = None,
+        secret: Mapping[str, str] | None = None,
     ) -> bytes:
         """The body at a URL.
+
+        Args:
+            headers: with a key, where the source takes it so.
+            secret: further parameters that no log may show.
 
         Raises:
             NotThere: it answers that there is none.
@@ -84,7 +94,14 @@ class Polite:
             wait = BACKOFF_SECONDS * 2**tried
             try:
                 await self._sleep(self._pace.wait())
-                response = await self._http.get(url, params=params, headers=headers)
+                # What leads elsewhere is not followed with a key.
+                response = await self._http.get(
+                    url,
+                    params=params,
+                    headers=headers,
+                    extensions={SECRET: secret} if secret else None,
+                    follow_redirects=not (headers or secret),
+                )
             except httpx2.HTTPError as error:
                 why = f"cannot be reached ({error or type(error).__name__})"
             else:
@@ -100,6 +117,29 @@ class Polite:
                 break
             await self._sleep(wait)
         raise SourceFailed(self._source, why)
+
+
+class Secretive(httpx2.AsyncBaseTransport):
+    """Puts a request's secret parameters into its address when it is sent: the client, which writes addresses
+    to the log, never knows them.
+    """
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if secret := request.extensions.get(SECRET):
+            request = httpx2.Request(
+                request.method,
+                request.url.copy_merge_params(secret),
+                headers=request.headers,
+                stream=request.stream,
+                extensions=request.extensions,
+            )
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def user_agent(mail: str) -> str:

@@ -27,14 +27,16 @@ class SemanticScholar:
 
     async def search(self, query: str, limit: int) -> list[Paper]:
         asked: dict[str, str | int] = {"query": query, "limit": limit, "fields": FIELDS}
-        body = await self._door.get(f"{URL}/search", asked, self._headers)
+        body = await self._door.get(f"{URL}/search", asked, headers=self._headers)
         data = read_object(self.name, body)
         return [self._paper(item) for item in items(self.name, data.get("data", []))]
 
     async def paper(self, arxiv: str, doi: str) -> Paper | None:
         id = f"ARXIV:{arxiv}" if arxiv else f"DOI:{doi}"
         try:
-            body = await self._door.get(f"{URL}/{quote(id, safe=':/')}", {"fields": FIELDS}, self._headers)
+            body = await self._door.get(
+                f"{URL}/{quote(id, safe=':/')}", {"fields": FIELDS}, headers=self._headers
+            )
         except NotThere:
             return None
         return self._paper(read_object(self.name, body))
