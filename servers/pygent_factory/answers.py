@@ -140,6 +140,7 @@ class RunAnswer(BaseModel):
     scripted: bool = Field(default=False, description="The replies came from a file, and from no model.")
     system: str = Field(default="", description="needs_completion: the system prompt to answer under.")
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
+    unsupported: list[str] = Field(default=[], description="Citations that nothing it found bears out.")
     usage: dict[str, int] = {}
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
     workspace: dict[str, Any] = Field(
@@ -159,6 +160,7 @@ class RunAnswer(BaseModel):
             scripted=model.startswith("scripted:"),
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
+            unsupported=trace.get("unsupported", []),
             usage=trace.get("usage", {}),
             tools=trace.get("tools", []),
             workspace=trace.get("workspace", {}),
@@ -171,6 +173,8 @@ class RunAnswer(BaseModel):
         if self.state == "done":
             answer = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
             source = " (scripted replies, no model)" if self.scripted else ""
+            if self.unsupported:
+                answer += f"\n\nNot borne out by what it found: {', '.join(self.unsupported)}."
             run = f"Run {self.run} of {self.agent}, version {self.version}{source}."
             return "\n\n".join(filter(None, (answer, self._work(), run)))
         if self.state in ("failed", "cancelled"):

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+from pygent_factory.literature.access import Access
 from pygent_factory.runs import Runs
 from pygent_factory.store import MIGRATIONS, AgentStore
 from pygent_factory.workspace.workspaces import Workspaces
@@ -38,6 +39,11 @@ class Factory:
         self._database: Database | None = None
         self._agents: AgentStore | None = None
         self._runs: Runs | None = None
+        self._access = Access(
+            mail=settings.literature_mail,
+            semantic_scholar_key=settings.semantic_scholar_key,
+            openalex_key=settings.openalex_key,
+        )
         self._engine = Engine(settings.data_dir / "durable.db", version=VERSION)
         self._owner: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
@@ -94,6 +100,7 @@ class Factory:
                 self._database,
                 self._agents,
                 self._peers,
+                self._access,
                 self._engine,
                 Workspaces(self._settings.data_dir / "workspaces"),
             )

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import mcp.types as t
@@ -25,8 +26,16 @@ async def followed(
     """A run to its end, or as far as this host and the time allow."""
     modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
     number = runs.answered(run)
+    reported = 0
+
+    async def report(at: Sequence[str]) -> None:
+        nonlocal reported
+        for text in at[reported:]:
+            reported += 1
+            await context.report_progress(reported, message=text)
+
     while True:
-        found = await runs.follow(run, number, wait_s)
+        found = await runs.follow(run, number, wait_s, report)
         if isinstance(found, Run) or not _samples(context):
             return found
         if modern:

@@ -6,7 +6,7 @@ The one rule: what is known of a run while it goes on is in the engine; here sta
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +15,8 @@ from uuid import uuid4
 import anyio
 
 from pygent_factory.lifecycle import RUNS
+from pygent_factory.literature.access import Access
+from pygent_factory.literature.offer import WithLiterature
 from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
@@ -29,8 +31,12 @@ from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
     from pygent_factory.thinker import Thinker
+    from pygent_factory.tools import PeerTools
 
 WORKFLOW = "run"
+
+Report = Callable[[Sequence[str]], Awaitable[None]]
+"""Is told, now and then, all that a run has been at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,7 @@ class Runs:
         database: with the tables of `store.MIGRATIONS`.
         agents: in the same database.
         peers: whose tools agents use; None where this server stands alone.
+        access: how they look papers up.
         engine: carries the runs out, once it is needed.
         workspaces: where agents work on a repository.
     """
@@ -77,14 +84,17 @@ class Runs:
         database: Database,
         agents: AgentStore,
         peers: Peers | None,
+        access: Access,
         engine: Engine,
         workspaces: Workspaces,
     ) -> None:
         self._database = database
         self._agents = agents
         self._peers = peers
+        self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._workspaces = workspaces
+        self._at: dict[str, list[str]] = {}
         engine.workflow(WORKFLOW, self._work)
 
     async def begin(
@@ -128,12 +138,13 @@ class Runs:
                 (run, agent.version, task, conversation, _now(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
+        spec["memory_space"] = agent.spec.memory_space or name
         await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
         return run
 
-    async def follow(self, run: str, number: int, within: float) -> Run | Need:
+    async def follow(self, run: str, number: int, within: float, report: Report | None = None) -> Run | Need:
         """Wait until a run has ended or needs the host's model for the `number`th time; after so many
-        seconds, the run as it stands.
+        seconds, the run as it stands. What a run of this process is at is reported meanwhile.
 
         Raises:
             UnknownName: there is no such run.
@@ -146,6 +157,8 @@ class Runs:
             if found.state not in ("waiting", "running"):
                 return found
             asked = await self._engine.seen(run, need(number), 0)
+            if report and (at := self._at.get(run)):
+                await report(at)
             if asked is not None:
                 return Need(run=run, number=number, request=asked)
             if (waited := time.monotonic() - began) > within:
@@ -241,10 +254,7 @@ class Runs:
 
         if not spec.tools:
             return []
-        definitions = [
-            *(await self._peers.list_tools() if self._peers else ()),
-            *(DEFINITIONS if own else ()),
-        ]
+        definitions = [*await self._offered.list_tools(), *(DEFINITIONS if own else ())]
         missing = unmatched(spec.tools, definitions)
         if missing and self._peers is not None:
             known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
@@ -269,19 +279,23 @@ class Runs:
         if model.system not in ("mcp", "scripted"):
             model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
-        if asked is None:
-            return await _solved(
-                spec, task, model, Thinker(spec, model, PeerTools(self._peers, definitions), said)
-            )
         run = workflow.workflow_id()
-        worktree = await self._workspaces.begin(run, asked)
-        tools = PeerTools(WorkspaceTools(worktree, self._peers), definitions)
-        ended = await _solved(spec, task, model, Thinker(spec, model, tools, said))
-        ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
-        return ended
+        at = self._at[run] = []
+        try:
+            if asked is None:
+                tools = PeerTools(self._offered, definitions, at.append, spec.memory_space)
+                return await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+            worktree = await self._workspaces.begin(run, asked)
+            own = WorkspaceTools(worktree, self._offered)
+            tools = PeerTools(own, definitions, at.append, spec.memory_space)
+            ended = await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+            ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
+            return ended
+        finally:
+            self._at.pop(run, None)
 
 
-async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker) -> dict[str, Any]:
+async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
     """What an agent made of its task: the answer or the error, and all that was said and done."""
     from pydantic_ai.exceptions import AgentRunError, UserError
 
@@ -290,7 +304,8 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker) -> dict[s
 
     try:
         async with model:  # what it keeps open to its provider is closed
-            answer = await table(spec.strategy)(thinker, task)
+            answer = await table(spec.strategy)(thinker, await tools.reminded(task))
+            answer = await thinker.supported(answer)
     except Stuck as error:
         return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
     except (AgentRunError, UserError, Failed, PygentError) as error:

@@ -41,6 +41,8 @@ class Spec(BaseModel):
     tools: tuple[str, ...] = Field(default=(), description="Patterns of peers' tools, as server__tool.")
     capabilities: tuple[str, ...] = Field(default=(), description="What it can be asked for.")
     output: dict[str, Any] | None = Field(default=None, description="JSON Schema of what it answers.")
+    cites: bool = Field(default=False, description="Whether its answers are checked for their sources.")
+    memory_space: str = Field(default="", description="Where its memories are; empty: its own name.")
     budget: Budget = Budget()
 
     def changed(self, changes: Mapping[str, Any]) -> Spec:

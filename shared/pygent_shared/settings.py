@@ -131,6 +131,13 @@ class Settings:
         "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
         "folder, or a hub name; empty is none.",
     )
+    literature_mail: str = row(
+        "", "Mail address that goes with what agents ask arXiv, Semantic Scholar, OpenAlex and Crossref."
+    )
+    semantic_scholar_key: str = row("", "Key for more requests to Semantic Scholar.", secret=True)
+    openalex_key: str = row(
+        "", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )

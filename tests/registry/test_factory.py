@@ -71,7 +71,28 @@ async def test_a_pattern_that_matches_nothing_names_the_servers_there_are(fronte
         await call(client, "factory__create_agent", name="a", type="research")
         await call(client, "factory__deploy_agent", name="a")
         told = await refusal(client, "factory__run_agent", name="a", task="Look.")
-    assert "tools: 'rag__search' matches no tool; there are those of factory." in told
+    assert "tools: 'rag__search' matches no tool; there are those of factory, literature." in told
+
+
+async def test_what_an_agent_remembers_is_its_own_and_stands_before_its_next_task(fronted: Fronted) -> None:
+    adds = {"name": "memory__memory_add", "arguments": {"text": "The tide turns at six."}}
+    async with fronted({"memory": {"server": "memory"}, "factory": {"server": "factory"}}) as client:
+        for name in ("a", "b"):
+            await call(client, "factory__create_agent", name=name, tools=["memory__*"])
+            await call(client, "factory__deploy_agent", name=name)
+        run = await call(client, "factory__run_agent", name="a", task="Remember when the tide turns.")
+        reply = json.dumps({"tool_calls": [adds]})
+        await call(client, "factory__continue_run", run=run["run"], reply=reply)
+        await call(client, "factory__continue_run", run=run["run"], reply="I do.")
+        asked = {}
+        for name in ("a", "b"):
+            run = await call(client, "factory__run_agent", name=name, task="When does the tide turn?")
+            asked[name] = run["messages"][0]["text"]
+        (mine,) = (await call(client, "memory__memory_search", query="tide", space="a"))["results"]
+        assert mine["text"] == "The tide turns at six."
+        assert (await call(client, "memory__memory_search", query="tide"))["results"] == []
+    assert "> The tide turns at six." in asked["a"]
+    assert asked["b"] == "When does the tide turn?"
 
 
 class Held:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponsePart, TextPart, ToolCallPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
 
 from pygent_shared import models
 from pygent_shared.errors import InvalidArgument
@@ -38,6 +41,36 @@ async def test_the_same_script_gives_the_same_result_over_each_wire(
     assert peers.calls == [("notes__search", {"query": "tide"})]
     assert wires.paths == [path] * 2
     assert run["usage"] == {"requests": 2, "input_tokens": 20, "output_tokens": 10, "tool_calls": 1}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", [0, 1], ids=["tool call", "text"])
+@pytest.mark.parametrize("name", WIRES)
+async def test_a_streamed_reply_is_the_whole_one(
+    name: str, number: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, environ = WIRES[name]
+    wires, listener = Wires([SCRIPT[number]]), listen(settings)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value.format(base=address(listener)))
+    tool = ToolDefinition(name="notes__search", parameters_json_schema={"type": "object", "properties": {}})
+    asked: list[ModelMessage] = [ModelRequest.user_text_prompt("When?")]
+    parameters = ModelRequestParameters(function_tools=[tool])
+    async with running(wires.app, listener), models.resolve(name) as model:
+        async with model.request_stream(asked, None, parameters) as streamed:
+            events = [event async for event in streamed]
+        whole = await model.request(asked, None, parameters)
+    said = streamed.get()
+    assert [_plain(part) for part in said.parts] == [_plain(part) for part in whole.parts]
+    assert len(events) > 4
+    assert (said.usage.input_tokens, said.usage.output_tokens) == (10, 5)
+    assert wires.paths == [path] * 2
+
+
+def _plain(part: ModelResponsePart) -> object:
+    if isinstance(part, ToolCallPart):
+        return part.tool_name, part.args_as_dict()
+    return part.content if isinstance(part, TextPart) else part
 
 
 @pytest.mark.parametrize("name", ["", "gpt-5", "openai:", "mistral:large", "scripted:"])

@@ -273,7 +273,7 @@ async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_p
         await call(client, "create_agent", name="a", tools=["nots__*"])
         assert "cannot be run then. Deploy it first" in await told("run_agent", name="a", task="x")
         await call(client, "deploy_agent", name="a")
-        assert "'nots__*' matches no tool; there are those of notes" in await told(
+        assert "'nots__*' matches no tool; there are those of literature, notes" in await told(
             "run_agent", name="a", task="x"
         )
         await call(client, "configure_agent", name="a", tools=["notes__*"], model="openai:gpt-5")
