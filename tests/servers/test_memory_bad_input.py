@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,10 @@ def reachable(tmp_path: Path) -> Iterator[Path]:
     store.add("default", [draft("The tide is high.")], NOW)
     store.close()
     opened = []
-    for parent in [folder, *folder.parents]:
+    spec = find_spec("sqlite_vec")  # which is loaded at each connection
+    assert spec is not None
+    assert spec.origin is not None
+    for parent in [folder, *folder.parents, *Path(spec.origin).parents]:
         if not parent.stat().st_mode & 0o001:
             opened.append((parent, parent.stat().st_mode))
             parent.chmod(parent.stat().st_mode | 0o011)
