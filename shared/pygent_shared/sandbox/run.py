@@ -18,6 +18,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import Process
+from anyio.to_thread import run_sync
 
 from pygent_shared.errors import SandboxMissing
 from pygent_shared.sandbox import Sandbox, confined
@@ -79,8 +80,8 @@ async def run(
         SandboxMissing: this machine cannot give such a sandbox.
         FileNotFoundError: there is no such program.
     """
-    if lacking := missing():
-        raise lacking
+    if lacking := await run_sync(missing):
+        raise SandboxMissing(lacking.why, lacking.cure)
     told = {**ENVIRONMENT, **(environ or {})}
     words = confined(argv, sandbox, cwd=str(cwd), environ=told)
     process = await anyio.open_process(
