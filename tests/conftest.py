@@ -25,6 +25,6 @@ settings.load_profile("pygent")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL with pgvector that runs as long as the tests do."""
     if (bin := programs()) is None or find_spec("psycopg") is None:
-        pytest.skip("needs pip install 'pygent-factory[postgres,test]', in a folder that nobody may look into")
+        pytest.skip("needs pip install 'pygent-factory[postgres,test]', where nobody may look")
     with running(bin) as url:
         yield url

@@ -47,6 +47,7 @@ EXAMPLES = [
     errors.FileRefused("/a/b.md", "does not exist", "Name a file that exists."),
     errors.ConfigInvalid("/a/pygent.json", "is not UTF-8 text", "Save it as UTF-8."),
     errors.SettingInvalid("PYGENT_PORT", "no", "a whole number", "Leave it out."),
+    errors.IllegalMove('Agent "a"', "paused", "paused", "Deploy it first"),
     errors.NotAllowed('The tool "x"', "is forbidden", "Use another."),
     errors.TooMany('Server "rag"', "4 requests at once", 12.4),
     errors.ServerUnavailable("rag", "did not answer"),
