@@ -117,7 +117,9 @@ class Settings:
         "", "Mail address that goes with what agents ask arXiv, Semantic Scholar, OpenAlex and Crossref."
     )
     semantic_scholar_key: str = row("", "Key for more requests to Semantic Scholar.", secret=True)
-    openalex_key: str = row("", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True)
+    openalex_key: str = row(
+        "", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )
