@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+import anyio
+
 from pygent_factory.literature.access import Access
 from pygent_factory.runs import Runs
 from pygent_factory.store import MIGRATIONS, AgentStore
@@ -85,7 +87,8 @@ class Factory:
         finally:
             self._users -= 1
             if not self._users:
-                await self._close()
+                with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
+                    await self._close()
 
     def _unfinished(self) -> bool:
         self._open()
