@@ -41,9 +41,10 @@ class Crossref:
 
     def _paper(self, item: dict[str, Any]) -> Paper:
         said = text(item.get("DOI"))
+        listed = item.get("author")
         authors = [
             f"{text(inner(author, 'given'))} {text(inner(author, 'family'))}".strip()
-            for author in item.get("author") or ()
+            for author in (listed if isinstance(listed, list) else ())
         ]
         return Paper(
             title=text(inner(item, "title", 0)),
