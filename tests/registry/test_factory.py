@@ -146,20 +146,41 @@ async def serving(folder: Path, base: str) -> AsyncIterator[Client]:
         yield client
 
 
+HOST = """
+import sys
+from pathlib import Path
+import anyio
+from tests.registry.test_factory import call, serving
+
+async def main():
+    async with serving(Path(sys.argv[1]), sys.argv[2]) as client:
+        await call(client, "factory__create_agent", name="a", model="openai:any", tools=["notes__*"])
+        await call(client, "factory__deploy_agent", name="a")
+        run = await call(client, "factory__run_agent", name="a", task="When?", wait_s=0)
+        print(run["run"], flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+"""A host in a process of its own, which begins a run, tells its id, and is killed after its server."""
+
+
 async def test_after_kill_9_in_the_middle_a_run_ends_and_no_completed_call_is_made_again(
     settings: Settings, tmp_path: Path
 ) -> None:
     held, listener = Held(), listen(settings)
     async with running(held.app, listener):
-        async with serving(tmp_path, address(listener)) as client:
-            await call(client, "factory__create_agent", name="a", model="openai:any", tools=["notes__*"])
-            await call(client, "factory__deploy_agent", name="a")
-            run = await call(client, "factory__run_agent", name="a", task="When?", wait_s=0)
+        command = [sys.executable, "-c", HOST, str(tmp_path), address(listener)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), *sys.path])}
+        async with await anyio.open_process(command, env=env, stderr=None) as host:
+            assert host.stdout is not None
             with anyio.fail_after(60):
+                run = {"run": (await host.stdout.receive()).decode().strip()}
                 while held.asked != [0, 1]:
                     await anyio.sleep(0.02)
-            pid = int((tmp_path / "calls").read_text().split()[1])
-            os.kill(pid, 9)
+            os.kill(int((tmp_path / "calls").read_text().split()[1]), 9)
+            host.kill()
+            await host.wait()
         held.open.set()
         async with serving(tmp_path, address(listener)) as client:
             done = await call(client, "factory__get_run", run=run["run"], wait_s=60)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pygent_factory.literature.access import Access
@@ -232,6 +232,7 @@ FIELDS = sorted({*SCHOLAR_PAPER, *ALEX, *REGISTERED})
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1))
+@example({"author": True})
 def test_a_field_of_another_shape_is_an_empty_one_or_a_refusal_and_nothing_else(junk: dict[str, Any]) -> None:
     said = answers()
     said[SCHOLAR] = httpx2.Response(200, text=json.dumps({"data": [{**SCHOLAR_PAPER, **junk}]}))

@@ -29,7 +29,7 @@ WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
 # Runs with a limit of memory of its own, and prints what each of its processes took at most.
 INGEST = """
-import json, os, resource, sys
+import json, os, re, resource, sys
 from pathlib import Path
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import open_library
@@ -38,7 +38,10 @@ from pygent_shared.settings import Settings
 library = open_library(Settings(data_dir=Path(sys.argv[2]), embedder="none"))
 reports = {Path(r.path).name: [r.outcome, r.why] for r in library.ingest("bad", sys.argv[1], unwatched)}
 library.close()
-peaks = [resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+# Of this process not ru_maxrss, which counts what the process that started it had.
+status = Path("/proc/self/status")
+mine = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0
+peaks = [int(mine) * 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024]
 print(json.dumps([reports, peaks]))
 """
 

@@ -40,7 +40,8 @@ class Crossref:
         return self._paper(found)
 
     def _paper(self, item: dict[str, Any]) -> Paper:
-        said, listed = text(item.get("DOI")), item.get("author")
+        said = text(item.get("DOI"))
+        listed = item.get("author")
         authors = [
             f"{text(inner(author, 'given'))} {text(inner(author, 'family'))}".strip()
             for author in (listed if isinstance(listed, list) else ())
