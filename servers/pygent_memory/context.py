@@ -15,7 +15,7 @@ from pygent_memory.filters import HOLDS, Filter
 from pygent_memory.memories import Memories
 from pygent_memory.memory import MAX_QUERY, Memory, likeness, unicode_text
 from pygent_memory.recall import HEADER_TOKENS, header_tokens, tokens
-from pygent_memory.rows import COLUMNS, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, memory
 from pygent_shared.errors import InvalidArgument
 
 Part = Literal["pinned", "working", "rules", "conversations", "topic", "newest"]
@@ -127,7 +127,7 @@ class Context:
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.forgotten_at IS NULL "
             f"AND m.replaced_at IS NULL AND {HOLDS} AND {what} ORDER BY m.key DESC LIMIT ?",
-            (self._key(space), now, now, MOST),
+            (key_of(self._database, space), now, now, MOST),
         )
         return [Told(memory=one, text=shortened(one.text)) for one in map(memory, rows)]
 
@@ -144,15 +144,12 @@ class Context:
             f"SELECT c.name, (SELECT date {turn} LIMIT 1), (SELECT date {turn} DESC LIMIT 1), c.turns, "
             f"(SELECT key {turn} DESC LIMIT 1) AS newest FROM conversation AS c "
             "WHERE c.space = ? AND newest IS NOT NULL ORDER BY newest DESC LIMIT ?",
-            (self._key(space), CONVERSATIONS),
+            (key_of(self._database, space), CONVERSATIONS),
         )
         return [
             Conversation(name=name, first=first, last=last, turns=turns)
             for name, first, last, turns, _ in cast("list[tuple[str, str, str, int, int]]", rows)
         ]
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))
 
 
 class _Budget:

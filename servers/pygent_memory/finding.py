@@ -14,7 +14,7 @@ import apsw
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
 from pygent_memory.recall import Place
-from pygent_memory.rows import COLUMNS, marks, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, marks, memory
 from pygent_memory.schema import PASSAGES, shelf
 from pygent_memory.words import Word, any_of, counted, found
 from pygent_shared import segments
@@ -137,18 +137,15 @@ class Finder:
         rows = self._database.query(
             f"SELECT p.id, {_PLACE} FROM passage AS p JOIN memory AS m ON m.key = p.memory "
             f"WHERE p.space = ? AND p.id IN ({marks(passages)}) AND {holds}",
-            (self._key(space), *passages, *times),
+            (key_of(self._database, space), *passages, *times),
         )
         return {cast(int, id): _place(row) for id, *row in rows}
 
     def _shelves(self, space: str, wanted: Filter) -> list[int]:
         """The shelves to look at; none where there is no such space."""
-        if (key := self._key(space)) is None:
+        if (key := key_of(self._database, space)) is None:
             return []
         return [shelf(key), shelf(key, past=True)] if wanted.looks_back else [shelf(key)]
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))
 
     def _passages(self, space: str, wanted: Filter) -> set[int]:
         asked, bindings = condition(wanted)

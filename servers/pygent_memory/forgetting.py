@@ -15,7 +15,7 @@ from pygent_memory.history import History
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Memory
 from pygent_memory.naming import WHAT, NameWriter
-from pygent_memory.rows import space_key
+from pygent_memory.rows import key_of
 from pygent_memory.selecting import Selection, kinds, selected, token
 from pygent_memory.writing import State
 from pygent_shared.errors import InvalidArgument
@@ -94,14 +94,14 @@ class Forgetting:
         """Delete memories with all that is left of them."""
         states = self._store.states(space, ids)
         if dry_run:
-            every = reached(self._database, self._key(space), ids)
+            every = reached(self._database, key_of(self._database, space), ids)
             return Forgotten(states=states, along=[id for id in every if id not in states])
         return replace(self._erase(space, ids), remains=self._remains())
 
     def show(self, space: str, wanted: Selection, *, hard: bool) -> Shown:
         """What would be forgotten by a filter."""
         ids = selected(self._database, space, wanted, forgotten=hard)
-        every = reached(self._database, self._key(space), ids) if hard else ids
+        every = reached(self._database, key_of(self._database, space), ids) if hard else ids
         first = History(self._database).versions(space, ids[:SHOWN])
         return Shown(
             count=len(ids),
@@ -141,7 +141,7 @@ class Forgetting:
         rows = self._database.query(
             "SELECT DISTINCT memory FROM event WHERE space = ? AND what IN ('forgotten', ?) "
             "AND json_extract(before, '$.receipt') = ? ORDER BY id",
-            (self._key(space), WHAT, confirm),
+            (key_of(self._database, space), WHAT, confirm),
         )
         if not rows:
             cure = "Send the confirm of the receipt, or ids."
@@ -177,7 +177,7 @@ class Forgetting:
             "SELECT o.id FROM memory AS m JOIN memory AS o ON o.replaced_by = m.key "
             "WHERE m.id IN (SELECT value FROM json_each(?)) AND +m.space = ? AND o.forgotten_at IS NULL "
             "ORDER BY o.key",
-            (json.dumps(list(ids)), self._key(space)),
+            (json.dumps(list(ids)), key_of(self._database, space)),
         )
         return [str(id) for (id,) in rows]
 
@@ -202,9 +202,6 @@ class Forgetting:
                 f"Copies made earlier may hold it; delete them where it must go: {', '.join(backups)}."
             )
         return remains
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))
 
 
 def _batches(ids: Sequence[str], size: int = AT_ONCE) -> list[Sequence[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pygent_memory.memory import Memory
-from pygent_memory.rows import COLUMNS, marks, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, marks, memory
 from pygent_shared.database import Database
 
 
@@ -57,13 +57,13 @@ class History:
     def of(self, space: str, id: str, now: str = "") -> list[Version]:
         """All versions of a memory, oldest first: itself, what it took the place of, and what took its place;
         forgotten ones too. None where the space does not have it, or it was erased."""
-        rows = self._database.query(_ALIKE, (self._key(space), id))
+        rows = self._database.query(_ALIKE, (key_of(self._database, space), id))
         return self.versions(space, [str(one) for (one,) in rows], now)
 
     def versions(self, space: str, ids: Sequence[str], now: str = "") -> list[Version]:
         """These memories with their events, oldest first; forgotten ones too, and as such what has expired by
         `now`."""
-        key = self._key(space)
+        key = key_of(self._database, space)
         # The plus keeps SQLite from going through all of the space.
         rows = self._database.query(
             f"SELECT {COLUMNS}, "
@@ -89,6 +89,3 @@ class History:
             )
             for *columns, forgotten_at in rows
         ]
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))

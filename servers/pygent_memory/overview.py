@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Memory
-from pygent_memory.rows import COLUMNS, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, memory
 from pygent_shared.errors import UnknownName
 
 LAST = 100
@@ -63,7 +63,7 @@ class Overview:
 
     def names(self, space: str, sort: Sort) -> list[str]:
         """All names of a sort, sorted."""
-        rows = cast("list[tuple[str]]", self._database.query(_NAMES[sort], (self._key(space),)))
+        rows = cast("list[tuple[str]]", self._database.query(_NAMES[sort], (key_of(self._database, space),)))
         return sorted((name for (name,) in rows), key=str.casefold)
 
     def conversation(self, space: str, name: str) -> list[Memory]:
@@ -75,7 +75,7 @@ class Overview:
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m JOIN conversation AS c ON c.id = m.conversation "
             "WHERE c.space = ? AND c.name = ? AND m.forgotten_at IS NULL ORDER BY m.turn DESC LIMIT ?",
-            (self._key(space), name, LAST),
+            (key_of(self._database, space), name, LAST),
         )
         if not rows:
             raise UnknownName("conversation", name, self.names(space, "conversation"))
@@ -87,7 +87,7 @@ class Overview:
         Raises:
             UnknownName: there is no such entity.
         """
-        key = self._key(space)
+        key = key_of(self._database, space)
         found = cast(
             "list[tuple[int, str]]",
             self._database.query(
@@ -117,7 +117,7 @@ class Overview:
 
     def stats(self, space: str) -> Stats:
         """How much there is."""
-        key = self._key(space)
+        key = key_of(self._database, space)
         kinds = self._database.query(
             "SELECT kind, count(*) FROM memory WHERE space = ? AND forgotten_at IS NULL "
             "AND replaced_at IS NULL GROUP BY kind ORDER BY kind",
@@ -145,6 +145,3 @@ class Overview:
             first=cast(str, first),
             last=cast(str, last),
         )
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))

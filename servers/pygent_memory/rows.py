@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pygent_memory.memory import Memory
+from pygent_shared.database import Database
 
 if TYPE_CHECKING:  # a name that apsw has for type checkers only
     from apsw import SQLiteValue
@@ -78,9 +79,17 @@ def memory(row: Row) -> Memory:
     )
 
 
+SPACE = "SELECT id FROM space WHERE name = ?"
+
+
 def space_key(rows: Sequence[Row]) -> int | None:
-    """The number of the space that was looked up; None, which equals nothing in SQL, where there is none."""
+    """The number that `SPACE` looked up; None, which equals nothing in SQL, where there is no such space."""
     return cast(int, rows[0][0]) if rows else None
+
+
+def key_of(database: Database, space: str) -> int | None:
+    """The number of a space; None as `space_key` gives it."""
+    return space_key(database.query(SPACE, (space,)))
 
 
 def marks(values: Sequence[object]) -> str:

@@ -13,7 +13,7 @@ from typing import cast
 
 from pygent_memory.filters import Filter, condition
 from pygent_memory.memory import Kind, label, moment, question, tag_set, unicode_text
-from pygent_memory.rows import space_key
+from pygent_memory.rows import key_of
 from pygent_shared import segments
 from pygent_shared.database import Database
 from pygent_shared.errors import InvalidArgument
@@ -86,7 +86,7 @@ def selected(database: Database, space: str, wanted: Selection, *, forgotten: bo
     Args:
         forgotten: also those that are forgotten already.
     """
-    key = space_key(database.query("SELECT id FROM space WHERE name = ?", (space,)))
+    key = key_of(database, space)
     asked, bindings = _condition(wanted)
     found = _with_words(database, key, wanted.query, forgotten=forgotten)
     rows = database.query(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from pygent_memory.memory import label, space_name
-from pygent_memory.rows import space_key
+from pygent_memory.rows import SPACE, space_key
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
 from pygent_shared.errors import InvalidArgument, NotAllowed
@@ -84,7 +84,7 @@ class Spaces:
         if not principal:
             raise InvalidArgument("principal", "is empty", "Name an API key, or the subject of a token.")
         with self._open().write() as connection:
-            key = space_key(connection.execute("SELECT id FROM space WHERE name = ?", (name,)).fetchall())
+            key = space_key(connection.execute(SPACE, (name,)).fetchall())
             if key is None:
                 raise InvalidArgument("space", f'"{name}" holds nothing yet', "Add a memory to it first.")
             if access is None:

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from pygent_memory.filters import UNEXPIRED
 from pygent_memory.memory import Draft, Memory
 from pygent_memory.passages import passages
-from pygent_memory.rows import COLUMNS, marks, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, marks, memory
 from pygent_memory.sweeping import sweep
 from pygent_memory.writing import STATES, State, Stored, Writer, states
 from pygent_shared.caller import caller
@@ -74,7 +74,7 @@ class MemoryStore:
             # The plus keeps SQLite from going through all of the space.
             f"SELECT {COLUMNS} FROM memory AS m WHERE +m.space = ? AND m.forgotten_at IS NULL "
             f"AND {UNEXPIRED} AND m.id IN ({marks(ids)})",
-            (self._key(space), now, *ids),
+            (key_of(self._database, space), now, *ids),
         )
         found = {memory.id: memory for memory in map(memory, rows)}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
@@ -84,21 +84,23 @@ class MemoryStore:
         rows = self._database.query(
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.space = ? AND m.forgotten_at IS NULL "
             f"AND m.replaced_at IS NULL AND {UNEXPIRED} ORDER BY m.key DESC LIMIT ?",
-            (self._key(space), now, limit),
+            (key_of(self._database, space), now, limit),
         )
         return [memory(row) for row in rows]
 
     def turns(self, space: str, conversation: str) -> int | None:
         """How many turns a conversation has had; None where there is none of that name."""
         rows = self._database.query(
-            "SELECT turns FROM conversation WHERE space = ? AND name = ?", (self._key(space), conversation)
+            "SELECT turns FROM conversation WHERE space = ? AND name = ?",
+            (key_of(self._database, space), conversation),
         )
         return cast(int, rows[0][0]) if rows else None
 
     def conversations(self, space: str) -> list[str]:
         """The names of the conversations of a space, the latest first; at most a thousand."""
         rows = self._database.query(
-            "SELECT name FROM conversation WHERE space = ? ORDER BY id DESC LIMIT 1000", (self._key(space),)
+            "SELECT name FROM conversation WHERE space = ? ORDER BY id DESC LIMIT 1000",
+            (key_of(self._database, space),),
         )
         return [str(name) for (name,) in rows]
 
@@ -119,7 +121,7 @@ class MemoryStore:
             f"SELECT {COLUMNS} FROM memory AS m WHERE m.forgotten_at IS NULL AND m.conversation = "
             f"(SELECT id FROM conversation WHERE space = ? AND name = ?) AND m.turn {which} "
             f"ORDER BY m.turn {order} LIMIT ?",
-            (self._key(space), conversation, turn, size),
+            (key_of(self._database, space), conversation, turn, size),
         )
         return sorted(map(memory, rows), key=lambda memory: memory.turn)
 
@@ -134,13 +136,13 @@ class MemoryStore:
             ((self._counted.sizes[space],),) = self._database.query(
                 "SELECT count(*) FROM memory INDEXED BY memory_once "
                 "WHERE space = ? AND forgotten_at IS NULL AND replaced_at IS NULL",
-                (self._key(space),),
+                (key_of(self._database, space),),
             )
         return cast(int, self._counted.sizes[space])
 
     def states(self, space: str, ids: Sequence[str]) -> dict[str, State]:
         """The state of each id this space has, forgotten ones included."""
-        key = self._key(space)
+        key = key_of(self._database, space)
         return states(self._database.query(STATES.format(marks(ids)), (key, *ids)))
 
     def forget(self, space: str, ids: Sequence[str], now: str) -> dict[str, State]:
@@ -156,7 +158,3 @@ class MemoryStore:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
-
-    def _key(self, space: str) -> int | None:
-        """The space's number; None, which equals nothing in SQL, where there is no such space."""
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))

@@ -16,7 +16,7 @@ from pygent_memory.expiry import expiry
 from pygent_memory.indexing import Indexer
 from pygent_memory.memory import Draft
 from pygent_memory.passages import Passage, passages
-from pygent_memory.rows import Row, marks, space_key
+from pygent_memory.rows import SPACE, Row, marks, space_key
 from pygent_memory.turns import refresh
 from pygent_shared.errors import InvalidArgument
 
@@ -67,7 +67,7 @@ class Writer:
         self._indexer = Indexer(connection)
         self.followed: list[str] = []
         self.bereft: list[str] = []
-        self.space = space_key(connection.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchall())
+        self.space = space_key(connection.execute(SPACE, (space,)).fetchall())
 
     def add_all(self, drafts: Sequence[tuple[Draft, Sequence[Passage]]]) -> list[Stored]:
         """Keep memories as `add` does, faster where many are turns of one conversation."""

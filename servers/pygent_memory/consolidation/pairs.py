@@ -16,7 +16,7 @@ from pygent_memory.consolidation.judge import Pair
 from pygent_memory.filters import HOLDS
 from pygent_memory.memories import ALIKE, Memories
 from pygent_memory.memory import likeness, word_pairs
-from pygent_memory.rows import marks, space_key
+from pygent_memory.rows import key_of, marks
 from pygent_memory.schema import shelf
 
 NEAR = 0.9
@@ -61,7 +61,7 @@ class Pairs:
     def find(self, space: str, seconds: float) -> int:
         """Compare for about so long; returns how many memories are still to be compared."""
         until = time.monotonic() + seconds
-        if (key := self._key(space)) is None:
+        if (key := key_of(self._database, space)) is None:
             return 0
         model, _ = self._memories.model()
         while some := self._next(key, model):
@@ -79,7 +79,7 @@ class Pairs:
             f"SELECT {one.format('newer')} AS later, {one.format('older')} AS earlier, p.likeness "
             "FROM memory_pair AS p WHERE p.space = ? AND p.verdict IS NULL "
             "AND later IS NOT NULL AND earlier IS NOT NULL ORDER BY p.newer, p.older LIMIT ?",
-            (now, now, now, now, self._key(space), limit),
+            (now, now, now, now, key_of(self._database, space), limit),
         )
         found = cast("list[tuple[str, str, float]]", rows)
         ids = [id for newer, older, _ in found for id in (newer, older)]
@@ -183,6 +183,3 @@ class Pairs:
             f"SELECT count(*) FROM ({_NEW})", (space, self._upto(space, model))
         )
         return cast(int, count)
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))

@@ -18,7 +18,7 @@ from pygent_memory.filters import HOLDS
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Memory, utc
 from pygent_memory.recall import header_tokens, tokens
-from pygent_memory.rows import COLUMNS, memory, space_key
+from pygent_memory.rows import COLUMNS, key_of, memory
 
 PAIRS = 10
 NAMES = 10
@@ -73,13 +73,20 @@ class Worklist:
             "AND m.forgotten_at IS NULL AND m.replaced_at IS NULL "
             f"AND {HOLDS} AND m.recorded_at < ? AND ifnull(m.expires_at < ?, m.read_by IS NULL) "
             "ORDER BY m.key LIMIT ?",
-            (self._key(space), utc(now), utc(now), utc(now - STALE_AFTER), utc(now + SOON), STALE),
+            (
+                key_of(self._database, space),
+                utc(now),
+                utc(now),
+                utc(now - STALE_AFTER),
+                utc(now + SOON),
+                STALE,
+            ),
         )
         return [memory(row) for row in rows]
 
     def _names(self, space: str) -> Iterator[tuple[str, str]]:
         """Names that are probably the same, among the newest, and were not judged."""
-        key = self._key(space)
+        key = key_of(self._database, space)
         names = cast(
             "list[tuple[str]]",
             self._database.query(
@@ -105,12 +112,9 @@ class Worklist:
             "AND NOT EXISTS (SELECT 1 FROM derived_from AS d JOIN memory AS f ON f.key = d.memory "
             "WHERE d.source = m.key AND f.forgotten_at IS NULL) "
             "ORDER BY m.conversation, m.turn LIMIT ?",
-            (self._key(space), now, now, TURNS),
+            (key_of(self._database, space), now, now, TURNS),
         )
         return map(memory, rows)
-
-    def _key(self, space: str) -> int | None:
-        return space_key(self._database.query("SELECT id FROM space WHERE name = ?", (space,)))
 
 
 class _Room:

@@ -12,7 +12,7 @@ from typing import cast
 
 from pygent_memory.filters import HOLDS
 from pygent_memory.graph.entity import OBSERVATION, Edge, Node
-from pygent_memory.rows import space_key
+from pygent_memory.rows import key_of
 from pygent_shared.database import Database
 
 BATCH = 500
@@ -40,7 +40,7 @@ class GraphReader:
 
     def __init__(self, database: Database, space: str, now: str, since: str = "") -> None:
         self._database = database
-        self._key = space_key(database.query("SELECT id FROM space WHERE name = ?", (space,)))
+        self._key = key_of(database, space)
         self._now = now
         self._since = since
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import apsw
 
+from pygent_memory.rows import SPACE
 from pygent_shared.database import Database
 
 FORMAT = "pygent-memory"
@@ -45,7 +46,7 @@ def exported(database: Database, space: str) -> Iterator[str]:
     """The lines of a space, as it is at one moment."""
     with database.snapshot() as connection:
         yield _line(HEADER)
-        row = connection.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchone()
+        row = connection.execute(SPACE, (space,)).fetchone()
         if row is not None:
             yield from _rows(connection, cast(int, row[0]))
 
