@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from pygent_shared.durable.engine import Engine
-from pygent_shared.durable.executor import FileExecutor
+from pygent_shared.durable.executor import FileExecutor, PostgresExecutor
 from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import UnknownName
 
@@ -234,6 +234,34 @@ def test_a_process_that_ended_is_dead_at_once_and_a_living_one_is_not(tmp_path: 
     assert one.is_dead("never")
     one.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_postgresql_too(postgres: str) -> None:
+    one, other = PostgresExecutor(postgres), PostgresExecutor(postgres)
+    assert not one.is_dead(other.id)
+    assert not one.is_dead(one.id)
+    other.close()
+    deadline = time.monotonic() + PATIENCE
+    while not one.is_dead(other.id):
+        assert time.monotonic() < deadline
+    assert one.is_dead("never")
+    one.close()
+
+
+async def test_workflows_run_on_postgresql(postgres: str) -> None:
+    async def adds(one: int, other: int) -> int:
+        from pygent_shared.durable import workflow
+
+        async def add() -> int:
+            return one + other
+
+        return await workflow.step("add", add)
+
+    engine = Engine(postgres)
+    engine.workflow("adds", adds)
+    async with engine.running():
+        await engine.start("adds", 1, 2, id="pg")
+        assert (await engine.wait("pg", PATIENCE)).result == 3
 
 
 def test_the_engine_is_not_imported_before_it_runs() -> None:

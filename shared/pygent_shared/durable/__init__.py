@@ -5,5 +5,5 @@ a workflow may use while it runs is in `workflow`. Importing this package import
 
 A workflow is a coroutine that does nothing by itself: all that touches the world, the clock or chance is done
 in steps. After a crash it is run again from its start, and the steps that were done give what they gave then.
-A step in flight at that moment is done again, so what must not happen twice takes `step_key` along.
+A step in flight at that moment is done again.
 """

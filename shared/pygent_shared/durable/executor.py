@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -97,8 +96,7 @@ class PostgresExecutor:
         return bool(free)
 
     def close(self) -> None:
-        with suppress(Exception):
-            self._session.close()
+        self._session.close()
 
 
 def _key(id: str) -> tuple[int, int]:

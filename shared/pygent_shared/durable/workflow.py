@@ -45,17 +45,7 @@ async def emit(stream: str, value: Any) -> None:
     await DBOS.write_stream_async(stream, value)
 
 
-async def sleep(seconds: float) -> None:
-    """Wait, the time before a crash included."""
-    await DBOS.sleep_async(seconds)
-
-
 def workflow_id() -> str:
     """The id of the workflow that runs."""
     assert DBOS.workflow_id is not None, "no workflow runs"
     return DBOS.workflow_id
-
-
-def step_key() -> str:
-    """A name for the step that runs, the same each time it is tried: an idempotency key."""
-    return f"{workflow_id()}:{DBOS.step_id}"
