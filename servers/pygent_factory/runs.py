@@ -22,11 +22,10 @@ from pygent_factory.store import AgentStore
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared import models
-from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, PygentError, UnknownName
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
@@ -114,11 +113,7 @@ class Runs:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
             InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
-            NotAllowed: the caller is not the machine's own user.
         """
-        if caller() != OWNER:
-            why = "run with the rights of the machine's own user, and you are somebody else"
-            raise NotAllowed("Agents", why, "Use the endpoint's own token, or stdio.")
         if not task.strip():
             raise InvalidArgument("task", "is empty", "Say what the agent is to do.")
         agent = self._agents.get(name)

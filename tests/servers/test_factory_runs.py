@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 
 from pygent_factory.server import build_server
+from pygent_shared.caller import META
 from pygent_shared.settings import Settings
 from pygent_shared.testing import refusal
 
@@ -258,6 +259,26 @@ async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) ->
     assert isinstance(message.content, t.TextContent)
     assert message.content.text.endswith("The task: When?")
     assert 'create_agent(name, type="research")' in message.content.text
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("run_agent", {"name": "tides", "task": "When?"}),
+        ("get_run", {"run": "r1"}),
+        ("list_runs", {}),
+        ("cancel_run", {"run": "r1"}),
+        ("continue_run", {"run": "r1", "reply": "Six."}),
+    ],
+)
+async def test_runs_are_the_machines_own_users_alone(
+    settings: Settings, tool: str, arguments: dict[str, Any]
+) -> None:
+    async with factory(settings, Notes()) as client:
+        result = await client.call_tool(tool, arguments, meta={META: "ann"})
+        assert result.is_error
+        assert isinstance(result.content[0], t.TextContent)
+        assert "the rights of the machine's own user" in result.content[0].text
 
 
 async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_path: Path) -> None:
