@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from pygent_shared.fronts import Front
 from pygent_shared.http import metrics as measured
 from pygent_shared.http.guard import OPEN_PATHS, Guard
 from pygent_shared.http.health import Check, deep_route
@@ -41,6 +42,7 @@ def build_app(
     more: Iterable[BaseRoute] = (),
     metrics: Iterable[measured.Gather] = (),
     checks: Mapping[str, Check] = MappingProxyType({}),
+    fronts: Sequence[Front] = (),
 ) -> ASGIApp:
     """The guarded application.
 
@@ -53,6 +55,7 @@ def build_app(
         more: further routes, behind the guard too. They come first.
         metrics: further numbers for `/metrics`.
         checks: further parts of `/health/deep`.
+        fronts: what is served beside the servers.
     """
     # The guard has checked Host and Origin, so the SDK's own (optional) check stays off.
     managers = {path: sessions(server, settings) for path, server in servers.items()}
@@ -63,10 +66,13 @@ def build_app(
             await stack.enter_async_context(around())
             for manager in managers.values():
                 await stack.enter_async_context(manager.run())
+            for front in fronts:
+                await stack.enter_async_context(front.running())
             yield
 
     routes: list[BaseRoute] = [
         *more,
+        *(route for front in fronts for route in front.routes),
         *(Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()),
     ]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
@@ -91,7 +97,8 @@ def build_app(
         authenticators,
         open_paths,
         metadata=metadata,
-        binds=binds[0] if all(binds) else None,
+        binds=binds[0] if binds and all(binds) else None,
+        fronts=fronts,
     )
     if not settings.allowed_origins:
         return guarded

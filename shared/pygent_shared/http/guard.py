@@ -20,6 +20,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pygent_shared.fronts import Front
 from pygent_shared.http.identity import ANYONE, IN_SCOPE, Authenticator, Principal, Refusal
 from pygent_shared.settings import Settings
 
@@ -56,6 +57,7 @@ class Guard:
         metadata: the URL that tells clients how to get a token (RFC 9728), where there is one.
         binds: whether a caller is bound to roles: it may call MCP endpoints, which heed them, and nothing
             else. None where roles are not known: then a caller that is bound to some is refused.
+        fronts: say which of their own paths are open, and which heed roles too.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Guard:
         *,
         metadata: str = "",
         binds: Callable[[Principal], bool] | None = None,
+        fronts: Sequence[Front] = (),
     ) -> None:
         self._app = app
         self._hosts = {*LOOPBACK, *(_name(host) for host in (settings.host, *settings.allowed_hosts))}
@@ -75,6 +78,7 @@ class Guard:
         self._open = frozenset(open_paths)
         self._metadata = metadata
         self._binds = binds
+        self._fronts = fronts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +88,7 @@ class Guard:
         found: Principal | Refusal | None = self._refusal(scope, headers)
         if found is None:
             found = await self._admitted(headers, scope["path"])
-            if scope["path"] in self._open and isinstance(found, Refusal):
+            if isinstance(found, Refusal) and self._is_open(scope["path"]):
                 found = None
         match found:
             case Refusal():
@@ -153,7 +157,12 @@ class Guard:
             return Refusal(status=403, sentence=why)
         if path.endswith(MCP) or not self._binds(principal):
             return None
+        if any(front.heeds_roles(path) for front in self._fronts):
+            return None
         return Refusal(status=403, sentence="This is not for callers bound to roles. Ask its owner.")
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or any(front.is_open(path) for front in self._fronts)
 
     async def _watched(self, scope: Scope, receive: Receive, send: Send, headers: _Headers) -> None:
         """Pass on a request whose response may have no end: it ends once its caller may call no longer."""

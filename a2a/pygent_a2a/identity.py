@@ -1,0 +1,46 @@
+"""Who calls, as the SDK passes it along."""
+
+from __future__ import annotations
+
+from a2a.auth.user import User
+from a2a.server.context import ServerCallContext
+from a2a.server.routes.common import DefaultServerCallContextBuilder
+from starlette.requests import Request
+
+from pygent_shared.caller import named
+from pygent_shared.http.identity import Principal, principal_of
+
+_PRINCIPAL = "pygent.principal"
+
+
+class Caller(User):
+    """A principal as the SDK knows users."""
+
+    def __init__(self, principal: Principal | None) -> None:
+        self._principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self._principal is not None
+
+    @property
+    def user_name(self) -> str:
+        return named(self._principal)
+
+
+class CallContexts(DefaultServerCallContextBuilder):
+    """Gives the SDK the caller that the guard let in."""
+
+    def build(self, request: Request) -> ServerCallContext:
+        context = super().build(request)
+        context.state[_PRINCIPAL] = principal_of(request.scope)
+        return context
+
+    def build_user(self, request: Request) -> User:
+        return Caller(principal_of(request.scope))
+
+
+def principal_in(context: ServerCallContext) -> Principal | None:
+    """Whom the guard let in with the request."""
+    found: Principal | None = context.state.get(_PRINCIPAL)
+    return found

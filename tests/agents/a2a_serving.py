@@ -1,0 +1,87 @@
+"""A factory served over A2A for a test: in one process, on a port of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from a2a.client import Client, ClientConfig, create_client
+from mcp import Client as McpClient
+
+from pygent_a2a.front import build_front
+from pygent_factory.server import build_server
+from pygent_shared.caller import META, named
+from pygent_shared.fronts import Progress
+from pygent_shared.http.app import build_app
+from pygent_shared.http.identity import Principal
+from pygent_shared.http.run import address, listen, running
+from pygent_shared.settings import Settings
+
+TOKEN = "test-token"
+
+
+class FactoryTools:
+    """`pygent_shared.fronts.Tools` of a factory alone, in memory."""
+
+    def __init__(self, client: McpClient) -> None:
+        self._client = client
+
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        caller: Principal | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        meta: Any = {META: who} if (who := named(caller)) else None
+        result = await self._client.call_tool(
+            name.removeprefix("factory__"), arguments, progress_callback=progress, meta=meta
+        )
+        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A front at work, and the factory behind it."""
+
+    url: str
+    factory: McpClient
+    http: httpx.AsyncClient
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """What a tool of the factory answers."""
+        result = await self.factory.call_tool(tool, arguments)
+        assert not result.is_error, result.content
+        return result.structured_content or {}
+
+    async def deploy(self, name: str, replies: list[Any], folder: Path, **more: Any) -> None:
+        """Make and deploy an agent that says these replies."""
+        script = folder / f"{name}.json"
+        script.write_text(json.dumps(replies))
+        await self.call("create_agent", name=name, model=f"scripted:{script}", more=more)
+        await self.call("deploy_agent", name=name)
+
+    async def client(self, agent: str) -> Client:
+        """The SDK's client of an agent."""
+        config = ClientConfig(httpx_client=self.http)
+        return await create_client(f"{self.url}/agents/{agent}", client_config=config)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, peers: Any = None) -> AsyncIterator[Served]:
+    """A factory and the front over it, while the block runs."""
+    settings = replace(settings, port=0, token=TOKEN)
+    async with McpClient(build_server(settings, peers)) as factory:
+        front = build_front(settings, FactoryTools(factory))
+        listener = listen(settings)
+        url = address(listener)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with running(build_app({}, settings, TOKEN, fronts=[front]), listener):
+            async with httpx.AsyncClient(headers=headers, timeout=30, trust_env=False) as http:
+                yield Served(url=url, factory=factory, http=http)

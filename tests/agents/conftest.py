@@ -1,0 +1,6 @@
+"""Modules of this folder that tests share."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
