@@ -43,6 +43,8 @@ class SqliteEngine:
 
     def enter(self, replica: str) -> None:
         """Hold the lock of a file as long as this process lives; the system takes it back in any case."""
+        if self._mark is not None:
+            return
         self._marks.mkdir(exist_ok=True)
         self._mark = os.open(self._marks / replica, os.O_RDWR | os.O_CREAT, 0o600)
         assert try_lock(self._mark), "a replica's name is its own"
