@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import anyio
 from a2a.server.agent_execution import AgentExecutor, RequestContext, RequestContextBuilder
@@ -58,29 +58,29 @@ RESTARTED = "The server was restarted while it worked on this. Send the message 
 Handler = TypeVar("Handler", bound=type[RequestHandler])
 
 
-@runtime_checkable
-class Resumes(Protocol):
-    """An executor that can go on with a task that another process began."""
-
-    async def resume(self, context: RequestContext, event_queue: EventQueue) -> None:
-        """Go on with `context.current_task`, for which there is no message."""
-
-
 class GuardedExecutor(AgentExecutor):
     """An executor that always comes to an end, with a state that says how.
 
     Args:
-        inner: what does the work. If it `Resumes`, it goes on with what another process left; else it fails.
+        inner: what does the work.
         opens: have the task kept before the work begins, so that the end of the process does not lose it. Not
             for an executor that answers with a message alone.
+        resumes: whether it goes on with a task that another process left: it is given that task and no message.
+            If not, such a task fails.
         seconds: how long it may work on one message.
         most: how many messages may be worked on at once; the others wait.
     """
 
     def __init__(
-        self, inner: AgentExecutor, *, opens: bool = True, seconds: float | None = None, most: int = 64
+        self,
+        inner: AgentExecutor,
+        *,
+        opens: bool = True,
+        resumes: bool = True,
+        seconds: float | None = None,
+        most: int = 64,
     ) -> None:
-        self._inner, self._opens, self._seconds = inner, opens, seconds
+        self._inner, self._opens, self._resumes, self._seconds = inner, opens, resumes, seconds
         self._slots = anyio.Semaphore(most)
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -109,12 +109,9 @@ class GuardedExecutor(AgentExecutor):
 
     async def _work(self, context: RequestContext, queue: EventQueue) -> str:
         """Work on it; why nothing could be done, where that is so."""
-        if context.message is not None:
-            await self._inner.execute(context, queue)
-        elif isinstance(self._inner, Resumes):
-            await self._inner.resume(context, queue)
-        else:
+        if context.message is None and not self._resumes:
             return RESTARTED
+        await self._inner.execute(context, queue)
         return ""
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:

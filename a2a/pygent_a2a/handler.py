@@ -62,7 +62,7 @@ class TaskHandler(DefaultRequestHandler):
         sender: what pushes events.
         allowed: whether events may be pushed to a URL.
         bounds: the most a caller may send.
-        opens: see `GuardedExecutor`.
+        opens, resumes: see `GuardedExecutor`.
         more: further arguments of the SDK's handler.
     """
 
@@ -77,12 +77,13 @@ class TaskHandler(DefaultRequestHandler):
         allowed: Callable[[str], Awaitable[bool]] | None = None,
         bounds: Bounds | None = None,
         opens: bool = True,
+        resumes: bool = True,
         **more: Any,
     ) -> None:
         owner_of = owned_through(agent)
         tasks = keep.tasks if keep else InMemoryTaskStore(owner_of)
         super().__init__(
-            GuardedExecutor(executor, opens=opens),
+            GuardedExecutor(executor, opens=opens, resumes=resumes),
             tasks,
             card,
             push_config_store=keep.targets if keep else InMemoryPushNotificationConfigStore(owner_of),

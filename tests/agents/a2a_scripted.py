@@ -40,10 +40,12 @@ class Scripted(AgentExecutor):
 
     def __init__(self) -> None:
         self.cancelled: list[str] = []
-        self.went_on = asyncio.Event()
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         updater = TaskUpdater(event_queue, context.task_id or "", context.context_id or "")
+        if context.message is None:
+            await updater.add_artifact([Part(text="and on")], artifact_id="more")
+            await updater.complete()
         for line in context.get_user_input().splitlines():
             await self._do(line, updater, context, event_queue)
 
@@ -76,12 +78,6 @@ class Scripted(AgentExecutor):
         said = getattr(context, "said", False)
         context.said = True  # type: ignore[attr-defined]
         return bool(said or (context.current_task and context.current_task.artifacts))
-
-    async def resume(self, context: RequestContext, event_queue: EventQueue) -> None:
-        updater = TaskUpdater(event_queue, context.task_id or "", context.context_id or "")
-        self.went_on.set()
-        await updater.add_artifact([Part(text="and on")], artifact_id="more")
-        await updater.complete()
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
         self.cancelled.append(context.task_id or "")

@@ -320,9 +320,6 @@ async def test_what_a_dead_server_left_goes_on_at_another_and_a_stream_sees_it(
 
 
 async def test_work_that_nothing_can_go_on_with_ends_with_the_reason(keep: Keep, tmp_path: Path) -> None:
-    class Forgetful(Scripted):
-        resume = None  # type: ignore[assignment]
-
     first = handler(keep)
     begun = said("work\nwait 60")
     begun.configuration.return_immediately = True
@@ -332,7 +329,7 @@ async def test_work_that_nothing_can_go_on_with_ends_with_the_reason(keep: Keep,
     keep.leases.end()
     with closing(SqliteEngine(tmp_path / "a2a.db")) as engine:
         other = kept(engine)
-        second = handler(other, Forgetful())
+        second = handler(other, resumes=False)
         await keeper(other, second).look()
         async with asyncio.timeout(PATIENCE):
             while (found := await second.on_get_task(GetTaskRequest(id=task.id), alice())) is None or (
