@@ -6,8 +6,9 @@ with it. So whoever goes on with a task, in whichever process, publishes each ex
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any
 
 from a2a.helpers import new_task_from_user_message, new_text_part
@@ -17,7 +18,7 @@ from a2a.server.events import EventQueue
 from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Role, Task, TaskState
 
-from pygent_a2a.factory import Factory, FactoryRefused
+from pygent_a2a.factory import Agents, Factory, FactoryRefused
 from pygent_a2a.identity import principal_in, trace_in
 from pygent_a2a.parts import answered, asked, given, prompt
 
@@ -26,7 +27,12 @@ SAID = "pygent/said"
 """The key of a task's or an artifact's metadata: how much of what the run said is in it."""
 ASKED = "pygent/asked"
 """The key of a task's metadata: what it waits for, or last waited for."""
+GOES_ON = ("waiting", "running")
 WAITS = ("needs_input", "needs_completion")
+
+USER, REPLY = "user__", "user__reply"
+
+Read = Callable[[Message], str]
 
 
 class RunExecutor(AgentExecutor):
@@ -34,12 +40,16 @@ class RunExecutor(AgentExecutor):
 
     Args:
         factory: where it runs.
+        agents: those there are.
         agent: its name.
+        read: what a message is for the agent.
     """
 
-    def __init__(self, factory: Factory, agent: str) -> None:
+    def __init__(self, factory: Factory, agents: Agents, agent: str, read: Read = prompt) -> None:
         self._factory = factory
+        self._agents = agents
         self._agent = agent
+        self._read = read
         self._cancelled: set[str] = set()
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -50,16 +60,19 @@ class RunExecutor(AgentExecutor):
             task, message = context.current_task, context.message
             if task is None:
                 assert message is not None
-                await event_queue.enqueue_event(new_task_from_user_message(message))
+                work.opening = new_task_from_user_message(message)
+                if not await self._may_reply():
+                    await work.open()
                 await work.follow(await self._begun(work, message), 0)
             elif message is not None:
                 await work.updater.start_work()
-                await work.follow(await work.replied(message), _published(task))
+                await work.follow(await work.replied(self._read(message)), _published(task))
             else:
                 await self._resume(work, task)
         except FactoryRefused as error:
             if context.task_id in self._cancelled:
                 return
+            await work.open()
             await work.updater.reject(work.updater.new_agent_message([new_text_part(str(error))]))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -81,12 +94,18 @@ class RunExecutor(AgentExecutor):
             self._factory, self._cancelled, context.call_context, queue, context.task_id, context.context_id
         )
 
+    async def _may_reply(self) -> bool:
+        """Whether the agent may answer with a plain message: then there is no task before it does else."""
+        agent = (await self._agents.all()).get(self._agent)
+        patterns = agent.spec.get("tools") or () if agent else ()
+        return any(one.startswith(USER) and fnmatchcase(REPLY, one) for one in patterns)
+
     async def _begun(self, work: _Work, message: Message) -> dict[str, Any]:
         """The run of a task, begun unless it was before."""
         return await work.call(
             "chat",
             name=self._agent,
-            message=prompt(message),
+            message=self._read(message),
             conversation=work.updater.context_id,
             id=work.run,
             wait_s=0,
@@ -95,9 +114,9 @@ class RunExecutor(AgentExecutor):
     async def _resume(self, work: _Work, task: Task) -> None:
         said = [message for message in task.history if message.role == Role.ROLE_USER]
         found = await self._begun(work, said[0])
-        is_lost = task.metadata.fields[ASKED].string_value == _asked(found)
+        is_lost = ASKED in task.metadata.fields and task.metadata[ASKED] == _asked(found)
         if is_lost and task.status.state == TaskState.TASK_STATE_WORKING:
-            found = await work.replied(said[-1])
+            found = await work.replied(self._read(said[-1]))
         await work.follow(found, _published(task))
 
 
@@ -118,7 +137,10 @@ class _Work:
         self._caller = principal_in(context)
         self._trace = trace_in(context)
         self._steps = 0
+        self._queue = queue
         self.run = task
+        self.opening: Task | None = None
+        """The task that is to be shown, while nothing was shown of it."""
         self.updater = TaskUpdater(queue, task, conversation)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -127,23 +149,42 @@ class _Work:
             tool, arguments, caller=self._caller, progress=self._progress, meta=self._trace
         )
 
-    async def replied(self, message: Message) -> dict[str, Any]:
+    async def replied(self, text: str) -> dict[str, Any]:
         """The run once it was given what it waits for."""
-        return await self.call("continue_run", run=self.run, reply=prompt(message), wait_s=0)
+        return await self.call("continue_run", run=self.run, reply=text, wait_s=0)
 
     async def follow(self, found: Mapping[str, Any], seen: int) -> None:
-        """Publish what the run says, from a number on, until it ends or waits for the user."""
-        if found["state"] in ("waiting", "running"):
+        """Publish what the run says, from a number on, until it ends or waits for the user.
+
+        Args:
+            found: the run, with all that it said so far.
+            seen: how much of that is in the task already.
+        """
+        said = found["said"][seen:]
+        if found["state"] in GOES_ON and self.opening is None:
             await self.updater.start_work()
-        found = await self.call("get_run", run=self.run, wait_s=0, seen=seen)
         while True:
-            for what in found["said"]:
+            for what in said:
                 seen += 1
+                if what["kind"] == "reply" and self.opening is not None:
+                    message = self.updater.new_agent_message([new_text_part(what["text"])])
+                    message.ClearField("task_id")
+                    await self._queue.enqueue_event(message)
+                    return
+                await self.open()
                 await self._publish(what, seen)
-            if found["state"] not in ("waiting", "running"):
+            if found["state"] not in GOES_ON:
                 break
             found = await self.call("get_run", run=self.run, wait_s=LOOK_SECONDS, seen=seen)
+            said = found["said"]
+        await self.open()
         await self._settle(found, seen)
+
+    async def open(self) -> None:
+        """Show the task, unless that was done."""
+        if self.opening is not None:
+            task, self.opening = self.opening, None
+            await self._queue.enqueue_event(task)
 
     async def _publish(self, what: Mapping[str, Any], number: int) -> None:
         match what["kind"]:
@@ -183,6 +224,9 @@ class _Work:
         """Show what the run is at; each look at it begins at its first step again."""
         if message and progress > self._steps:
             self._steps = int(progress)
+            if self._steps == 1 and self.opening is not None:
+                return  # it thinks, and may yet reply
+            await self.open()
             await self.updater.start_work(self.updater.new_agent_message([new_text_part(message)]))
 
 
@@ -193,4 +237,5 @@ def _asked(found: Mapping[str, Any]) -> str:
 def _published(task: Task) -> int:
     """How much of what the run said is in a task."""
     held = [task.metadata, *(artifact.metadata for artifact in task.artifacts)]
-    return max(int(metadata.fields[SAID].number_value) for metadata in held)
+    known = [metadata.fields[SAID].number_value for metadata in held if SAID in metadata.fields]
+    return int(max(known, default=0))

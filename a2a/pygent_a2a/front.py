@@ -6,9 +6,10 @@ The one rule: the SDK is not imported here, but by the first request that needs 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,19 @@ from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
 if TYPE_CHECKING:
+    from a2a.types import Message
+
     from pygent_a2a.hub import Hub
+
+log = logging.getLogger(__name__)
 
 AGENTS = "/agents"
 SUITE = "/a2a"
 CARDS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
 """Where a card is, now and before protocol 0.3."""
 JWKS = "/.well-known/jwks.json"
+DATABASE = "a2a.db"
+"""In the data folder: tasks, where no other database is named."""
 _NAMES = "|".join(map(re.escape, (*CARDS, JWKS)))
 _OPEN = re.compile(rf"{AGENTS}|({AGENTS}/[^/]+|{SUITE})?({_NAMES})")
 
@@ -42,12 +49,21 @@ def build_front(settings: Settings, tools: Tools) -> A2A | None:
 
 
 class A2A:
-    """A `pygent_shared.fronts.Front`."""
+    """A `pygent_shared.fronts.Front`.
+
+    Args:
+        settings: what is served, and to whom.
+        tools: of the suite.
+        read: what a message is for an agent, if not all that it says.
+    """
 
     paths = (AGENTS,)
 
-    def __init__(self, settings: Settings, tools: Tools) -> None:
+    def __init__(
+        self, settings: Settings, tools: Tools, read: Callable[[Message], str] | None = None
+    ) -> None:
         self._settings = settings
+        self._read = read
         self._tools = tools
         self._hub: Hub | None = None
         self._tasks: TaskGroup | None = None
@@ -63,6 +79,8 @@ class A2A:
     async def running(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            if self._settings.a2a_database or (self._settings.data_dir / DATABASE).exists():
+                tasks.start_soon(self._go_on)
             try:
                 yield
             finally:
@@ -82,6 +100,13 @@ class A2A:
         except PygentError as error:
             await JSONResponse({"error": str(error)}, status_code=503)(scope, receive, send)
 
+    async def _go_on(self) -> None:
+        """Go on with what was left unfinished, without waiting for a request."""
+        try:
+            await self._opened()
+        except PygentError as error:
+            log.error("Agents are not served over A2A: %s", error)
+
     async def _index(self, request: Request) -> JSONResponse:
         try:
             return JSONResponse(await (await self._opened()).index(request))
@@ -93,15 +118,14 @@ class A2A:
             if self._hub is None:
                 # mcp brings OpenTelemetry's API, and the SDK makes sixty spans a request wherever that is.
                 os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
-                make = await to_thread.run_sync(_imported)
-                hub = make(self._settings, self._tools)
+                hub = await to_thread.run_sync(self._made)
                 assert self._tasks is not None, "a request came outside of running()"
                 await self._tasks.start(hub.run)
                 self._hub = hub
             return self._hub
 
+    def _made(self) -> Hub:
+        from pygent_a2a.hub import Hub
+        from pygent_a2a.parts import prompt
 
-def _imported() -> type[Hub]:
-    from pygent_a2a.hub import Hub
-
-    return Hub
+        return Hub(self._settings, self._tools, self._read or prompt)
