@@ -6,6 +6,7 @@ processes that died taken over; state as JSON; a version that does not change wi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -85,13 +86,21 @@ class Engine:
         self._workflows: dict[str, Workflow] = {}
         self._registered: dict[str, Any] = {}
         self._executor: Executor | None = None
+        self._home: asyncio.AbstractEventLoop | None = None
         self._dbos: type[DBOS] | None = None
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
 
         async def run(*arguments: Any) -> Any:  # methods are welcome too, which the engine does not take
-            return await function(*arguments)
+            home = self._home
+            if home is None or home is asyncio.get_running_loop():
+                return await function(*arguments)
+            # What is gone on with after a crash begins on a loop of the engine's own, and what a workflow
+            # calls, such as other servers, lives on ours.
+            return await asyncio.wrap_future(
+                asyncio.run_coroutine_threadsafe(_called(function, arguments), home)
+            )
 
         self._workflows[name] = run
         if self._dbos is not None:
@@ -104,6 +113,7 @@ class Engine:
         Raises:
             MissingExtra: the engine is not installed.
         """
+        self._home = asyncio.get_running_loop()
         executor = await anyio.to_thread.run_sync(self._launch)
         try:
             async with anyio.create_task_group() as tasks:
@@ -257,6 +267,10 @@ class Engine:
         self._dbos, self._executor = None, None
         self._registered.clear()
         executor.close()
+
+
+async def _called(function: Workflow, arguments: tuple[Any, ...]) -> Any:
+    return await function(*arguments)
 
 
 def pause(waited: float) -> float:
