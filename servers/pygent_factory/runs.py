@@ -1,6 +1,7 @@
 """Runs of agents: each a durable workflow that is pinned to the version it began with.
 
-The one rule: what is known of a run while it goes on is in the engine; here stands only that there is one.
+What is known of a run while it goes on is in the engine; here stands that there is one, and whose it is. The
+one rule: a run has the rights of whoever began it, and is there for them and the machine's own user alone.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pygent_factory.store import AgentStore
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared import models
+from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class Runs:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
             InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
+            NotAllowed: it works on code, and the caller is not the machine's own user.
         """
         if not task.strip():
             raise InvalidArgument("task", "is empty", "Say what the agent is to do.")
@@ -122,19 +125,24 @@ class Runs:
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
         if agent.spec.model != models.HOST:
             models.resolve(agent.spec.model)  # what is wrong with it is said now
-        tools = await self._tools(agent.spec, own=works_in_one(agent.spec.tools) or bool(workspace))
+        own = works_in_one(agent.spec.tools) or bool(workspace)
+        if own and caller() != OWNER:
+            why = "open repositories of this machine, and you are not its own user"
+            raise NotAllowed("Agents that work on code", why, "Use the endpoint's own token, or stdio.")
+        with acting_for(rights()):
+            tools = await self._tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at) "
-                "SELECT ?, id, ?, ?, ?, ? FROM agent WHERE name = ?",
-                (run, agent.version, task, conversation, _now(), name),
+                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at, caller) "
+                "SELECT ?, id, ?, ?, ?, ?, ? FROM agent WHERE name = ?",
+                (run, agent.version, task, conversation, _now(), caller(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
         spec["memory_space"] = agent.spec.memory_space or name
-        await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
+        await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
         return run
 
     async def follow(self, run: str, number: int, within: float, report: Report | None = None) -> Run | Need:
@@ -166,9 +174,14 @@ class Runs:
         return cast(int, rows[0][0]) if rows else 0
 
     async def answer(self, run: str, number: int, reply: Any, model: str) -> None:
-        """Give a run what the host's model said; the same number twice counts once."""
+        """Give a run what the host's model said; the same number twice counts once.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
         from pygent_shared.models.host import answer
 
+        self._row(run)
         said = {"reply": reply, "model": model}
         await self._engine.signal(run, answer(number), said, key=f"{run}:{number}")
         with self._database.write() as connection:
@@ -178,16 +191,14 @@ class Runs:
 
     async def get(self, run: str) -> Run:
         """A run as it stands. Raises UnknownName: there is none."""
-        rows = self._database.query(f"{_RUNS} WHERE r.id = ?", (run,))
-        if not rows:
-            raise UnknownName("run", run, self._ids(), "See them: list_runs()")
-        return await self._stands(rows[0])
+        return await self._stands(self._row(run))
 
     async def all(self, agent: str = "", limit: int = 50) -> list[Run]:
         """The newest runs, of one agent or of all."""
         rows = self._database.query(
-            f"{_RUNS} WHERE ?1 = '' OR a.name = ?1 ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?2",
-            (agent, limit),
+            f"{_RUNS} WHERE {_MINE} AND (?2 = '' OR a.name = ?2) "
+            "ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?3",
+            (caller(), agent, limit),
         )
         return [await self._stands(row) for row in rows]
 
@@ -208,7 +219,8 @@ class Runs:
             InvalidArgument: its last run has not ended.
         """
         rows = self._database.query(
-            f"{_RUNS} WHERE a.name = ? AND r.conversation = ? ORDER BY r.rowid", (agent, conversation)
+            f"{_RUNS} WHERE r.caller = ? AND a.name = ? AND r.conversation = ? ORDER BY r.rowid",
+            (caller(), agent, conversation),
         )
         runs = [await self._stands(row) for row in rows]
         if runs and runs[-1].state in ("waiting", "running"):
@@ -236,8 +248,14 @@ class Runs:
             seconds=(status.changed - status.started).total_seconds(),
         )
 
-    def _ids(self) -> list[str]:
-        return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
+    def _row(self, run: str) -> Sequence[Any]:
+        """What is kept of a run of the caller. Raises UnknownName: it has none of this id."""
+        rows = self._database.query(f"{_RUNS} WHERE {_MINE} AND r.id = ?2", (caller(), run))
+        if not rows:
+            recent = f"SELECT id FROM run AS r WHERE {_MINE} ORDER BY rowid DESC LIMIT 50"
+            known = [str(id) for (id,) in self._database.query(recent, (caller(),))]
+            raise UnknownName("run", run, known, "See them: list_runs()")
+        return rows[0]
 
     async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
         """The definitions of the tools of a spec, those of a workspace (`own`) included.
@@ -258,9 +276,21 @@ class Runs:
         return [dict(item) for item in matching(spec.tools, definitions)]
 
     async def _work(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None = None
+        self,
+        spec_data: dict[str, Any],
+        task: str,
+        history: list[Any],
+        asked: dict[str, Any] | None = None,
+        of: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The workflow. It gives the answer, or the error, with all that was said and done."""
+        """The workflow, with the rights `of` whoever began it."""
+        with acting_for(of):
+            return await self._done(spec_data, task, history, asked)
+
+    async def _done(
+        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The answer, or the error, with all that was said and done."""
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
         from pygent_factory.thinker import Thinker
@@ -311,6 +341,10 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
 _RUNS = """
     SELECT r.id, a.name, r.version, r.task, r.started_at FROM run AS r JOIN agent AS a ON a.id = r.agent
 """
+
+
+_MINE = "(?1 = '' OR r.caller = ?1)"
+"""Of the caller ?1; the machine's own user sees all."""
 
 
 def _now() -> str:

@@ -62,7 +62,9 @@ CREATE INDEX run_of_conversation ON run(agent, conversation) WHERE conversation 
 CREATE INDEX run_unfinished ON run(ended) WHERE ended = 0;
 """
 
-MIGRATIONS = (_SCHEMA,)
+_WHOSE = "ALTER TABLE run ADD COLUMN caller TEXT NOT NULL DEFAULT ''"
+
+MIGRATIONS = (_SCHEMA, _WHOSE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -262,23 +262,20 @@ async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) ->
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("run_agent", {"name": "tides", "task": "When?"}),
-        ("get_run", {"run": "r1"}),
-        ("list_runs", {}),
-        ("cancel_run", {"run": "r1"}),
-        ("continue_run", {"run": "r1", "reply": "Six."}),
-    ],
+    ("tool", "more"), [("get_run", {}), ("cancel_run", {}), ("continue_run", {"reply": "Six."})]
 )
-async def test_runs_are_the_machines_own_users_alone(
-    settings: Settings, tool: str, arguments: dict[str, Any]
+async def test_a_run_is_not_there_for_another_caller(
+    settings: Settings, tool: str, more: dict[str, Any]
 ) -> None:
     async with factory(settings, Notes()) as client:
-        result = await client.call_tool(tool, arguments, meta={META: "ann"})
+        await deployed(client)
+        run = (await call(client, "run_agent", name="tides", task="When?"))["run"]
+        result = await client.call_tool(tool, {"run": run, **more}, meta={META: "ann"})
         assert result.is_error
         assert isinstance(result.content[0], t.TextContent)
-        assert "the rights of the machine's own user" in result.content[0].text
+        assert f'There is no run "{run}".' in result.content[0].text
+        listed = await client.call_tool("list_runs", {}, meta={META: "ann"})
+        assert listed.structured_content == {"runs": []}
 
 
 async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_path: Path) -> None:
