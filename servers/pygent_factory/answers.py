@@ -64,7 +64,7 @@ class AgentRow(BaseModel):
             state=agent.state,
             version=agent.version,
             description=agent.spec.description,
-            model=agent.spec.model,
+            model=", ".join(agent.spec.models),
             capabilities=list(agent.spec.capabilities),
         )
 
@@ -142,14 +142,20 @@ class RunAnswer(BaseModel):
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
     unsupported: list[str] = Field(default=[], description="Citations that nothing it found bears out.")
     usage: dict[str, int] = {}
+    usd: float | None = Field(default=None, description="What it cost, where that is known.")
+    model: str = Field(default="", description="The model that it used last.")
+    model_notes: list[str] = Field(
+        default=[], description="Why that model: how it was chosen, and which gave no answer."
+    )
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
     workspace: dict[str, Any] = Field(
         default={}, description="Where its work on code lies: repository, branch, commit, changes."
     )
 
     @classmethod
-    def of(cls, run: Run, *, model: str, need: Need | None = None) -> RunAnswer:
+    def of(cls, run: Run, *, models: Sequence[str], need: Need | None = None) -> RunAnswer:
         trace = run.trace or {}
+        used = trace.get("model", {}).get("used", list(models[:1]))
         return cls(
             run=run.id,
             agent=run.agent,
@@ -157,13 +163,16 @@ class RunAnswer(BaseModel):
             state="needs_completion" if need else run.state,
             answer=run.answer,
             error=run.error,
-            scripted=model.startswith("scripted:"),
+            scripted=any(model.startswith("scripted:") for model in used),
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
             unsupported=trace.get("unsupported", []),
             usage=trace.get("usage", {}),
+            usd=trace.get("usd"),
+            model=used[-1] if run.trace or len(models) == 1 else "",
+            model_notes=_notes(trace.get("model", {})),
             tools=trace.get("tools", []),
-            workspace=trace.get("workspace", {}),
+            workspace=trace.get("workspace") or run.workspace or {},
         )
 
     def text(self) -> str:
@@ -176,7 +185,7 @@ class RunAnswer(BaseModel):
             if self.unsupported:
                 answer += f"\n\nNot borne out by what it found: {', '.join(self.unsupported)}."
             run = f"Run {self.run} of {self.agent}, version {self.version}{source}."
-            return "\n\n".join(filter(None, (answer, self._work(), run)))
+            return "\n\n".join(filter(None, (answer, self._work(), " ".join([run, *self.model_notes]))))
         if self.state in ("failed", "cancelled"):
             done = "was cancelled" if self.state == "cancelled" else "failed"
             told = f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"
@@ -190,6 +199,18 @@ class RunAnswer(BaseModel):
         where = "Branch {branch} of {repository}:".format_map(self.workspace)
         parts = (where, self.workspace.get("changes") or "no changes", self.workspace.get("error"))
         return "\n".join(filter(None, (*parts, self.workspace["note"])))
+
+
+def _notes(model: Mapping[str, Any]) -> list[str]:
+    """How the model of a run was chosen, a sentence each; nothing where there was no choice."""
+    if not model.get("why"):
+        return []
+    notes = [f"Its model is {model['why']}."]
+    if passed := model["passed"]:
+        notes.append(f"Passed over: {'; '.join('{model} {why}'.format_map(item) for item in passed)}.")
+    for item, after in zip(model["failed"], model["used"][1:], strict=True):
+        notes.append(f"{item['model']} gave no answer ({item['why']}), and {after} went on.")
+    return notes
 
 
 class RunRow(BaseModel):

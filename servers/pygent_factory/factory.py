@@ -106,6 +106,7 @@ class Factory:
                 self._access,
                 self._engine,
                 Workspaces(self._settings.data_dir / "workspaces"),
+                self._settings.models,
             )
 
     async def _own(self, started: asyncio.Future[None]) -> None:

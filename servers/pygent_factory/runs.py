@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 import anyio
 
+from pygent_factory import means
+from pygent_factory.budgets import Spent, exhausted, limits
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
@@ -22,12 +24,12 @@ from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces
-from pygent_shared import models
 from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from pygent_factory.tools import PeerTools
 
 WORKFLOW = "run"
+
+RunState = State | Literal["needs_completion"]
+"""`needs_completion`: it goes on when whoever runs it has answered as its model."""
+GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
 """Is told, now and then, all that a run has been at."""
@@ -53,17 +59,18 @@ class Need:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A run as it stands. `answer`, `trace` and `error` come with its end; `seconds` are those until its last
-    change.
+    change; `workspace` is where the work of one that was cancelled lies.
     """
 
     id: str
     agent: str
     version: int
     task: str
-    state: State
+    state: RunState
     answer: Any = None
     error: str = ""
     trace: dict[str, Any] | None = None
+    workspace: dict[str, Any] | None = None
     started_at: str
     seconds: float
 
@@ -78,6 +85,7 @@ class Runs:
         access: how they look papers up.
         engine: carries the runs out, once it is needed.
         workspaces: where agents work on a repository.
+        models: a file of models to choose from, before those that are shipped; "" is none.
     """
 
     def __init__(
@@ -88,6 +96,7 @@ class Runs:
         access: Access,
         engine: Engine,
         workspaces: Workspaces,
+        models: str = "",
     ) -> None:
         self._database = database
         self._agents = agents
@@ -95,7 +104,9 @@ class Runs:
         self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._workspaces = workspaces
+        self._models = models
         self._at: dict[str, list[str]] = {}
+        self._ended: dict[str, Spent] = {}
         engine.workflow(WORKFLOW, self._work)
 
     async def begin(
@@ -114,8 +125,10 @@ class Runs:
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
-            InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
+            InvalidArgument: the task is empty, no model usable, or a tool pattern matches nothing.
             NotAllowed: it works on code, and the caller is not the machine's own user.
+            BudgetSpent: its runs have spent what they may.
+            FileRefused, ConfigInvalid: the file of models is none.
         """
         if not task.strip():
             raise InvalidArgument("task", "is empty", "Say what the agent is to do.")
@@ -123,8 +136,6 @@ class Runs:
         if agent.state not in RUNS:
             cure = f'Deploy it first: deploy_agent(name="{name}")'
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
-        if agent.spec.model != models.HOST:
-            models.resolve(agent.spec.model)  # what is wrong with it is said now
         own = works_in_one(agent.spec.tools) or bool(workspace)
         if own and caller() != OWNER:
             why = "open repositories of this machine, and you are not its own user"
@@ -133,6 +144,10 @@ class Runs:
             tools = await self._tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
+        allowed = limits("allowance", agent.spec.allowance)
+        if allowed and (limit := exhausted(allowed, await self._spent(name))):
+            raise limit.spent()
+        means.usable(agent.spec, means.needed(agent.spec, tools, task, history), Table(self._models))
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
             connection.execute(
@@ -157,7 +172,7 @@ class Runs:
         began = time.monotonic()
         while True:
             found = await self.get(run)
-            if found.state not in ("waiting", "running"):
+            if found.state not in GOING:
                 return found
             asked = await self._engine.seen(run, need(number), 0)
             if report and (at := self._at.get(run)):
@@ -223,24 +238,29 @@ class Runs:
             (caller(), agent, conversation),
         )
         runs = [await self._stands(row) for row in rows]
-        if runs and runs[-1].state in ("waiting", "running"):
+        if runs and runs[-1].state in GOING:
             cure = f'Go on with it: get_run(run="{runs[-1].id}").'
             raise InvalidArgument("conversation", "waits for the answer to what was said before", cure)
         return [message for run in runs if run.trace for message in run.trace["messages"]]
 
     async def _stands(self, row: Sequence[Any]) -> Run:
         id, agent, version, task, started_at = cast("tuple[str, str, int, str, str]", row)
+        from pygent_shared.models.host import need
+
         status = await self._engine.status(id)
-        if status.state not in ("waiting", "running"):
+        state: RunState = status.state
+        if state not in GOING:
             with self._database.write() as connection:
                 connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (id,))
+        elif await self._engine.seen(id, need(self.answered(id)), 0) is not None:
+            state = "needs_completion"
         result = status.result or {}
         return Run(
             id=id,
             agent=agent,
             version=version,
             task=task,
-            state="failed" if result.get("error") else status.state,
+            state="failed" if result.get("error") else state,
             answer=result.get("answer"),
             error=result.get("error") or status.error,
             trace=result.get("trace"),
@@ -275,6 +295,34 @@ class Runs:
             raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
         return [dict(item) for item in matching(spec.tools, definitions)]
 
+    async def _spent(self, agent: str, *, but: str = "") -> Spent:
+        """What all runs of an agent have spent so far; one of them may be left out."""
+        spent, prices = Spent(), Table(self._models)
+        for row in self._database.query(f"{_RUNS} WHERE a.name = ? AND r.id <> ?", (agent, but)):
+            id = str(row[0])
+            if (one := self._ended.get(id)) is None:
+                run = await self._stands(row)
+                if run.trace:
+                    one = Spent.traced(run.trace, run.seconds)
+                else:
+                    one = Spent.stepped(await self._engine.steps(id), prices, run.seconds)
+                if run.state not in GOING:
+                    self._ended[id] = one
+            spent.add(one)
+        return spent
+
+    async def _before(self, run: str) -> Spent:
+        """What the other runs of its agent have spent when a run begins: a step of it."""
+        from pygent_shared.durable import workflow
+
+        async def spent() -> dict[str, Any]:
+            ((agent,),) = self._database.query(
+                "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
+            )
+            return asdict(await self._spent(str(agent), but=run))
+
+        return Spent(**await workflow.step("spent before", spent))
+
     async def _work(
         self,
         spec_data: dict[str, Any],
@@ -296,31 +344,33 @@ class Runs:
         from pygent_factory.thinker import Thinker
         from pygent_factory.tools import PeerTools
         from pygent_shared.durable import workflow
-        from pygent_shared.models.recorded import RecordedModel
 
         spec = Spec.model_validate(spec_data)
         definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
-        model = models.resolve(spec.model)
-        if model.system not in ("mcp", "scripted"):
-            model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
         run = workflow.workflow_id()
         at = self._at[run] = []
         try:
+            needs = means.needed(spec, definitions, task, history)
+            before = await self._before(run) if limits("allowance", spec.allowance) else None
+            given = await means.begun(spec, needs, Table(self._models), before, at.append)
+
+            async def solved(peers: Peers) -> dict[str, Any]:
+                timed = means.InTime(peers, given.deadline)
+                tools = PeerTools(timed, definitions, at.append, spec.memory_space)
+                return await _solved(spec, task, Thinker(spec, given, tools, said, at.append), tools)
+
             if asked is None:
-                tools = PeerTools(self._offered, definitions, at.append, spec.memory_space)
-                return await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+                return await solved(self._offered)
             worktree = await self._workspaces.begin(run, asked)
-            own = WorkspaceTools(worktree, self._offered)
-            tools = PeerTools(own, definitions, at.append, spec.memory_space)
-            ended = await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+            ended = await solved(WorkspaceTools(worktree, self._offered))
             ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
             return ended
         finally:
             self._at.pop(run, None)
 
 
-async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
+async def _solved(spec: Spec, task: str, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
     """What an agent made of its task: the answer or the error, and all that was said and done."""
     from pydantic_ai.exceptions import AgentRunError, UserError
 
@@ -328,7 +378,7 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
     from pygent_factory.tools import Stuck
 
     try:
-        async with model:  # what it keeps open to its provider is closed
+        async with thinker.thinking():
             answer = await table(spec.strategy)(thinker, await tools.reminded(task))
             answer = await thinker.supported(answer)
     except Stuck as error:

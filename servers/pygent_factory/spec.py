@@ -10,22 +10,40 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pygent_shared import models
+from pygent_factory.soundness import sound
 from pygent_shared.errors import FileRefused, InvalidArgument
+from pygent_shared.models.table import Capability
 
 Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-class Budget(BaseModel):
-    """What one run may spend before it is stopped; None is without limit."""
+class Allowance(BaseModel):
+    """What all runs of an agent together may spend; None is without limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    requests: int | None = Field(default=None, ge=1, description="Calls of the model.")
+    tokens: int | None = Field(default=None, ge=1, description="Tokens in and out.")
+    usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
+    seconds: float | None = Field(default=None, gt=0, description="From start to end, waiting included.")
+
+
+class Budget(Allowance):
+    """What one run may spend before it is stopped; None is without limit."""
+
     requests: int | None = Field(default=50, ge=1, description="Calls of the model.")
     tokens: int | None = Field(default=500_000, ge=1, description="Tokens in and out.")
-    usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
+
+
+class Needs(BaseModel):
+    """What an agent needs of the model that `auto` finds, besides what its tools and output ask for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    capabilities: tuple[Capability, ...] = Field(default=(), description="Such as vision.")
+    context: int = Field(default=0, ge=0, description="Tokens in a request; 0: what a run begins with.")
 
 
 class Spec(BaseModel):
@@ -36,7 +54,11 @@ class Spec(BaseModel):
     type: str = Field(description="The kind of agent it was made from.")
     description: str = Field(default="", description="What it is good for, in a sentence.")
     instructions: str = Field(min_length=1, description="The system prompt.")
-    model: str = Field(default="host", description="provider:model, or host: the MCP host's own model.")
+    model: str | tuple[str, ...] = Field(
+        default="host",
+        description="provider:model, host (the MCP host's own) or auto; or several, tried in their order.",
+    )
+    needs: Needs = Needs()
     strategy: Strategy = Field(default="react", description="How it thinks.")
     tools: tuple[str, ...] = Field(default=(), description="Patterns of peers' tools, as server__tool.")
     capabilities: tuple[str, ...] = Field(default=(), description="What it can be asked for.")
@@ -44,6 +66,12 @@ class Spec(BaseModel):
     cites: bool = Field(default=False, description="Whether its answers are checked for their sources.")
     memory_space: str = Field(default="", description="Where its memories are; empty: its own name.")
     budget: Budget = Budget()
+    allowance: Allowance = Allowance()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of its models, in order."""
+        return (self.model,) if isinstance(self.model, str) else self.model
 
     def changed(self, changes: Mapping[str, Any]) -> Spec:
         """The next version.
@@ -70,7 +98,7 @@ def checked(data: Mapping[str, Any], place: str = "") -> Spec:
             f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
         )
         raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
-    models.checked(spec.model)
+    sound(spec)
     return spec
 
 

@@ -26,15 +26,21 @@ ENDS = ToolAnnotations(
 Name = Annotated[str, Field(description="The agent's name.")]
 Instructions = Annotated[str, Field(description="The system prompt. Empty: as it is.")]
 Model = Annotated[
-    str,
-    Field(description="host (your own model, no key), openai:…, anthropic:…, ollama:…. Empty: as it is."),
+    str | list[str],
+    Field(
+        description="host (your own model, no key), auto, openai:…, anthropic:…, ollama:…; several are tried "
+        "in their order. Empty: as it is."
+    ),
 ]
 Tools = Annotated[
     list[str], Field(description="Patterns of tools it may use, such as rag__*. Empty: as it is.")
 ]
 More = Annotated[
     dict[str, Any],
-    Field(description="Further fields: description, strategy, capabilities, output (JSON Schema), budget."),
+    Field(
+        description="Further fields: description, strategy, capabilities, output (JSON Schema), needs, "
+        "budget (of a run: requests, tokens, usd, seconds), allowance (of all its runs)."
+    ),
 ]
 
 
@@ -124,6 +130,8 @@ def _whole(factory: Factory, name: str) -> CallToolResult:
     return answer(data.text(), data)
 
 
-def _changes(instructions: str, model: str, tools: list[str], more: dict[str, Any]) -> dict[str, Any]:
+def _changes(
+    instructions: str, model: str | list[str], tools: list[str], more: dict[str, Any]
+) -> dict[str, Any]:
     given = {"instructions": instructions, "model": model, "tools": tools}
     return {**more, **{key: value for key, value in given.items() if value}}

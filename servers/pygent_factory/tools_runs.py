@@ -137,6 +137,5 @@ async def _answered(
 
 
 def _told(factory: Factory, run: Run, need: Need | None = None) -> CallToolResult:
-    model = factory.agents.version(run.agent, run.version).model
-    data = RunAnswer.of(run, model=model, need=need)
+    data = RunAnswer.of(run, models=factory.agents.version(run.agent, run.version).models, need=need)
     return answer(data.text(), data)

@@ -131,6 +131,11 @@ class Settings:
         "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
         "folder, or a hub name; empty is none.",
     )
+    models: str = row(
+        "",
+        "TOML file of language models that agents whose model is auto choose from, before those that are "
+        "shipped; empty is none.",
+    )
     literature_mail: str = row(
         "", "Mail address that goes with what agents ask arXiv, Semantic Scholar, OpenAlex and Crossref."
     )

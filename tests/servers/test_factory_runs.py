@@ -57,7 +57,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def deployed(client: Client, model: str = "host", **more: Any) -> None:
+async def deployed(client: Client, model: str | list[str] = "host", **more: Any) -> None:
     await call(client, "create_agent", name="tides", model=model, tools=["notes__*"], more=more)
     await call(client, "deploy_agent", name="tides")
 
@@ -178,7 +178,7 @@ async def test_a_budget_ends_a_run(settings: Settings, tmp_path: Path) -> None:
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, calls), budget={"requests": 2})
         run = await call(client, "run_agent", name="tides", task="When?")
-        assert (run["state"], "request_limit of 2" in run["error"]) == ("failed", True)
+        assert (run["state"], "The run's budget of 2 request(s) is spent" in run["error"]) == ("failed", True)
 
 
 async def test_an_output_that_breaks_its_schema_goes_back_to_the_model(
