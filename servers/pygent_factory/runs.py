@@ -17,6 +17,7 @@ import anyio
 
 from pygent_factory import means
 from pygent_factory.budgets import Spent, exhausted, limits
+from pygent_factory.capabilities import fit
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
@@ -117,6 +118,7 @@ class Runs:
         conversation: str = "",
         workspace: str = "",
         branch: str = "",
+        capabilities: Sequence[str] = (),
         id: str = "",
     ) -> str:
         """Start a run of an agent's newest version, with all that was said in its conversation before, in a
@@ -125,7 +127,8 @@ class Runs:
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
-            InvalidArgument: the task is empty, no model usable, or a tool pattern matches nothing.
+            InvalidArgument: the task is empty or asks for what the agent lacks, no model is usable, or a tool
+                pattern matches nothing.
             NotAllowed: it works on code, and the caller is not the machine's own user.
             BudgetSpent: its runs have spent what they may.
             FileRefused, ConfigInvalid: the file of models is none.
@@ -136,6 +139,7 @@ class Runs:
         if agent.state not in RUNS:
             cure = f'Deploy it first: deploy_agent(name="{name}")'
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
+        fit(agent, capabilities, self._agents.all())
         own = works_in_one(agent.spec.tools) or bool(workspace)
         if own and caller() != OWNER:
             why = "open repositories of this machine, and you are not its own user"

@@ -261,6 +261,26 @@ async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) ->
     assert 'create_agent(name, type="research")' in message.content.text
 
 
+async def test_no_agent_is_given_a_task_it_lacks_the_capability_for(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        found = {"capabilities": ["find", "cite"]}
+        for name in ("idle", "finder"):
+            await call(client, "create_agent", name=name, tools=["notes__*"], more=found)
+        asked = {"name": "tides", "task": "When?", "capabilities": ["answer", "find"]}
+        told = await refusal(client, "run_agent", **asked)
+        assert '"tides" cannot be asked for find, but for answer, summarise, write.' in told
+        assert 'Look for one: list_agents(capability="find").' in told
+        listed = await call(client, "list_agents", capability="find")
+        assert [row["name"] for row in listed["agents"]] == ["finder", "idle"]
+        await call(client, "configure_agent", name="finder", more={"capabilities": ["find", "answer"]})
+        await call(client, "deploy_agent", name="finder")
+        assert "Ask finder." in await refusal(client, "run_agent", **asked)
+        assert (await call(client, "list_runs"))["runs"] == []
+        run = await call(client, "run_agent", **{**asked, "name": "finder"})
+        assert run["state"] == "needs_completion"
+
+
 @pytest.mark.parametrize(
     ("tool", "more"), [("get_run", {}), ("cancel_run", {}), ("continue_run", {"reply": "Six."})]
 )
