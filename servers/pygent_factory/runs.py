@@ -227,6 +227,21 @@ class Runs:
         await self._engine.cancel(run)
         return await self.get(run)
 
+    async def resume(self, run: str) -> None:
+        """Go on with a run that was cancelled, after the last step that was done.
+
+        Raises:
+            UnknownName, IllegalMove: there is no such run, or it was not cancelled.
+        """
+        found = await self.get(run)
+        if found.state != "cancelled":
+            cure = f'Look at it: get_run(run="{run}")'
+            raise IllegalMove(f'Run "{run}"', found.state, "resumed", cure)
+        with self._database.write() as connection:
+            connection.execute("UPDATE run SET ended = 0 WHERE id = ?", (run,)).fetchall()
+        self._ended.pop(run, None)
+        await self._engine.resume(run)
+
     def unfinished(self) -> bool:
         """Whether there is a run whose end nobody has seen: it may have to go on."""
         return bool(self._database.query("SELECT 1 FROM run WHERE ended = 0 LIMIT 1"))

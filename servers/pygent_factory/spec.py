@@ -12,7 +12,16 @@ from pygent_factory.soundness import sound
 from pygent_shared.errors import InvalidArgument, did_you_mean
 from pygent_shared.models.table import Capability
 
-Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
+Strategy = Literal[
+    "react",
+    "chain_of_thought",
+    "self_consistency",
+    "reflexion",
+    "beam",
+    "depth_first",
+    "best_first",
+    "mcts",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
