@@ -295,7 +295,7 @@ class Settings:
     )
     a2a_repeat_seconds: float = row(
         600.0,
-        "Seconds in which an A2A message that is sent again, with the same id and words, is carried out once; "
+        "Seconds in which an A2A message that comes again, with the same id and words, is carried out once; "
         "0 carries out each.",
         least=0,
     )
