@@ -86,21 +86,19 @@ class Engine:
         self._workflows: dict[str, Workflow] = {}
         self._registered: dict[str, Any] = {}
         self._executor: Executor | None = None
-        self._home: asyncio.AbstractEventLoop | None = None
         self._dbos: type[DBOS] | None = None
+        self._home: asyncio.AbstractEventLoop | None = None
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
 
         async def run(*arguments: Any) -> Any:  # methods are welcome too, which the engine does not take
-            home = self._home
-            if home is None or home is asyncio.get_running_loop():
+            if self._home is None or self._home is asyncio.get_running_loop():
                 return await function(*arguments)
-            # What is gone on with after a crash begins on a loop of the engine's own, and what a workflow
-            # calls, such as other servers, lives on ours.
-            return await asyncio.wrap_future(
-                asyncio.run_coroutine_threadsafe(_called(function, arguments), home)
-            )
+            # DBOS goes on with what it takes over in a loop of its own, where nothing of ours is at home. The
+            # context goes along.
+            done = asyncio.run_coroutine_threadsafe(_awaited(function, arguments), self._home)
+            return await asyncio.wrap_future(done)
 
         self._workflows[name] = run
         if self._dbos is not None:
@@ -269,7 +267,7 @@ class Engine:
         executor.close()
 
 
-async def _called(function: Workflow, arguments: tuple[Any, ...]) -> Any:
+async def _awaited(function: Workflow, arguments: Sequence[Any]) -> Any:
     return await function(*arguments)
 
 
