@@ -301,6 +301,12 @@ class Settings:
     a2a_wait_days: float = row(
         7.0, "Days that an A2A task waits for its caller's answer; 0 lets it wait for ever.", least=0
     )
+    a2a_repeat_seconds: float = row(
+        600.0,
+        "Seconds in which an A2A message that comes again, with the same id and words, is carried out once; "
+        "0 carries out each.",
+        least=0,
+    )
     a2a_push: Literal["public", "anywhere", "off"] = row(
         "public",
         "Where A2A callers may have events of their tasks pushed: to public addresses, to any, or nowhere.",
