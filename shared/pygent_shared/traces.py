@@ -137,6 +137,17 @@ def trace_id(meta: Mapping[str, Any] | None) -> str:
     return found[1] if found else ""
 
 
+def onward(meta: Mapping[str, Any] | None) -> dict[str, str]:
+    """The HTTP headers that carry on the trace of the message in hand: the span's where spans are made, or
+    else what its `_meta` names; none where there is none.
+    """
+    if are_on() and trace.get_current_span().get_span_context().is_valid:
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        return headers
+    return {name: str(meta[name]) for name in CARRIED if name in meta} if meta else {}
+
+
 def carried(headers: Mapping[str, str]) -> dict[str, str]:
     """The keys of `_meta` that carry on the trace of an HTTP request's headers; none where it has none."""
     if "traceparent" not in headers:

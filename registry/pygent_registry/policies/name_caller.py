@@ -18,7 +18,7 @@ def name_caller(entry_of: EntryOf) -> Policy:
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
             name = _name(request)
-            if name and entry_of(request.server).server:
+            if name and entry_of(request.server).is_ours:
                 meta = {**(request.params.get("_meta") or {}), META: name}
                 request = request.with_params({**request.params, "_meta": meta})
             return await handler(request)

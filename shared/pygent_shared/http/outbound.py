@@ -8,7 +8,7 @@ to what is blocked.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,9 +16,12 @@ import anyio
 import httpcore2
 import httpx2
 
-from pygent_shared.addresses import Address, leads_to
+from pygent_shared.addresses import Address, is_public, leads_to
 
 MOST_BYTES = 64 * 2**20
+
+Refused = Callable[[Address], str | None]
+"""Why an address is not connected to, as a clause; None where it may be."""
 
 # Where clouds answer their machines outside of the link-local range.
 _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
@@ -27,6 +30,11 @@ _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.
 def why_blocked(address: Address) -> str | None:
     """Why nobody should be sent to an address, as a clause; None where anybody may be."""
     return next(filter(None, map(_why_blocked, leads_to(address))), None)
+
+
+def why_not_public(address: Address) -> str | None:
+    """Why an address that a stranger chose should not be gone to, as a clause: it is not everyone's."""
+    return None if is_public(str(address)) else "is no address of the open Internet"
 
 
 def _why_blocked(address: Address) -> str | None:
@@ -47,14 +55,15 @@ class Outbound(httpx2.AsyncHTTPTransport):
 
     Args:
         anywhere: block nothing.
+        refused: why an address is blocked.
         options: of httpx2's transport.
     """
 
-    def __init__(self, *, anywhere: bool = False, **options: Any) -> None:
+    def __init__(self, *, anywhere: bool = False, refused: Refused = why_blocked, **options: Any) -> None:
         super().__init__(**options)
         if not anywhere:
             # httpx2 has no option for it; httpcore2's pool has.
-            self._pool._network_backend = _Checked()
+            self._pool._network_backend = _Checked(refused)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         # What is compressed may be a thousand times as large as what is counted here.
@@ -96,7 +105,8 @@ class _Bounded(httpx2.AsyncByteStream):
 class _Checked(httpcore2.AsyncNetworkBackend):
     """Opens connections to addresses that were looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
         self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -115,7 +125,7 @@ class _Checked(httpcore2.AsyncNetworkBackend):
         except OSError as error:
             raise httpcore2.ConnectError(f'the name "{host}" cannot be resolved: {error.strerror}') from error
         for address in addresses:
-            if why := why_blocked(address):
+            if why := self._refused(address):
                 raise Blocked(f"its address {address} {why}")
         failed: Exception = httpcore2.ConnectError(f'the name "{host}" has no address')
         for address in addresses:
