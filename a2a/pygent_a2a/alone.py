@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pygent_shared.errors import PygentError, ServerUnavailable, ours
@@ -82,13 +83,14 @@ class Suite:
         *,
         caller: Principal | None = None,
         progress: Progress | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
         from pygent_shared.caller import META, named
 
         if self._client is None:
             raise ServerUnavailable("registry", "is not connected", "Start it again: pygent-a2a")
-        meta: Any = {META: who} if (who := named(caller)) else None
-        result = await self._client.call_tool(name, arguments, progress_callback=progress, meta=meta)
+        told: Any = {**meta, **({META: who} if (who := named(caller)) else {})}
+        result = await self._client.call_tool(name, arguments, progress_callback=progress, meta=told or None)
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 
     def _transport(self) -> Any:

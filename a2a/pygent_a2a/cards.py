@@ -9,64 +9,110 @@ from a2a.types import (
     AgentCapabilities,
     AgentCard,
     AgentInterface,
+    AgentProvider,
     AgentSkill,
     HTTPAuthSecurityScheme,
+    OpenIdConnectSecurityScheme,
     SecurityRequirement,
     SecurityScheme,
     StringList,
 )
 
 from pygent_a2a.factory import Agent
+from pygent_a2a.parts import JSON, TEXT
+from pygent_shared.settings import Settings
 
-TEXT = "text/plain"
-JSON = "application/json"
 JSONRPC, REST = "JSONRPC", "HTTP+JSON"
 VERSION = "1.0"
+BEFORE = "0.3"
+SUITE = "PyGent Factory"
 
 
-def agent_card(agent: Agent, url: str, *, guarded: bool) -> AgentCard:
-    """The card of a deployed agent.
+class Cards:
+    """Makes cards.
 
     Args:
-        agent: what the factory says of it.
-        url: where it is reached, without a slash at the end.
-        guarded: whether callers must say who they are.
+        settings: how callers say who they are, and whether clients of earlier protocols are served.
+        version: of the program.
     """
-    return AgentCard(
-        name=agent.name,
-        description=agent.description or f"An agent of the kind {agent.spec['type']}.",
-        version=str(agent.version),
-        supported_interfaces=interfaces(url),
-        capabilities=AgentCapabilities(streaming=True),
-        default_input_modes=[TEXT],
-        default_output_modes=outputs(agent),
-        skills=skills(agent),
-        **security(guarded=guarded),
-    )
+
+    def __init__(self, settings: Settings, version: str) -> None:
+        self._settings = settings
+        self._version = version
+
+    def agent(self, agent: Agent, url: str) -> AgentCard:
+        """The card of an agent that is reached at a URL (without a slash at its end)."""
+        return AgentCard(
+            name=agent.name,
+            description=about(agent),
+            version=str(agent.version),
+            supported_interfaces=self._interfaces(url),
+            default_output_modes=outputs(agent),
+            skills=skills(agent),
+            **self._common(url),
+        )
+
+    def extended(self, agent: Agent, url: str) -> AgentCard:
+        """What those who may call it learn besides: how it thinks, with which model and tools."""
+        card = self.agent(agent, url)
+        how = f"Model {agent.spec.get('model', 'host')}, strategy {agent.spec.get('strategy', 'react')}."
+        card.description = f"{card.description} {how}"
+        for skill in card.skills:
+            skill.tags.extend(agent.spec.get("tools") or ())
+        return card
+
+    def suite(self, agents: Sequence[Agent], url: str) -> AgentCard:
+        """The card of them all: each agent is a skill, and the tenant of a request names the agent."""
+        return AgentCard(
+            name=SUITE,
+            description="The agents of a PyGent Factory. The tenant of a request names one of them.",
+            version=self._version,
+            supported_interfaces=self._interfaces(url),
+            default_output_modes=sorted({mode for agent in agents for mode in outputs(agent)}) or [TEXT],
+            skills=[_skill(agent, agent.name, agent.name) for agent in agents] or [_NONE],
+            **self._common(url),
+        )
+
+    def _interfaces(self, url: str) -> list[AgentInterface]:
+        versions = (VERSION, BEFORE) if self._settings.a2a_legacy == "on" else (VERSION,)
+        # JSON-RPC with its slash: without one a router answers with a redirect, which a POST does not follow.
+        return [
+            AgentInterface(url=at, protocol_binding=binding, protocol_version=version)
+            for version in versions
+            for binding, at in ((JSONRPC, f"{url}/"), (REST, url))
+        ]
+
+    def _common(self, url: str) -> dict[str, Any]:
+        origin = "/".join(url.split("/", 3)[:3])
+        return {
+            "provider": AgentProvider(organization=SUITE, url=origin),
+            "capabilities": AgentCapabilities(
+                streaming=True, push_notifications=True, extended_agent_card=True
+            ),
+            "default_input_modes": [TEXT, JSON],
+            **self._security(),
+        }
+
+    def _security(self) -> dict[str, Any]:
+        """How callers say who they are, as the guard asks it of them."""
+        settings = self._settings
+        if settings.auth == "none":
+            return {}
+        bearer = HTTPAuthSecurityScheme(scheme="bearer", description="The endpoint's token, or an API key.")
+        schemes = {"bearer": SecurityScheme(http_auth_security_scheme=bearer)}
+        asked = [SecurityRequirement(schemes={"bearer": StringList(list=[])})]
+        if settings.oauth_issuer:
+            where = f"{settings.oauth_issuer.rstrip('/')}/.well-known/openid-configuration"
+            issuer = OpenIdConnectSecurityScheme(open_id_connect_url=where)
+            schemes["issuer"] = SecurityScheme(open_id_connect_security_scheme=issuer)
+            scopes = StringList(list=settings.oauth_scopes)
+            asked.append(SecurityRequirement(schemes={"issuer": scopes}))
+        return {"security_schemes": schemes, "security_requirements": asked}
 
 
-def suite_card(agents: Sequence[Agent], url: str, version: str, *, guarded: bool) -> AgentCard:
-    """The card of them all: each agent is a skill, and the tenant of a request names the agent."""
-    return AgentCard(
-        name="PyGent Factory",
-        description="The agents of a PyGent Factory. The tenant of a request names one of them.",
-        version=version,
-        supported_interfaces=interfaces(url),
-        capabilities=AgentCapabilities(streaming=True),
-        default_input_modes=[TEXT],
-        default_output_modes=sorted({mode for agent in agents for mode in outputs(agent)} or {TEXT}),
-        skills=[_skill(agent, agent.name, agent.name) for agent in agents],
-        **security(guarded=guarded),
-    )
-
-
-def interfaces(url: str) -> list[AgentInterface]:
-    """The ways to call what is at a URL."""
-    # JSON-RPC with its slash: without one a router answers with a redirect, which a POST does not follow.
-    return [
-        AgentInterface(url=f"{url}/", protocol_binding=JSONRPC, protocol_version=VERSION),
-        AgentInterface(url=url, protocol_binding=REST, protocol_version=VERSION),
-    ]
+def about(agent: Agent) -> str:
+    """What an agent is good for, in a sentence."""
+    return agent.description or f"An agent of the kind {agent.spec['type']}."
 
 
 def outputs(agent: Agent) -> list[str]:
@@ -77,28 +123,20 @@ def outputs(agent: Agent) -> list[str]:
 def skills(agent: Agent) -> list[AgentSkill]:
     """What an agent declares that it can be asked for; itself where it declares nothing."""
     declared: Iterable[str] = agent.spec.get("capabilities") or (agent.name,)
-    return [
-        _skill(agent, capability, capability.replace("_", " ").replace("-", " ")) for capability in declared
-    ]
+    return [_skill(agent, one, one.replace("_", " ").replace("-", " ")) for one in declared]
 
 
 def _skill(agent: Agent, id: str, name: str) -> AgentSkill:
     return AgentSkill(
         id=id,
         name=name,
-        description=agent.description or f"An agent of the kind {agent.spec['type']}.",
-        tags=[agent.spec["type"], *agent.spec.get("capabilities", ())],
-        input_modes=[TEXT],
+        description=about(agent),
+        tags=[agent.spec["type"], *(agent.spec.get("capabilities") or ())],
+        examples=agent.spec.get("examples") or (),
+        input_modes=[TEXT, JSON],
         output_modes=outputs(agent),
     )
 
 
-def security(*, guarded: bool) -> dict[str, Any]:
-    """How callers say who they are."""
-    if not guarded:
-        return {}
-    bearer = HTTPAuthSecurityScheme(scheme="bearer", description="The endpoint's token, or an API key.")
-    return {
-        "security_schemes": {"bearer": SecurityScheme(http_auth_security_scheme=bearer)},
-        "security_requirements": [SecurityRequirement(schemes={"bearer": StringList(list=[])})],
-    }
+_NONE = AgentSkill(id="none", name="none", description="No agent is deployed.", tags=["none"])
+"""A card must have a skill."""

@@ -1,37 +1,30 @@
-"""One agent over A2A: its card, JSON-RPC and HTTP+JSON."""
+"""The ways to call what is at a URL: JSON-RPC and HTTP+JSON, of this protocol and of those before it."""
 
 from __future__ import annotations
 
-from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
-from a2a.server.tasks import InMemoryTaskStore
+from a2a.server.request_handlers import RequestHandler
+from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from pygent_a2a.cards import agent_card
-from pygent_a2a.executor import RunExecutor
-from pygent_a2a.factory import Agent, Factory
 from pygent_a2a.identity import CallContexts
+
+GRACE_SECONDS = 1.0
+"""Open streams get so long when the server ends."""
 
 
 class Endpoint:
-    """An ASGI application for one agent."""
+    """An ASGI application for one handler."""
 
-    def __init__(self, factory: Factory, agent: Agent, url: str, *, guarded: bool) -> None:
-        card = agent_card(agent, url, guarded=guarded)
-        self._handler = DefaultRequestHandler(RunExecutor(factory, agent.name), InMemoryTaskStore(), card)
+    def __init__(self, handler: RequestHandler, *, legacy: bool) -> None:
         contexts = CallContexts()
         self._router = Router(
             routes=[
-                *create_agent_card_routes(card),
-                *create_jsonrpc_routes(self._handler, "/", contexts),
-                *create_rest_routes(self._handler, contexts),
-            ]
+                *create_jsonrpc_routes(handler, "/", contexts, legacy, GRACE_SECONDS),
+                *create_rest_routes(handler, contexts, legacy, shutdown_grace_period=GRACE_SECONDS),
+            ],
+            redirect_slashes=False,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)
-
-    async def aclose(self) -> None:
-        """End what is at work; the runs go on."""
-        await self._handler.aclose()

@@ -1,23 +1,32 @@
-"""A task is a run of the factory: the run's states, as they come, are the task's."""
+"""A task is a run of the factory: they have one id, and what the run says becomes the task's events.
+
+What a run says has numbers, and the number of the last that was published stands in the task itself, written
+with it. So whoever goes on with a task, in whichever process, publishes each exactly once.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Container, Mapping
+from contextlib import suppress
 from typing import Any
 
-from a2a.helpers import new_data_part, new_task_from_user_message, new_text_part
+from a2a.helpers import new_task_from_user_message, new_text_part
 from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.context import ServerCallContext
 from a2a.server.events import EventQueue
 from a2a.server.tasks import TaskUpdater
-from a2a.types import Message, Part
+from a2a.types import Message, Role, Task, TaskState
 
 from pygent_a2a.factory import Factory, FactoryRefused
-from pygent_a2a.identity import principal_in
-from pygent_shared.errors import PygentError
+from pygent_a2a.identity import principal_in, trace_in
+from pygent_a2a.parts import answered, asked, given, prompt
 
 LOOK_SECONDS = 20.0
-RUN = "pygent/run"
-"""The key of a task's metadata under which its run is named."""
+SAID = "pygent/said"
+"""The key of a task's or an artifact's metadata: how much of what the run said is in it."""
+ASKED = "pygent/asked"
+"""The key of a task's metadata: what it waits for, or last waited for."""
+WAITS = ("needs_input", "needs_completion")
 
 
 class RunExecutor(AgentExecutor):
@@ -31,84 +40,157 @@ class RunExecutor(AgentExecutor):
     def __init__(self, factory: Factory, agent: str) -> None:
         self._factory = factory
         self._agent = agent
+        self._cancelled: set[str] = set()
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
-        assert context.message is not None
+        """Begin a task, answer one that waits, or, without a message, go on with one that was left."""
         assert context.task_id
-        assert context.context_id
-        updater = TaskUpdater(event_queue, context.task_id, context.context_id)
-        caller = principal_in(context.call_context)
+        work = self._work(context, event_queue)
         try:
-            if context.current_task is None:
-                task = new_task_from_user_message(context.message)
-                arguments = {"name": self._agent, "task": prompt(context.message), "wait_s": 0}
-                found = await self._factory.call("run_agent", arguments, caller=caller)
-                task.metadata.update({RUN: found["run"]})
-                await event_queue.enqueue_event(task)
+            task, message = context.current_task, context.message
+            if task is None:
+                assert message is not None
+                await event_queue.enqueue_event(new_task_from_user_message(message))
+                await work.follow(await self._begun(work, message), 0)
+            elif message is not None:
+                await work.updater.start_work()
+                await work.follow(await work.replied(message), _published(task))
             else:
-                run = dict(context.current_task.metadata)[RUN]
-                arguments = {"run": run, "reply": prompt(context.message), "wait_s": 0}
-                found = await self._factory.call("continue_run", arguments, caller=caller)
+                await self._resume(work, task)
         except FactoryRefused as error:
-            if context.current_task is None:
-                await event_queue.enqueue_event(new_task_from_user_message(context.message))
-            await updater.reject(updater.new_agent_message([new_text_part(str(error))]))
-            return
-        await updater.start_work()
-        while found["state"] in ("waiting", "running"):
-            look = {"run": found["run"], "wait_s": LOOK_SECONDS}
-            found = await self._factory.call("get_run", look, caller=caller)
-        await self._settle(found, updater)
-
-    async def _settle(self, found: dict[str, Any], updater: TaskUpdater) -> None:
-        match found["state"]:
-            case "done":
-                await updater.add_artifact(
-                    [answered(found.get("answer"))], "answer", "answer", last_chunk=True
-                )
-                await updater.complete()
-            case "cancelled":
-                await updater.cancel()
-            case "needs_completion":
-                await updater.requires_input(updater.new_agent_message([new_data_part(needed(found))]))
-            case _:
-                why = found.get("error") or "The run failed."
-                await updater.failed(updater.new_agent_message([new_text_part(why)]))
+            if context.task_id in self._cancelled:
+                return
+            await work.updater.reject(work.updater.new_agent_message([new_text_part(str(error))]))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """Stop the run."""
+        assert context.task_id
+        work = self._work(context, event_queue)
+        self._cancelled.add(context.task_id)  # whoever follows it leaves the end to us
+        try:
+            with suppress(FactoryRefused):  # it never began
+                await work.call("cancel_run", run=work.run)
+            await work.updater.cancel()
+        finally:
+            self._cancelled.discard(context.task_id)
+
+    def _work(self, context: RequestContext, queue: EventQueue) -> _Work:
         assert context.task_id
         assert context.context_id
-        task = context.current_task
-        caller = principal_in(context.call_context)
-        if task is not None and RUN in task.metadata.fields:
-            try:
-                await self._factory.call("cancel_run", {"run": task.metadata[RUN]}, caller=caller)
-            except PygentError:
-                raise
-        await TaskUpdater(event_queue, context.task_id, context.context_id).cancel()
+        return _Work(
+            self._factory, self._cancelled, context.call_context, queue, context.task_id, context.context_id
+        )
+
+    async def _begun(self, work: _Work, message: Message) -> dict[str, Any]:
+        """The run of a task, begun unless it was before."""
+        return await work.call(
+            "chat",
+            name=self._agent,
+            message=prompt(message),
+            conversation=work.updater.context_id,
+            id=work.run,
+            wait_s=0,
+        )
+
+    async def _resume(self, work: _Work, task: Task) -> None:
+        said = [message for message in task.history if message.role == Role.ROLE_USER]
+        found = await self._begun(work, said[0])
+        is_lost = task.metadata.fields[ASKED].string_value == _asked(found)
+        if is_lost and task.status.state == TaskState.TASK_STATE_WORKING:
+            found = await work.replied(said[-1])
+        await work.follow(found, _published(task))
 
 
-def prompt(message: Message) -> str:
-    """What a message says, for an agent that reads text."""
-    texts = []
-    for part in message.parts:
-        match part.WhichOneof("content"):
-            case "text":
-                texts.append(part.text)
-            case "data":
-                from google.protobuf.json_format import MessageToDict
+class _Work:
+    """One execution: the run, and the task that it is shown as."""
 
-                texts.append(json.dumps(MessageToDict(part.data), ensure_ascii=False))
-            case "url":
-                texts.append(part.url)
-    return "\n\n".join(texts)
+    def __init__(
+        self,
+        factory: Factory,
+        cancelled: Container[str],
+        context: ServerCallContext,
+        queue: EventQueue,
+        task: str,
+        conversation: str,
+    ) -> None:
+        self._factory = factory
+        self._cancelled = cancelled
+        self._caller = principal_in(context)
+        self._trace = trace_in(context)
+        self._steps = 0
+        self.run = task
+        self.updater = TaskUpdater(queue, task, conversation)
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """What the factory answers to this caller."""
+        return await self._factory.call(
+            tool, arguments, caller=self._caller, progress=self._progress, meta=self._trace
+        )
+
+    async def replied(self, message: Message) -> dict[str, Any]:
+        """The run once it was given what it waits for."""
+        return await self.call("continue_run", run=self.run, reply=prompt(message), wait_s=0)
+
+    async def follow(self, found: Mapping[str, Any], seen: int) -> None:
+        """Publish what the run says, from a number on, until it ends or waits for the user."""
+        if found["state"] in ("waiting", "running"):
+            await self.updater.start_work()
+        found = await self.call("get_run", run=self.run, wait_s=0, seen=seen)
+        while True:
+            for what in found["said"]:
+                seen += 1
+                await self._publish(what, seen)
+            if found["state"] not in ("waiting", "running"):
+                break
+            found = await self.call("get_run", run=self.run, wait_s=LOOK_SECONDS, seen=seen)
+        await self._settle(found, seen)
+
+    async def _publish(self, what: Mapping[str, Any], number: int) -> None:
+        match what["kind"]:
+            case "message":
+                said = self.updater.new_agent_message([new_text_part(what["text"])])
+                state = TaskState.TASK_STATE_WORKING
+                await self.updater.update_status(state, said, metadata={SAID: number})
+            case "artifact":
+                name = str(what["name"])
+                await self.updater.add_artifact(
+                    [given(what)],
+                    artifact_id=name,
+                    name=name,
+                    metadata={SAID: number},
+                    append=bool(what.get("append")),
+                    last_chunk=bool(what.get("last", True)),
+                )
+
+    async def _settle(self, found: Mapping[str, Any], seen: int) -> None:
+        state, update = found["state"], self.updater
+        if state in WAITS:
+            question = update.new_agent_message(asked(found))
+            metadata = {ASKED: _asked(found), SAID: seen}
+            await update.update_status(TaskState.TASK_STATE_INPUT_REQUIRED, question, metadata=metadata)
+        elif state == "done":
+            if found.get("answer"):
+                await update.add_artifact([answered(found["answer"])], "answer", "answer", last_chunk=True)
+            await update.complete()
+        elif state == "cancelled":
+            if self.run not in self._cancelled:
+                await update.cancel()
+        else:
+            why = update.new_agent_message([new_text_part(found.get("error") or "The run failed.")])
+            await (update.reject(why) if found.get("declined") else update.failed(why))
+
+    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """Show what the run is at; each look at it begins at its first step again."""
+        if message and progress > self._steps:
+            self._steps = int(progress)
+            await self.updater.start_work(self.updater.new_agent_message([new_text_part(message)]))
 
 
-def answered(answer: Any) -> Part:
-    """A run's answer as a part."""
-    return new_text_part(answer) if isinstance(answer, str) else new_data_part(answer)
+def _asked(found: Mapping[str, Any]) -> str:
+    return f"{found['state']} {found['asked']}"
 
 
-def needed(found: dict[str, Any]) -> dict[str, Any]:
-    """What a run needs a model for."""
-    return {"system": found.get("system", ""), "messages": found.get("messages", [])}
+def _published(task: Task) -> int:
+    """How much of what the run said is in a task."""
+    held = [task.metadata, *(artifact.metadata for artifact in task.artifacts)]
+    return max(int(metadata.fields[SAID].number_value) for metadata in held)

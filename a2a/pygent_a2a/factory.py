@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
+
+import anyio
 
 from pygent_shared.errors import PeerError
 from pygent_shared.fronts import Progress, Tools
 from pygent_shared.http.identity import Principal
 
 PREFIX = "factory__"
+DEPLOYED = "deployed"
+FRESH_SECONDS = 1.0
+"""How long what the factory said of its agents is believed."""
 
 
 class FactoryRefused(PeerError):
@@ -18,12 +26,18 @@ class FactoryRefused(PeerError):
 
 @dataclass(frozen=True, kw_only=True)
 class Agent:
-    """A deployed agent."""
+    """An agent of the factory, in its newest version."""
 
     name: str
     version: int
+    state: str
     description: str
-    spec: dict[str, Any]
+    spec: Mapping[str, Any]
+
+    @property
+    def is_deployed(self) -> bool:
+        """Whether it takes runs now."""
+        return self.state == DEPLOYED
 
 
 class Factory:
@@ -36,18 +50,6 @@ class Factory:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def agents(self) -> list[Agent]:
-        """Those that take runs now."""
-        listed = await self.call("list_agents", {"state": "deployed"})
-        return [await self._agent(row["name"]) for row in listed["agents"]]
-
-    async def _agent(self, name: str) -> Agent:
-        shown = await self.call("show_agent", {"name": name})
-        row = shown["agent"]
-        return Agent(
-            name=row["name"], version=row["version"], description=row["description"], spec=shown["spec"]
-        )
-
     async def call(
         self,
         tool: str,
@@ -55,15 +57,73 @@ class Factory:
         *,
         caller: Principal | None = None,
         progress: Progress | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """What a tool of the factory answers, for programs.
 
         Raises:
             FactoryRefused: it refused.
-            PygentError: it cannot be reached.
+            PygentError: it cannot be reached, or this caller may not.
         """
-        result = await self._tools.call(PREFIX + tool, arguments, caller=caller, progress=progress)
+        result = await self._tools.call(
+            PREFIX + tool, arguments, caller=caller, progress=progress, meta=meta or {}
+        )
         if result.get("isError"):
             raise FactoryRefused(" ".join(part.get("text", "") for part in result.get("content", [])))
         data: dict[str, Any] = result.get("structuredContent") or {}
         return data
+
+
+class Agents:
+    """The agents there are and may be served, asked for anew when that is long ago.
+
+    Args:
+        patterns: of their names.
+    """
+
+    def __init__(self, factory: Factory, patterns: tuple[str, ...]) -> None:
+        self._factory = factory
+        self._patterns = patterns
+        self._known: dict[str, Agent] = {}
+        self._until = 0.0
+        self._asking = anyio.Lock()
+
+    async def all(self) -> Mapping[str, Agent]:
+        """Those that were ever deployed, by name; some may take no runs now.
+
+        Raises:
+            PygentError: the factory cannot be asked.
+        """
+        async with self._asking:
+            if time.monotonic() >= self._until:
+                self._known = await self._asked()
+                self._until = time.monotonic() + FRESH_SECONDS
+        return self._known
+
+    async def deployed(self) -> list[Agent]:
+        """Those that take runs now, by name."""
+        return sorted(
+            (one for one in (await self.all()).values() if one.is_deployed), key=lambda one: one.name
+        )
+
+    async def _asked(self) -> dict[str, Agent]:
+        rows = (await self._factory.call("list_agents", {}))["agents"]
+        served = [row for row in rows if self._is_served(row["name"]) and row["state"] != "configured"]
+        return {row["name"]: await self._agent(row) for row in served}
+
+    async def _agent(self, row: Mapping[str, Any]) -> Agent:
+        known = self._known.get(row["name"])
+        if known and known.version == row["version"]:
+            spec = known.spec
+        else:
+            spec = (await self._factory.call("show_agent", {"name": row["name"]}))["spec"]
+        return Agent(
+            name=row["name"],
+            version=row["version"],
+            state=row["state"],
+            description=row["description"],
+            spec=spec,
+        )
+
+    def _is_served(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self._patterns)

@@ -1,102 +1,107 @@
-"""What is served: cards, the index of agents, and each agent's own endpoints."""
+"""Where A2A is served: cards, the index of agents, and the agents.
+
+The one rule: the SDK is not imported here, but by the first request that needs it, so that whoever starts
+`pygent up` does not wait for it.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-# mcp brings OpenTelemetry's API, and the SDK makes some sixty spans a request wherever that is importable.
-os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
-
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from pygent_a2a.endpoint import Endpoint
-from pygent_a2a.factory import Agent, Factory
-from pygent_shared.errors import UnknownName
+from pygent_shared.errors import PygentError
 from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
-CARD = "/.well-known/agent-card.json"
-_OPEN = re.compile(r"/agents|(/agents/[^/]+)?/\.well-known/agent-card\.json")
+if TYPE_CHECKING:
+    from pygent_a2a.hub import Hub
+
+AGENTS = "/agents"
+SUITE = "/a2a"
+CARDS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
+"""Where a card is, now and before protocol 0.3."""
+JWKS = "/.well-known/jwks.json"
+_NAMES = "|".join(map(re.escape, (*CARDS, JWKS)))
+_OPEN = re.compile(rf"{AGENTS}|({AGENTS}/[^/]+|{SUITE})?({_NAMES})")
 
 
-def build_front(settings: Settings, tools: Tools) -> A2A:
-    """The front over these tools."""
-    return A2A(settings, Factory(tools))
+def build_front(settings: Settings, tools: Tools) -> A2A | None:
+    """The front over these tools; None where it is switched off."""
+    return None if settings.a2a == "off" else A2A(settings, tools)
 
 
 class A2A:
     """A `pygent_shared.fronts.Front`."""
 
-    def __init__(self, settings: Settings, factory: Factory) -> None:
+    paths = (AGENTS,)
+
+    def __init__(self, settings: Settings, tools: Tools) -> None:
         self._settings = settings
-        self._factory = factory
-        self._endpoints: dict[str, Endpoint] = {}
+        self._tools = tools
+        self._hub: Hub | None = None
+        self._tasks: TaskGroup | None = None
+        self._opening = anyio.Lock()
         self.routes: Sequence[BaseRoute] = [
-            Route("/agents", self._index, methods=["GET"]),
-            Route(CARD, self._suite, methods=["GET"]),
-            Mount("/agents/{agent}", app=self._agent),
+            *(Route(path, endpoint=self) for path in (*CARDS, JWKS)),
+            Route(AGENTS, self._index, methods=["GET"]),
+            Mount(AGENTS, app=self),
+            Mount(SUITE, app=self),
         ]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            self._stack = stack
-            yield
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
 
     def is_open(self, path: str) -> bool:
-        return bool(_OPEN.fullmatch(path))
+        return self._settings.a2a == "open" and bool(_OPEN.fullmatch(path))
 
     def heeds_roles(self, path: str) -> bool:
-        return path.startswith("/agents")
+        return path.startswith((AGENTS, SUITE, *CARDS, JWKS))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve whatever is below the routes."""
+        try:
+            hub = await self._opened()
+            await hub(scope, receive, send)
+        except PygentError as error:
+            await JSONResponse({"error": str(error)}, status_code=503)(scope, receive, send)
 
     async def _index(self, request: Request) -> JSONResponse:
-        base = self._base(request)
-        rows = [
-            {
-                "name": agent.name,
-                "description": agent.description,
-                "card": f"{base}/agents/{agent.name}{CARD}",
-            }
-            for agent in await self._factory.agents()
-        ]
-        return JSONResponse({"agents": rows})
+        try:
+            return JSONResponse(await (await self._opened()).index(request))
+        except PygentError as error:
+            return JSONResponse({"error": str(error)}, status_code=503)
 
-    async def _suite(self, request: Request) -> JSONResponse:
-        from importlib.metadata import version
+    async def _opened(self) -> Hub:
+        async with self._opening:
+            if self._hub is None:
+                # mcp brings OpenTelemetry's API, and the SDK makes sixty spans a request wherever that is.
+                os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
+                make = await to_thread.run_sync(_imported)
+                hub = make(self._settings, self._tools)
+                assert self._tasks is not None, "a request came outside of running()"
+                await self._tasks.start(hub.run)
+                self._hub = hub
+            return self._hub
 
-        from a2a.server.request_handlers.response_helpers import agent_card_to_dict
 
-        from pygent_a2a.cards import suite_card
+def _imported() -> type[Hub]:
+    from pygent_a2a.hub import Hub
 
-        agents = await self._factory.agents()
-        card = suite_card(
-            agents, f"{self._base(request)}/a2a", version("pygent-factory"), guarded=self._guarded
-        )
-        return JSONResponse(agent_card_to_dict(card))
-
-    async def _agent(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = scope["path_params"]["agent"]
-        deployed: dict[str, Agent] = {agent.name: agent for agent in await self._factory.agents()}
-        if name not in deployed:
-            missing = JSONResponse({"error": str(UnknownName("agent", name, deployed))}, status_code=404)
-            await missing(scope, receive, send)
-            return
-        if name not in self._endpoints:
-            base = self._base(Request(scope))
-            endpoint = Endpoint(self._factory, deployed[name], f"{base}/agents/{name}", guarded=self._guarded)
-            self._stack.push_async_callback(endpoint.aclose)
-            self._endpoints[name] = endpoint
-        await self._endpoints[name](scope, receive, send)
-
-    @property
-    def _guarded(self) -> bool:
-        return self._settings.auth != "none"
-
-    def _base(self, request: Request) -> str:
-        return f"{request.url.scheme}://{request.url.netloc}"
+    return Hub

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from a2a.auth.user import User
 from a2a.server.context import ServerCallContext
 from a2a.server.routes.common import DefaultServerCallContextBuilder
 from starlette.requests import Request
 
+from pygent_shared import traces
 from pygent_shared.caller import named
 from pygent_shared.http.identity import Principal, principal_of
 
+VERSION = "a2a-version"
 _PRINCIPAL = "pygent.principal"
+_BASE = "pygent.base"
 
 
 class Caller(User):
@@ -29,11 +34,14 @@ class Caller(User):
 
 
 class CallContexts(DefaultServerCallContextBuilder):
-    """Gives the SDK the caller that the guard let in."""
+    """Gives the SDK the caller that the guard let in, and the protocol version where the URL names it."""
 
     def build(self, request: Request) -> ServerCallContext:
         context = super().build(request)
         context.state[_PRINCIPAL] = principal_of(request.scope)
+        context.state[_BASE] = base_of(request)
+        if version := request.query_params.get("A2A-Version"):
+            context.state["headers"].setdefault(VERSION, version)
         return context
 
     def build_user(self, request: Request) -> User:
@@ -44,3 +52,18 @@ def principal_in(context: ServerCallContext) -> Principal | None:
     """Whom the guard let in with the request."""
     found: Principal | None = context.state.get(_PRINCIPAL)
     return found
+
+
+def trace_in(context: ServerCallContext) -> Mapping[str, str]:
+    """The keys of `_meta` that carry on the request's trace."""
+    return traces.carried(context.state.get("headers", {}))
+
+
+def base_of(request: Request) -> str:
+    """The address that a request was sent to, without a path."""
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def base_in(context: ServerCallContext) -> str:
+    """The same, of the request that a context is of."""
+    return str(context.state.get(_BASE, ""))

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from pygent_registry import subregistry
 from pygent_registry.config import Config
 from pygent_registry.entry import Entry
+from pygent_registry.fronts import fronts
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
 from pygent_registry.seen import http_options
@@ -57,7 +58,7 @@ async def serve_up(settings: Settings) -> None:
 
     shown = http_options(registry)
     shown["more"] += routes(registry)
-    await serve_http(gateways(registry), settings, around=around, **shown)
+    await serve_http(gateways(registry), settings, around=around, fronts=fronts(registry), **shown)
 
 
 def gateways(registry: Registry) -> Mapping[str, Gateway]:

@@ -1,8 +1,9 @@
-"""Calls that no host makes: those of our own servers to each other, and `pygent call`.
+"""Calls that no host makes: those of our own servers to each other, of fronts, and `pygent call`.
 
 They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
 to ask, no model to lend. Only their results are not cut: programs read them, and no model. A call that one
-of our servers makes while it serves a host reaches what that host may reach, and nothing else.
+of our servers makes while it serves a host reaches what that host may reach, and nothing else; so does a
+front's, for whoever called it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -28,6 +30,7 @@ from pygent_registry.policies.refusal import owned
 from pygent_registry.roles import Role, permitted, role_of
 from pygent_registry.wire import Progress
 from pygent_shared.errors import UnknownName
+from pygent_shared.http.identity import IN_SCOPE, Principal
 
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
@@ -44,22 +47,31 @@ class PeerCalls:
         self._handle = wrapped(self._relay, registry.policies)
 
     async def call(
-        self, name: str, arguments: dict[str, Any], *, by: str = PEERS, progress: Progress | None = None
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        by: str = PEERS,
+        progress: Progress | None = None,
+        caller: Principal | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """The raw result of the tool of a shown name.
+        """The raw result of the tool of a shown name; `caller` is whom a front calls for, `meta` the `_meta`
+        that goes with it.
 
         Raises:
             UnknownName, NotApproved: there is none, or it is withheld.
             MCPError: its server's own error.
             PygentError: what a policy refuses; ServerUnavailable among them.
         """
-        context = _context({"name": name, "arguments": arguments}, by, progress)
-        catalogue = await owned(self._holding(name), name, context, self._registry.recording, by)
+        context = _context({"name": name, "arguments": arguments}, by, progress, caller)
+        by = "" if caller else by
+        catalogue = await owned(self._holding(name, caller), name, context, self._registry.recording, by)
         target = catalogue.tool_targets[name]
         request = Request(
             server=target.server,
             name=name,
-            params={"name": target.name, "arguments": arguments},
+            params={"name": target.name, "arguments": arguments, **({"_meta": dict(meta)} if meta else {})},
             context=context,
             definition=catalogue.tools[name],
             by=by,
@@ -72,12 +84,12 @@ class PeerCalls:
         catalogue = permitted(self._registry.catalogue(modern=True), self._role())
         return [dict(definition) for definition in catalogue.tools.values()]
 
-    async def _holding(self, name: str) -> Catalogue:
-        """A catalogue that has the name."""
+    async def _holding(self, name: str, caller: Principal | None) -> Catalogue:
+        """A catalogue that has the name, and shows it to the caller."""
         await self._registry.settled()
         if name not in self._registry.catalogue(modern=True).tool_targets:
             await self._registry.settled(recalled=False)  # what is remembered may lack what there is by now
-        role = self._role()
+        role = self._role(caller)
         catalogue = permitted(self._registry.catalogue(modern=True), role)
         if name not in catalogue.tool_targets:
             if role is None:
@@ -85,17 +97,25 @@ class PeerCalls:
             raise UnknownName("tool", name, catalogue.tool_targets)
         return catalogue
 
-    def _role(self) -> Role | None:
+    def _role(self, caller: Principal | None = None) -> Role | None:
         """What the host is bound to for whom the server is working that calls; None without such a host."""
         call = ON_BEHALF_OF.get()
-        if call is None:
-            return None
-        return role_of(principal_in(call.context), self._registry.config.roles)
+        if caller is None and call is not None:
+            caller = principal_in(call.context)
+        return role_of(caller, self._registry.config.roles)
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         link = await self._registry.link(request.server, modern=True)
         report = request.context.session.report_progress
         return await link.request(request.method, request.params, progress=report, capabilities={})
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """The part of a request over HTTP that tells who sent it."""
+
+    scope: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -124,7 +144,9 @@ class _Exchange:
             await self.on_progress(progress, total, message)
 
 
-def _context(params: dict[str, Any], by: str, progress: Progress | None) -> ServerRequestContext[Any, Any]:
+def _context(
+    params: dict[str, Any], by: str, progress: Progress | None, caller: Principal | None
+) -> ServerRequestContext[Any, Any]:
     who = {"name": by, "version": version("pygent-factory")}
     connection = Connection.from_envelope(LATEST_MODERN_VERSION, who, {})
     exchange = _Exchange(TransportContext(kind="in-process", can_send_request=False), progress)
@@ -134,4 +156,5 @@ def _context(params: dict[str, Any], by: str, progress: Progress | None) -> Serv
         protocol_version=LATEST_MODERN_VERSION,
         method="tools/call",
         params=params,
+        request=_Brought({IN_SCOPE: caller}) if caller else None,
     )

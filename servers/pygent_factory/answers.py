@@ -8,13 +8,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from pygent_factory.runs import Need, Run
+from pygent_factory.runs import Need, Question, Run
 from pygent_factory.spec import Spec
 from pygent_factory.store import Agent, Event
 
 CONTINUE = """\
 This run needs a language model, and this host lends none by itself: you are it. Answer the messages below \
 as their system prompt says, then call continue_run(run="{run}", reply=…) with it. It may ask again."""
+
+
+ASKED = """\
+Run {run} asks its user: {question}
+
+Ask them, and call continue_run(run="{run}", reply=…) with what they say."""
 
 
 class TypeRow(BaseModel):
@@ -134,12 +140,18 @@ class RunAnswer(BaseModel):
     run: str
     agent: str
     version: int
-    state: Literal["waiting", "running", "needs_completion", "done", "failed", "cancelled"]
+    state: Literal["waiting", "running", "needs_completion", "needs_input", "done", "failed", "cancelled"]
     answer: Any = None
     error: str = ""
     scripted: bool = Field(default=False, description="The replies came from a file, and from no model.")
     system: str = Field(default="", description="needs_completion: the system prompt to answer under.")
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
+    question: str = Field(default="", description="needs_input: what it asks its user.")
+    asked: int = Field(default=0, description="Which of its questions or needs this is, from 0 on.")
+    declined: bool = Field(default=False, description="It failed because the agent refused the task.")
+    said: list[dict[str, Any]] = Field(
+        default=[], description="What it told, gave and asked its user, from `seen` on."
+    )
     unsupported: list[str] = Field(default=[], description="Citations that nothing it found bears out.")
     usage: dict[str, int] = {}
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
@@ -148,18 +160,25 @@ class RunAnswer(BaseModel):
     )
 
     @classmethod
-    def of(cls, run: Run, *, model: str, need: Need | None = None) -> RunAnswer:
+    def of(
+        cls, run: Run, *, model: str, need: Need | Question | None = None, said: Sequence[dict[str, Any]] = ()
+    ) -> RunAnswer:
         trace = run.trace or {}
+        question, need = (need, None) if isinstance(need, Question) else (None, need)
         return cls(
             run=run.id,
             agent=run.agent,
             version=run.version,
-            state="needs_completion" if need else run.state,
+            state="needs_completion" if need else "needs_input" if question else run.state,
             answer=run.answer,
             error=run.error,
             scripted=model.startswith("scripted:"),
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
+            question=question.text if question else "",
+            asked=need.number if need else question.number if question else 0,
+            declined=run.declined,
+            said=list(said),
             unsupported=trace.get("unsupported", []),
             usage=trace.get("usage", {}),
             tools=trace.get("tools", []),
@@ -170,6 +189,8 @@ class RunAnswer(BaseModel):
         if self.state == "needs_completion":
             said = "\n\n".join(f"[{message['role']}]\n{message['text']}" for message in self.messages)
             return f"{CONTINUE.format(run=self.run)}\n\n[system]\n{self.system}\n\n{said}"
+        if self.state == "needs_input":
+            return ASKED.format(run=self.run, question=self.question)
         if self.state == "done":
             answer = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
             source = " (scripted replies, no model)" if self.scripted else ""

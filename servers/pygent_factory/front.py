@@ -15,14 +15,14 @@ import mcp.types as t
 from mcp.server.mcpserver import Context
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
-from pygent_factory.runs import Need, Run, Runs
+from pygent_factory.runs import Need, Question, Run, Runs
 
 KEY = "completion"
 
 
 async def followed(
-    runs: Runs, run: str, context: Context[Any], wait_s: float
-) -> Run | Need | t.InputRequiredResult:
+    runs: Runs, run: str, context: Context[Any], wait_s: float, seen: int | None = None
+) -> Run | Need | Question | t.InputRequiredResult:
     """A run to its end, or as far as this host and the time allow."""
     modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
     number = runs.answered(run)
@@ -35,8 +35,8 @@ async def followed(
             await context.report_progress(reported, message=text)
 
     while True:
-        found = await runs.follow(run, number, wait_s, report)
-        if isinstance(found, Run) or not _samples(context):
+        found = await runs.follow(run, number, wait_s, report, seen=seen)
+        if isinstance(found, Run | Question) or not _samples(context):
             return found
         if modern:
             asked: Any = {KEY: t.CreateMessageRequest(params=_params(found))}

@@ -19,6 +19,7 @@ from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
 from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
+from pygent_factory.user import offered, reply, said
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared import models
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from pygent_factory.tools import PeerTools
 
 WORKFLOW = "run"
+
+TAKEN_SECONDS = 10.0
+"""How long a run may take to wake up with an answer before one goes on without seeing it."""
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
 """Is told, now and then, all that a run has been at."""
@@ -49,9 +53,18 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a run asks its user: one of what it `said`, under that number."""
+
+    run: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A run as it stands. `answer`, `trace` and `error` come with its end; `seconds` are those until its last
-    change.
+    change. `declined`: the agent itself refused.
     """
 
     id: str
@@ -61,6 +74,7 @@ class Run:
     state: State
     answer: Any = None
     error: str = ""
+    declined: bool = False
     trace: dict[str, Any] | None = None
     started_at: str
     seconds: float
@@ -107,13 +121,17 @@ class Runs:
         id: str = "",
     ) -> str:
         """Start a run of an agent's newest version, with all that was said in its conversation before, in a
-        worktree of the repository `workspace` where it works on code. Returns its id.
+        worktree of the repository `workspace` where it works on code. Returns its id; begun with the same id
+        again, it is the same run.
 
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
-            InvalidArgument: the task is empty, the model unusable, or a tool pattern matches nothing.
+            InvalidArgument: the task is empty, the model unusable, a tool pattern matches nothing, or the id
+                is another's.
         """
+        if id and self._has_begun(id, name):
+            return id
         if not task.strip():
             raise InvalidArgument("task", "is empty", "Say what the agent is to do.")
         agent = self._agents.get(name)
@@ -137,9 +155,18 @@ class Runs:
         await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
         return run
 
-    async def follow(self, run: str, number: int, within: float, report: Report | None = None) -> Run | Need:
-        """Wait until a run has ended or needs the host's model for the `number`th time; after so many
-        seconds, the run as it stands. What a run of this process is at is reported meanwhile.
+    async def follow(
+        self,
+        run: str,
+        number: int,
+        within: float,
+        report: Report | None = None,
+        *,
+        seen: int | None = None,
+    ) -> Run | Need | Question:
+        """Wait until a run has ended, asks its user, or needs the host's model for the `number`th time; after
+        so many seconds, the run as it stands; with `seen`, as soon as it has said more than so often. What a
+        run of this process is at is reported meanwhile.
 
         Raises:
             UnknownName: there is no such run.
@@ -147,6 +174,7 @@ class Runs:
         from pygent_shared.models.host import need
 
         began = time.monotonic()
+        heard, question = 0, None
         while True:
             found = await self.get(run)
             if found.state not in ("waiting", "running"):
@@ -156,6 +184,14 @@ class Runs:
                 await report(at)
             if asked is not None:
                 return Need(run=run, number=number, request=asked)
+            for what in await self.said(run, heard):
+                heard += 1
+                is_asked = what["kind"] == "question"
+                question = Question(run=run, number=heard - 1, text=what["text"]) if is_asked else None
+            if question is not None:
+                return question
+            if seen is not None and heard > seen:
+                return found
             if (waited := time.monotonic() - began) > within:
                 return found
             await anyio.sleep(pause(waited))
@@ -175,6 +211,19 @@ class Runs:
             connection.execute(
                 "UPDATE run SET answers = max(answers, ?) WHERE id = ?", (number + 1, run)
             ).fetchall()
+
+    async def said(self, run: str, after: int = 0) -> list[dict[str, Any]]:
+        """What a run said to its user, from that number on."""
+        found: list[dict[str, Any]] = []
+        while (what := await self._engine.seen(run, said(after + len(found)), 0)) is not None:
+            found.append(what)
+        return found
+
+    async def reply(self, question: Question, text: str) -> None:
+        """Give a run the answer to its question, and see that it was taken."""
+        key = f"{question.run}:reply:{question.number}"
+        await self._engine.signal(question.run, reply(question.number), text, key=key)
+        await self._engine.seen(question.run, said(question.number + 1), TAKEN_SECONDS)
 
     async def get(self, run: str) -> Run:
         """A run as it stands. Raises UnknownName: there is none."""
@@ -231,10 +280,19 @@ class Runs:
             state="failed" if result.get("error") else status.state,
             answer=result.get("answer"),
             error=result.get("error") or status.error,
+            declined=bool(result.get("declined")),
             trace=result.get("trace"),
             started_at=started_at,
             seconds=(status.changed - status.started).total_seconds(),
         )
+
+    def _has_begun(self, id: str, name: str) -> bool:
+        rows = self._database.query(
+            "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (id,)
+        )
+        if rows and rows[0][0] != name:
+            raise InvalidArgument("id", "is that of another agent's run", "Take another, or none.")
+        return bool(rows)
 
     def _ids(self) -> list[str]:
         return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
@@ -249,7 +307,8 @@ class Runs:
 
         if not spec.tools:
             return []
-        definitions = [*await self._offered.list_tools(), *(DEFINITIONS if own else ())]
+        own_tools = [*(DEFINITIONS if own else ()), *offered(spec.tools)]
+        definitions = [*await self._offered.list_tools(), *own_tools]
         missing = unmatched(spec.tools, definitions)
         if missing and self._peers is not None:
             known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
@@ -296,11 +355,14 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
 
     from pygent_factory.strategies import table
     from pygent_factory.tools import Stuck
+    from pygent_factory.user import Declined
 
     try:
         async with model:  # what it keeps open to its provider is closed
             answer = await table(spec.strategy)(thinker, await tools.reminded(task))
             answer = await thinker.supported(answer)
+    except Declined as error:
+        return {"error": str(error), "declined": True, "trace": thinker.trace()}
     except Stuck as error:
         return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
     except (AgentRunError, UserError, Failed, PygentError) as error:

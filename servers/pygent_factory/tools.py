@@ -15,6 +15,8 @@ from pydantic_ai.toolsets import AbstractToolset
 from pydantic_ai.toolsets.abstract import ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
+from pygent_factory.user import PREFIX as USER
+from pygent_factory.user import ToUser
 from pygent_shared.durable import workflow
 from pygent_shared.durable.failure import Failed
 from pygent_shared.peers import Peers
@@ -60,6 +62,7 @@ class PeerTools(AbstractToolset[None]):
         self, peers: Peers, definitions: Sequence[Mapping[str, Any]], tell: Tell, space: str = ""
     ) -> None:
         self._peers = peers
+        self._user = ToUser()
         self._definitions = definitions
         self._tell = tell
         self._space = space
@@ -78,6 +81,9 @@ class PeerTools(AbstractToolset[None]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]
     ) -> Any:
+        if name.startswith(USER):
+            self.called.append({"tool": name, "arguments": tool_args, "error": False})
+            return await self._user.call(name, tool_args)
         arguments = self._at_home(name, tool_args)
         _, text, is_error = await self._call(name, arguments)
         self._watch(name, arguments, text, is_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import mcp.types as t
@@ -13,7 +14,7 @@ from pygent_factory.answers import RunAnswer, RunsAnswer
 from pygent_factory.factory import Factory
 from pygent_factory.front import brought, followed
 from pygent_factory.metrics import MetricsAnswer
-from pygent_factory.runs import Need, Run, Runs
+from pygent_factory.runs import Need, Question, Run, Runs
 from pygent_factory.tools_agents import READS
 from pygent_shared.server import SuiteServer, answer
 
@@ -31,6 +32,19 @@ RunId = Annotated[str, Field(description="A run's id, as run_agent gave it.")]
 Wait = Annotated[
     float, Field(ge=0, le=600, description="Seconds to wait for the end; the run goes on without you.")
 ]
+OwnId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="An id of your own: the same call again is then the same run. Empty: a new one.",
+    ),
+]
+Seen = Annotated[
+    int,
+    Field(
+        ge=-1, description="Come back as soon as it has said more to its user than so much. -1: at its end."
+    ),
+]
 
 
 def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
@@ -46,6 +60,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         ] = "",
         branch: Annotated[str, Field(description="Where the work begins. Empty: what is checked out.")] = "",
         wait_s: Wait = 50.0,
+        id: OwnId = "",
     ) -> CallToolResult | t.InputRequiredResult:
         """Give an agent a task. The run is durable: it goes on when the connection ends, and after a crash.
 
@@ -55,7 +70,9 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         worktree of the repository on a branch of its own, which stays; nothing is merged.
         """
         runs = await factory.runs()
-        run = await brought(runs, context) or await runs.begin(name, task, workspace=workspace, branch=branch)
+        run = await brought(runs, context) or await runs.begin(
+            name, task, workspace=workspace, branch=branch, id=id
+        )
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Talk with an agent", annotations=RUNS)
@@ -67,12 +84,15 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
             str, Field(description="Any name; what was said under it is known.")
         ] = "chat",
         wait_s: Wait = 50.0,
+        id: OwnId = "",
     ) -> CallToolResult | t.InputRequiredResult:
         """Say something to an agent that remembers what was said before in this conversation, word for word.
         Each message is a run. Returns what run_agent does.
         """
         runs = await factory.runs()
-        run = await brought(runs, context) or await runs.begin(name, message, conversation=conversation)
+        run = await brought(runs, context) or await runs.begin(
+            name, message, conversation=conversation, id=id
+        )
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Go on with a run", annotations=RUNS)
@@ -81,24 +101,29 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         run: RunId,
         reply: Annotated[
             str,
-            Field(description="Your answer to the messages; to use tools, the JSON the system prompt shows."),
+            Field(
+                description="Your answer to the messages; to use tools, the JSON the system prompt shows. Or "
+                "what the user answers."
+            ),
         ],
         wait_s: Wait = 50.0,
     ) -> CallToolResult | t.InputRequiredResult:
-        """Answer a run in state `needs_completion` as its model. Returns what run_agent does: the end, or the
-        next messages to answer."""
+        """Answer a run in state `needs_completion` as its model, or one in state `needs_input` for its user.
+        Returns what run_agent does: the end, or the next messages to answer."""
         runs = await factory.runs()
         found = await runs.follow(run, number := runs.answered(run), 0)
         if isinstance(found, Need):
             await runs.answer(run, number, reply, "host")
+        elif isinstance(found, Question):
+            await runs.reply(found, reply)
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Look at a run", annotations=READS)
     async def get_run(
-        context: Context[Any], run: RunId, wait_s: Wait = 0.0
+        context: Context[Any], run: RunId, wait_s: Wait = 0.0, seen: Seen = -1
     ) -> CallToolResult | t.InputRequiredResult:
         """A run as it stands: its answer, its error, or what it needs. The whole trace is run://ID."""
-        return await _answered(factory, await factory.runs(), run, context, wait_s)
+        return await _answered(factory, await factory.runs(), run, context, wait_s, seen)
 
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
@@ -126,17 +151,20 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
 
 
 async def _answered(
-    factory: Factory, runs: Runs, run: str, context: Context[Any], wait_s: float
+    factory: Factory, runs: Runs, run: str, context: Context[Any], wait_s: float, seen: int = -1
 ) -> CallToolResult | t.InputRequiredResult:
-    found = await followed(runs, run, context, wait_s)
+    found = await followed(runs, run, context, wait_s, None if seen < 0 else seen)
     if isinstance(found, t.InputRequiredResult):
         return found
-    if isinstance(found, Need):
-        return _told(factory, await runs.get(run), found)
-    return _told(factory, found)
+    said = await runs.said(run, max(seen, 0))
+    if isinstance(found, Need | Question):
+        return _told(factory, await runs.get(run), found, said)
+    return _told(factory, found, said=said)
 
 
-def _told(factory: Factory, run: Run, need: Need | None = None) -> CallToolResult:
+def _told(
+    factory: Factory, run: Run, need: Need | Question | None = None, said: Sequence[dict[str, Any]] = ()
+) -> CallToolResult:
     model = factory.agents.version(run.agent, run.version).model
-    data = RunAnswer.of(run, model=model, need=need)
+    data = RunAnswer.of(run, model=model, need=need, said=said)
     return answer(data.text(), data)

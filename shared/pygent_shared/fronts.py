@@ -6,8 +6,9 @@ Front`. It speaks MCP to the suite through the `Tools` it is given, and imports 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
@@ -34,9 +35,10 @@ class Tools(Protocol):
         *,
         caller: Principal | None = None,
         progress: Progress | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
         """The result (as on the wire) of the tool `server__tool`, called with that caller's rights; None is
-        the machine's own user.
+        the machine's own user. `meta` is what its `_meta` holds, such as a trace.
 
         Raises:
             PygentError: it cannot be called.
@@ -49,6 +51,9 @@ class Front(Protocol):
 
     routes: Sequence[BaseRoute]
 
+    paths: Sequence[str]
+    """Where it begins, for whoever reads what is served."""
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Entered before the first request and left after the last."""
 
@@ -59,4 +64,5 @@ class Front(Protocol):
         """Whether what is served there asks what its caller's roles allow."""
 
 
-BuildFront = Callable[[Settings, Tools], Front]
+BuildFront = Callable[[Settings, Tools], Front | None]
+"""What the entry-point group holds; None where the settings switch the front off."""

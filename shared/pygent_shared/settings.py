@@ -262,6 +262,31 @@ class Settings:
         "OTEL_* variables say, and nowhere without those.",
     )
 
+    a2a: Literal["open", "token", "off"] = row(
+        "open",
+        "Whether deployed agents are served over A2A, and who may read their cards: everyone, or whoever "
+        "sends the token.",
+    )
+    a2a_agents: tuple[str, ...] = row(
+        ("*",), "Which deployed agents are served over A2A: names, or patterns like docs-*, comma-separated."
+    )
+    a2a_legacy: Literal["on", "off"] = row(
+        "on", "Whether A2A clients of protocol 0.3 and 0.2 are served too, under the same URLs."
+    )
+    a2a_url: str = row(
+        "",
+        "Address under which A2A clients reach this endpoint, where a proxy stands before it, such as "
+        "https://agents.example.com; empty is the one they called.",
+    )
+    a2a_suite: str = row(
+        "",
+        "URL of the MCP endpoint whose agents pygent-a2a serves, such as http://127.0.0.1:8700/mcp; empty "
+        "starts a registry of its own.",
+    )
+    a2a_key: str = row(
+        "", "PEM file of an EC P-256 private key that agent cards are signed with; empty signs none."
+    )
+
     def over_http(self) -> Settings:
         """These settings where callers come over HTTP: files are read from the home folder unless more is
         allowed."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -38,10 +39,11 @@ class FactoryTools:
         *,
         caller: Principal | None = None,
         progress: Progress | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        meta: Any = {META: who} if (who := named(caller)) else None
+        told: Any = {**meta, **({META: who} if (who := named(caller)) else {})}
         result = await self._client.call_tool(
-            name.removeprefix("factory__"), arguments, progress_callback=progress, meta=meta
+            name.removeprefix("factory__"), arguments, progress_callback=progress, meta=told or None
         )
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 
@@ -67,10 +69,15 @@ class Served:
         await self.call("create_agent", name=name, model=f"scripted:{script}", more=more)
         await self.call("deploy_agent", name=name)
 
-    async def client(self, agent: str) -> Client:
+    async def client(self, agent: str, binding: str = "JSONRPC") -> Client:
         """The SDK's client of an agent."""
-        config = ClientConfig(httpx_client=self.http)
+        config = ClientConfig(httpx_client=self.http, supported_protocol_bindings=[binding])
         return await create_client(f"{self.url}/agents/{agent}", client_config=config)
+
+    async def card(self, agent: str) -> httpx.Response:
+        """An agent's card, as anybody gets it."""
+        async with httpx.AsyncClient(trust_env=False) as nobody:
+            return await nobody.get(f"{self.url}/agents/{agent}/.well-known/agent-card.json")
 
 
 @asynccontextmanager
@@ -79,6 +86,7 @@ async def serving(settings: Settings, peers: Any = None) -> AsyncIterator[Served
     settings = replace(settings, port=0, token=TOKEN)
     async with McpClient(build_server(settings, peers)) as factory:
         front = build_front(settings, FactoryTools(factory))
+        assert front is not None
         listener = listen(settings)
         url = address(listener)
         headers = {"Authorization": f"Bearer {TOKEN}"}

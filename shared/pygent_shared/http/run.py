@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from math import ceil
 from typing import Any
@@ -19,6 +19,7 @@ from mcp.server.lowlevel import Server
 from pygent_shared.arenas import share_arenas
 from pygent_shared.ending import end_within, told_to_end
 from pygent_shared.errors import InvalidArgument, NotStarted, PortTaken
+from pygent_shared.fronts import Front
 from pygent_shared.http.app import build_app
 from pygent_shared.http.inflight import InFlight
 from pygent_shared.http.protocol import Http
@@ -45,7 +46,8 @@ async def serve_http(servers: Mapping[str, Server[Any]], settings: Settings, **o
     app = build_app(servers, settings, bearer_token(settings), **options)
     listener = listen(settings)
     async with running(app, listener):
-        _announce(listener, settings, servers)
+        fronts: Sequence[Front] = options.get("fronts", ())
+        _announce(listener, settings, [*servers, *(path for front in fronts for path in front.paths)])
         await told_to_end(with_parent=settings.exit_with_parent == "yes")
         end_within(UNWIND_SECONDS)
 
@@ -145,8 +147,8 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _announce(listener: socket.socket, settings: Settings, servers: Mapping[str, Server[Any]]) -> None:
-    for path in servers:
+def _announce(listener: socket.socket, settings: Settings, paths: Sequence[str]) -> None:
+    for path in paths:
         print(f"Serving {address(listener)}{path}", file=sys.stderr)
     if settings.auth == "token" and not settings.token:
         print(f"Callers send the bearer token in {token_file(settings)}", file=sys.stderr)

@@ -1,0 +1,41 @@
+"""What installed packages serve beside the MCP endpoints, over the same registry (`pygent_shared.fronts`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from pygent_registry.registry import Registry
+from pygent_shared.fronts import ENTRY_POINTS, Front, Progress
+from pygent_shared.http.identity import Principal
+
+
+def fronts(registry: Registry) -> list[Front]:
+    """Those that are installed and not switched off."""
+    built = [
+        point.load()(registry.settings, FrontCalls(registry, point.name))
+        for point in entry_points(group=ENTRY_POINTS)
+    ]
+    return [front for front in built if front is not None]
+
+
+class FrontCalls:
+    """`pygent_shared.fronts.Tools`: calls go the way of every call, as those of whoever called the front."""
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self._registry = registry
+        self._name = name
+
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        caller: Principal | None = None,
+        progress: Progress | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        calls = self._registry.calls
+        return await calls.call(name, arguments, by=self._name, progress=progress, caller=caller, meta=meta)
