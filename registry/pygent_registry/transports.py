@@ -52,7 +52,7 @@ def transport(
         case "in-process":
             return lowlevel(suite_server(entry.server).load()(settings, peers))
         case "agent":
-            asks = replace(settings, a2a_agents=json.dumps({entry.name: _agent(entry)}))
+            asks = replace(settings, remote_agents=json.dumps({entry.name: _agent(entry)}))
             return lowlevel(suite_server(ASKER).load()(asks, peers))
         case "stdio":
             return _stdio(entry, settings, output, reaper)
@@ -67,7 +67,7 @@ def transport(
 
 
 def _agent(entry: Entry) -> dict[str, Any]:
-    """An agent as the setting `a2a_agents` has it."""
+    """An agent as the setting `remote_agents` has it."""
     return {
         "card": entry.url,
         "headers": dict(entry.headers),

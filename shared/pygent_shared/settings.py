@@ -138,7 +138,7 @@ class Settings:
     openalex_key: str = row(
         "", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True
     )
-    a2a_agents: str = row(
+    remote_agents: str = row(
         "",
         'A2A agents elsewhere that the server "a2a" asks, as the JSON object that "agents" in the config '
         "file is; the registry gives it those by itself.",

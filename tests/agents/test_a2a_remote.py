@@ -37,7 +37,7 @@ async def asking(
     """A host of the server over one agent of such traits, named "river"."""
     async with other_agent(settings, **(traits or {})) as other:
         agents = {"river": {"card": other.url, **(entry or {})}}
-        asks = replace(settings, a2a_agents=json.dumps(agents))
+        asks = replace(settings, remote_agents=json.dumps(agents))
         async with Client(lowlevel(build_server(asks, None)), **options) as client:
             yield client, other
 

@@ -211,7 +211,7 @@ async def test_a_task_is_its_callers_alone(settings: Settings) -> None:
     from pygent_shared.serve import lowlevel
 
     async with other_agent(settings) as other:
-        asks = replace(settings, a2a_agents=json.dumps({"river": {"card": other.url}}))
+        asks = replace(settings, remote_agents=json.dumps({"river": {"card": other.url}}))
         async with Client(lowlevel(build_server(asks, None))) as client:
             alice: Any = {META: "alice"}
             bob: Any = {META: "bob"}

@@ -1,4 +1,7 @@
-"""Serve A2A agents elsewhere over MCP: `PYGENT_A2A_AGENTS='{"name": {"card": "https://…"}}'` says which."""
+"""Serve A2A agents elsewhere over MCP.
+
+`PYGENT_REMOTE_AGENTS='{"name": {"card": "https://…"}}'` says which.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Which agents elsewhere there are: the setting `a2a_agents`, understood. Pure."""
+"""Which agents elsewhere there are: the setting `remote_agents`, understood. Pure."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def remotes(written: str) -> tuple[Remote, ...]:
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         expected = f"an object of agents ({place}: {error.errors()[0]['msg']})"
-        raise SettingInvalid("PYGENT_A2A_AGENTS", "(hidden)", expected, cure) from None
+        raise SettingInvalid("PYGENT_REMOTE_AGENTS", "(hidden)", expected, cure) from None
     except ValueError as error:
-        raise SettingInvalid("PYGENT_A2A_AGENTS", "(hidden)", "a JSON object of agents", cure) from error
+        raise SettingInvalid("PYGENT_REMOTE_AGENTS", "(hidden)", "a JSON object of agents", cure) from error
     return tuple(
         Remote(
             name=name,

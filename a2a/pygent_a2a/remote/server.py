@@ -29,8 +29,8 @@ is another program's word: check what matters."""
 
 
 def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Agents]:
-    """The server over the agents of the setting `a2a_agents`."""
-    named = remotes(settings.a2a_agents)
+    """The server over the agents of the setting `remote_agents`."""
+    named = remotes(settings.remote_agents)
 
     @asynccontextmanager
     async def lifespan(of: object) -> AsyncIterator[Agents]:
