@@ -6,7 +6,7 @@ with it. So whoever goes on with a task, in whichever process, publishes each ex
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +26,10 @@ SAID = "pygent/said"
 """The key of a task's or an artifact's metadata: how much of what the run said is in it."""
 ASKED = "pygent/asked"
 """The key of a task's metadata: what it waits for, or last waited for."""
+GOES_ON = ("waiting", "running")
 WAITS = ("needs_input", "needs_completion")
+
+Read = Callable[[Message], str]
 
 
 class RunExecutor(AgentExecutor):
@@ -35,11 +38,13 @@ class RunExecutor(AgentExecutor):
     Args:
         factory: where it runs.
         agent: its name.
+        read: what a message is for the agent.
     """
 
-    def __init__(self, factory: Factory, agent: str) -> None:
+    def __init__(self, factory: Factory, agent: str, read: Read = prompt) -> None:
         self._factory = factory
         self._agent = agent
+        self._read = read
         self._cancelled: set[str] = set()
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -54,7 +59,7 @@ class RunExecutor(AgentExecutor):
                 await work.follow(await self._begun(work, message), 0)
             elif message is not None:
                 await work.updater.start_work()
-                await work.follow(await work.replied(message), _published(task))
+                await work.follow(await work.replied(self._read(message)), _published(task))
             else:
                 await self._resume(work, task)
         except FactoryRefused as error:
@@ -86,7 +91,7 @@ class RunExecutor(AgentExecutor):
         return await work.call(
             "chat",
             name=self._agent,
-            message=prompt(message),
+            message=self._read(message),
             conversation=work.updater.context_id,
             id=work.run,
             wait_s=0,
@@ -95,9 +100,9 @@ class RunExecutor(AgentExecutor):
     async def _resume(self, work: _Work, task: Task) -> None:
         said = [message for message in task.history if message.role == Role.ROLE_USER]
         found = await self._begun(work, said[0])
-        is_lost = task.metadata.fields[ASKED].string_value == _asked(found)
+        is_lost = ASKED in task.metadata.fields and task.metadata[ASKED] == _asked(found)
         if is_lost and task.status.state == TaskState.TASK_STATE_WORKING:
-            found = await work.replied(said[-1])
+            found = await work.replied(self._read(said[-1]))
         await work.follow(found, _published(task))
 
 
@@ -127,22 +132,28 @@ class _Work:
             tool, arguments, caller=self._caller, progress=self._progress, meta=self._trace
         )
 
-    async def replied(self, message: Message) -> dict[str, Any]:
+    async def replied(self, text: str) -> dict[str, Any]:
         """The run once it was given what it waits for."""
-        return await self.call("continue_run", run=self.run, reply=prompt(message), wait_s=0)
+        return await self.call("continue_run", run=self.run, reply=text, wait_s=0)
 
     async def follow(self, found: Mapping[str, Any], seen: int) -> None:
-        """Publish what the run says, from a number on, until it ends or waits for the user."""
-        if found["state"] in ("waiting", "running"):
+        """Publish what the run says, from a number on, until it ends or waits for the user.
+
+        Args:
+            found: the run, with all that it said so far.
+            seen: how much of that is in the task already.
+        """
+        said = found["said"][seen:]
+        if found["state"] in GOES_ON:
             await self.updater.start_work()
-        found = await self.call("get_run", run=self.run, wait_s=0, seen=seen)
         while True:
-            for what in found["said"]:
+            for what in said:
                 seen += 1
                 await self._publish(what, seen)
-            if found["state"] not in ("waiting", "running"):
+            if found["state"] not in GOES_ON:
                 break
             found = await self.call("get_run", run=self.run, wait_s=LOOK_SECONDS, seen=seen)
+            said = found["said"]
         await self._settle(found, seen)
 
     async def _publish(self, what: Mapping[str, Any], number: int) -> None:
@@ -193,4 +204,5 @@ def _asked(found: Mapping[str, Any]) -> str:
 def _published(task: Task) -> int:
     """How much of what the run said is in a task."""
     held = [task.metadata, *(artifact.metadata for artifact in task.artifacts)]
-    return max(int(metadata.fields[SAID].number_value) for metadata in held)
+    known = [metadata.fields[SAID].number_value for metadata in held if SAID in metadata.fields]
+    return int(max(known, default=0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
 if TYPE_CHECKING:
+    from a2a.types import Message
+
     from pygent_a2a.hub import Hub
 
 AGENTS = "/agents"
@@ -42,12 +44,21 @@ def build_front(settings: Settings, tools: Tools) -> A2A | None:
 
 
 class A2A:
-    """A `pygent_shared.fronts.Front`."""
+    """A `pygent_shared.fronts.Front`.
+
+    Args:
+        settings: what is served, and to whom.
+        tools: of the suite.
+        read: what a message is for an agent, if not all that it says.
+    """
 
     paths = (AGENTS,)
 
-    def __init__(self, settings: Settings, tools: Tools) -> None:
+    def __init__(
+        self, settings: Settings, tools: Tools, read: Callable[[Message], str] | None = None
+    ) -> None:
         self._settings = settings
+        self._read = read
         self._tools = tools
         self._hub: Hub | None = None
         self._tasks: TaskGroup | None = None
@@ -93,15 +104,14 @@ class A2A:
             if self._hub is None:
                 # mcp brings OpenTelemetry's API, and the SDK makes sixty spans a request wherever that is.
                 os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
-                make = await to_thread.run_sync(_imported)
-                hub = make(self._settings, self._tools)
+                hub = await to_thread.run_sync(self._made)
                 assert self._tasks is not None, "a request came outside of running()"
                 await self._tasks.start(hub.run)
                 self._hub = hub
             return self._hub
 
+    def _made(self) -> Hub:
+        from pygent_a2a.hub import Hub
+        from pygent_a2a.parts import prompt
 
-def _imported() -> type[Hub]:
-    from pygent_a2a.hub import Hub
-
-    return Hub
+        return Hub(self._settings, self._tools, self._read or prompt)

@@ -22,10 +22,11 @@ from starlette.types import Receive, Scope, Send
 from pygent_a2a.cards import Cards, about
 from pygent_a2a.documents import Documents
 from pygent_a2a.endpoint import Endpoint
-from pygent_a2a.executor import RunExecutor
+from pygent_a2a.executor import Read, RunExecutor
 from pygent_a2a.factory import Agent, Agents, Factory
 from pygent_a2a.front import AGENTS, CARDS, JWKS, SUITE
 from pygent_a2a.identity import base_in, base_of
+from pygent_a2a.parts import prompt
 from pygent_a2a.signing import Signer
 from pygent_a2a.tenants import Tenants
 from pygent_shared.errors import UnknownName
@@ -40,12 +41,18 @@ EXTENDED_BEFORE = "/agent/authenticatedExtendedCard"
 class Hub:
     """An ASGI application, at work while `run` is.
 
+    Args:
+        settings: what is served, and to whom.
+        tools: of the suite.
+        read: what a message is for an agent.
+
     Raises:
         FileRefused: the key that cards are signed with cannot be used.
     """
 
-    def __init__(self, settings: Settings, tools: Tools) -> None:
+    def __init__(self, settings: Settings, tools: Tools, read: Read = prompt) -> None:
         self._settings = settings
+        self._read = read
         self._factory = Factory(tools)
         self._agents = Agents(self._factory, settings.a2a_agents)
         self._cards = Cards(settings, version("pygent-factory"))
@@ -149,7 +156,7 @@ class Hub:
 
     def _made(self, agent: Agent) -> Served:
         card = self._cards.agent(agent, _path(agent))
-        executor = RunExecutor(self._factory, agent.name)
+        executor = RunExecutor(self._factory, agent.name, self._read)
 
         async def extended(_: AgentCard, context: ServerCallContext) -> AgentCard:
             newest = (await self._agents.all())[agent.name]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse, UserPromptPart
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
@@ -20,6 +20,7 @@ class ScriptedModel(Model):
 
     Args:
         path: a JSON array; each entry a text, or {"text": …, "tool_calls": [{"name": …, "arguments": {…}}]}.
+            Or an object of such arrays: the first one counts whose key stands in the task.
 
     Raises:
         InvalidArgument: the file cannot be read as that.
@@ -30,8 +31,9 @@ class ScriptedModel(Model):
         self._path = path
         self._given = 0
         try:
-            self._replies: list[Any] = json.loads(path.read_text(encoding="utf-8"))
-            assert isinstance(self._replies, list)
+            script: Any = json.loads(path.read_text(encoding="utf-8"))
+            self._scripts: dict[str, list[Any]] = script if isinstance(script, dict) else {"": script}
+            assert all(isinstance(replies, list) for replies in self._scripts.values())
         except (OSError, ValueError, AssertionError) as error:
             why = f'the script "{path}" cannot be read ({error or "no array"})'
             raise InvalidArgument("model", why, "Give the path of a JSON array of replies.") from error
@@ -51,7 +53,15 @@ class ScriptedModel(Model):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         number, self._given = self._given, self._given + 1
-        if number >= len(self._replies):
-            why = f'the script "{self._path}" has {len(self._replies)} replies, and another is asked for'
+        task = _task(messages)
+        replies = next((said for key, said in self._scripts.items() if key in task), [])
+        if number >= len(replies):
+            why = f'the script "{self._path}" has {len(replies)} replies, and another is asked for'
             raise InvalidArgument("model", why, "Add one to it.")
-        return reply(self._replies[number], f"scripted:{self.model_name}")
+        return reply(replies[number], f"scripted:{self.model_name}")
+
+
+def _task(messages: list[ModelMessage]) -> str:
+    """What the user said last."""
+    parts = (part for message in reversed(messages) for part in reversed(message.parts))
+    return next((str(part.content) for part in parts if isinstance(part, UserPromptPart)), "")

@@ -22,9 +22,10 @@ from psycopg import sql
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.errors import DatabaseUnusable
+from pygent_shared.postgres import line
 from pygent_shared.vectors.changes import LEAST, FollowedVectors
 from pygent_shared.vectors.pgvector import Copy
-from pygent_shared.vectors.postgres_connection import line, opened
+from pygent_shared.vectors.postgres_connection import opened
 from pygent_shared.vectors.sqlite_vec import Items
 
 log = logging.getLogger(__name__)
