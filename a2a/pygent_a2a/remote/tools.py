@@ -106,7 +106,7 @@ def _add_tasks(server: SuiteServer[Agents]) -> None:
     ) -> CallToolResult:
         """How a task stands that ask_… gave a handle of: its answer, its question, or that it goes on. With
         wait_s it is waited for."""
-        agents, headers = _agents(context), _headers(context)
+        agents, headers = _agents(context), traces.onward()
         found = agents.named(agent)
         agents.refuse_foreign(found, task)
         report = partial(_report, context)
@@ -131,7 +131,7 @@ def _add_tasks(server: SuiteServer[Agents]) -> None:
         if kept := agents.kept(found, task):
             kept.give_up()
             return answered(found.remote.name, kept.told, task)
-        return answered(found.remote.name, await found.cancel(task, _headers(context)), task)
+        return answered(found.remote.name, await found.cancel(task, traces.onward()), task)
 
 
 def _agents(context: Context[Agents]) -> Agents:
@@ -152,7 +152,7 @@ async def _asked(
     wait_s: float,
 ) -> CallToolResult | t.InputRequiredResult:
     """Say it, wait, and put what the agent asks to the user, as far as this host allows."""
-    name, headers = agent.remote.name, _headers(context)
+    name, headers = agent.remote.name, traces.onward()
     agents.refuse_foreign(agent, task, within)
     if reply := asking.brought(context):
         agents.refuse_foreign(agent, reply.task)
@@ -193,12 +193,6 @@ async def _followed(agent: Agent, task: str, headers: Headers, told: Told, tell:
 
 async def _report(context: Context[Agents], number: int, words: str) -> None:
     await context.report_progress(number, message=words)
-
-
-def _headers(context: Context[Agents]) -> Headers:
-    """The trace of the call goes on to the agent."""
-    meta = (context.request_context.params or {}).get("_meta")
-    return traces.onward(meta if isinstance(meta, dict) else None)
 
 
 def described(url: str, card: AgentCard) -> str:
