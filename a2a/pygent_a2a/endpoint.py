@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from a2a.server.request_handlers import RequestHandler
-from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
+from a2a.server.routes import create_rest_routes
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from pygent_a2a.identity import CallContexts
-
-GRACE_SECONDS = 1.0
-"""Open streams get so long when the server ends."""
+from pygent_a2a.legacy import GRACE_SECONDS, Versions, rpc_routes
+from pygent_a2a.limits import Body
 
 
 class Endpoint:
-    """An ASGI application for one handler."""
+    """An ASGI application for one handler.
 
-    def __init__(self, handler: RequestHandler, *, legacy: bool) -> None:
-        contexts = CallContexts()
-        self._router = Router(
+    Args:
+        old: serve the protocol's versions 0.2 and 0.3 too.
+        most: bytes of a request.
+    """
+
+    def __init__(self, handler: RequestHandler, *, old: bool, most: int) -> None:
+        contexts = Versions(CallContexts())
+        router = Router(
             routes=[
-                *create_jsonrpc_routes(handler, "/", contexts, legacy, GRACE_SECONDS),
-                *create_rest_routes(handler, contexts, legacy, shutdown_grace_period=GRACE_SECONDS),
+                *rpc_routes(handler, "/", CallContexts(), old=old),
+                *create_rest_routes(handler, contexts, old, shutdown_grace_period=GRACE_SECONDS),
             ],
             redirect_slashes=False,
         )
+        self._app = Body(router, most=most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._router(scope, receive, send)
+        await self._app(scope, receive, send)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any
 
 from a2a.helpers import new_task_from_user_message, new_text_part
@@ -17,7 +18,7 @@ from a2a.server.events import EventQueue
 from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Role, Task, TaskState
 
-from pygent_a2a.factory import Factory, FactoryRefused
+from pygent_a2a.factory import Agents, Factory, FactoryRefused
 from pygent_a2a.identity import principal_in, trace_in
 from pygent_a2a.parts import answered, asked, given, prompt
 
@@ -29,6 +30,8 @@ ASKED = "pygent/asked"
 GOES_ON = ("waiting", "running")
 WAITS = ("needs_input", "needs_completion")
 
+USER, REPLY = "user__", "user__reply"
+
 Read = Callable[[Message], str]
 
 
@@ -37,12 +40,14 @@ class RunExecutor(AgentExecutor):
 
     Args:
         factory: where it runs.
+        agents: those there are.
         agent: its name.
         read: what a message is for the agent.
     """
 
-    def __init__(self, factory: Factory, agent: str, read: Read = prompt) -> None:
+    def __init__(self, factory: Factory, agents: Agents, agent: str, read: Read = prompt) -> None:
         self._factory = factory
+        self._agents = agents
         self._agent = agent
         self._read = read
         self._cancelled: set[str] = set()
@@ -55,7 +60,9 @@ class RunExecutor(AgentExecutor):
             task, message = context.current_task, context.message
             if task is None:
                 assert message is not None
-                await event_queue.enqueue_event(new_task_from_user_message(message))
+                work.opening = new_task_from_user_message(message)
+                if not await self._may_reply():
+                    await work.open()
                 await work.follow(await self._begun(work, message), 0)
             elif message is not None:
                 await work.updater.start_work()
@@ -65,6 +72,7 @@ class RunExecutor(AgentExecutor):
         except FactoryRefused as error:
             if context.task_id in self._cancelled:
                 return
+            await work.open()
             await work.updater.reject(work.updater.new_agent_message([new_text_part(str(error))]))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -85,6 +93,12 @@ class RunExecutor(AgentExecutor):
         return _Work(
             self._factory, self._cancelled, context.call_context, queue, context.task_id, context.context_id
         )
+
+    async def _may_reply(self) -> bool:
+        """Whether the agent may answer with a plain message: then there is no task before it does else."""
+        agent = (await self._agents.all()).get(self._agent)
+        patterns = agent.spec.get("tools") or () if agent else ()
+        return any(one.startswith(USER) and fnmatchcase(REPLY, one) for one in patterns)
 
     async def _begun(self, work: _Work, message: Message) -> dict[str, Any]:
         """The run of a task, begun unless it was before."""
@@ -123,7 +137,10 @@ class _Work:
         self._caller = principal_in(context)
         self._trace = trace_in(context)
         self._steps = 0
+        self._queue = queue
         self.run = task
+        self.opening: Task | None = None
+        """The task that is to be shown, while nothing was shown of it."""
         self.updater = TaskUpdater(queue, task, conversation)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -144,17 +161,30 @@ class _Work:
             seen: how much of that is in the task already.
         """
         said = found["said"][seen:]
-        if found["state"] in GOES_ON:
+        if found["state"] in GOES_ON and self.opening is None:
             await self.updater.start_work()
         while True:
             for what in said:
                 seen += 1
+                if what["kind"] == "reply" and self.opening is not None:
+                    message = self.updater.new_agent_message([new_text_part(what["text"])])
+                    message.ClearField("task_id")
+                    await self._queue.enqueue_event(message)
+                    return
+                await self.open()
                 await self._publish(what, seen)
             if found["state"] not in GOES_ON:
                 break
             found = await self.call("get_run", run=self.run, wait_s=LOOK_SECONDS, seen=seen)
             said = found["said"]
+        await self.open()
         await self._settle(found, seen)
+
+    async def open(self) -> None:
+        """Show the task, unless that was done."""
+        if self.opening is not None:
+            task, self.opening = self.opening, None
+            await self._queue.enqueue_event(task)
 
     async def _publish(self, what: Mapping[str, Any], number: int) -> None:
         match what["kind"]:
@@ -194,6 +224,9 @@ class _Work:
         """Show what the run is at; each look at it begins at its first step again."""
         if message and progress > self._steps:
             self._steps = int(progress)
+            if self._steps == 1 and self.opening is not None:
+                return  # it thinks, and may yet reply
+            await self.open()
             await self.updater.start_work(self.updater.new_agent_message([new_text_part(message)]))
 
 

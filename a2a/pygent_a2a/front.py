@@ -6,6 +6,7 @@ The one rule: the SDK is not imported here, but by the first request that needs 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
     from pygent_a2a.hub import Hub
 
+log = logging.getLogger(__name__)
+
 AGENTS = "/agents"
 SUITE = "/a2a"
 CARDS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
 """Where a card is, now and before protocol 0.3."""
 JWKS = "/.well-known/jwks.json"
+DATABASE = "a2a.db"
+"""In the data folder: tasks, where no other database is named."""
 _NAMES = "|".join(map(re.escape, (*CARDS, JWKS)))
 _OPEN = re.compile(rf"{AGENTS}|({AGENTS}/[^/]+|{SUITE})?({_NAMES})")
 
@@ -74,6 +79,8 @@ class A2A:
     async def running(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            if self._settings.a2a_database or (self._settings.data_dir / DATABASE).exists():
+                tasks.start_soon(self._go_on)
             try:
                 yield
             finally:
@@ -92,6 +99,13 @@ class A2A:
             await hub(scope, receive, send)
         except PygentError as error:
             await JSONResponse({"error": str(error)}, status_code=503)(scope, receive, send)
+
+    async def _go_on(self) -> None:
+        """Go on with what was left unfinished, without waiting for a request."""
+        try:
+            await self._opened()
+        except PygentError as error:
+            log.error("Agents are not served over A2A: %s", error)
 
     async def _index(self, request: Request) -> JSONResponse:
         try:

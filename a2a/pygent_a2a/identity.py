@@ -13,7 +13,6 @@ from pygent_shared import traces
 from pygent_shared.caller import named
 from pygent_shared.http.identity import Principal, principal_of
 
-VERSION = "a2a-version"
 _PRINCIPAL = "pygent.principal"
 _BASE = "pygent.base"
 
@@ -34,14 +33,12 @@ class Caller(User):
 
 
 class CallContexts(DefaultServerCallContextBuilder):
-    """Gives the SDK the caller that the guard let in, and the protocol version where the URL names it."""
+    """Gives the SDK the caller that the guard let in, and the address it called."""
 
     def build(self, request: Request) -> ServerCallContext:
         context = super().build(request)
         context.state[_PRINCIPAL] = principal_of(request.scope)
         context.state[_BASE] = base_of(request)
-        if version := request.query_params.get("A2A-Version"):
-            context.state["headers"].setdefault(VERSION, version)
         return context
 
     def build_user(self, request: Request) -> User:

@@ -355,12 +355,14 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
 
     from pygent_factory.strategies import table
     from pygent_factory.tools import Stuck
-    from pygent_factory.user import Declined
+    from pygent_factory.user import Declined, Replied
 
     try:
         async with model:  # what it keeps open to its provider is closed
             answer = await table(spec.strategy)(thinker, await tools.reminded(task))
             answer = await thinker.supported(answer)
+    except Replied as done:
+        return {"answer": str(done), "trace": thinker.trace()}
     except Declined as error:
         return {"error": str(error), "declined": True, "trace": thinker.trace()}
     except Stuck as error:

@@ -1,4 +1,4 @@
-"""What an agent may do towards whoever began its run: say something, hand something over, ask, and decline.
+"""What an agent may do towards whoever began its run: say something, hand something over, ask, or end it.
 
 Each is written down by the run once, under a number, and stays: who follows the run reads on from the number
 it has seen. The one rule: all of it is done by the workflow itself, and no step holds it.
@@ -41,12 +41,17 @@ DEFINITIONS: Sequence[dict[str, Any]] = (
         "name",
     ),
     _tool("ask", "Ask the user something, and wait for the answer.", {"question": _TEXT}, "question"),
+    _tool("reply", "Answer at once with a plain message, and end.", {"text": _TEXT}, "text"),
     _tool("decline", "Refuse the task, and end. Say why.", {"why": _TEXT}, "why"),
 )
 
 
 class Declined(Exception):
     """An agent will not do its task."""
+
+
+class Replied(Exception):
+    """An agent has answered, and does no more."""
 
 
 def said(number: int) -> str:
@@ -74,7 +79,7 @@ class ToUser:
         """What the agent is told of its call.
 
         Raises:
-            Declined: that was the call.
+            Replied, Declined: that was the call.
         """
         given = {key: value for key, value in arguments.items() if value is not None}
         match name.removeprefix(PREFIX), given:
@@ -86,6 +91,9 @@ class ToUser:
                 return "It was given."
             case "ask", {"question": str(question)}:
                 return await self._ask(question)
+            case "reply", {"text": str(text)}:
+                await self._say({"kind": "reply", "text": text})
+                raise Replied(text)
             case "decline", {"why": str(why)}:
                 raise Declined(why)
         return f"{name} cannot use these arguments. Mend them and call it again."

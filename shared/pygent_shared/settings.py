@@ -287,6 +287,24 @@ class Settings:
         "", "PEM file of an EC P-256 private key that agent cards are signed with; empty signs none."
     )
 
+    a2a_database: str = row(
+        "",
+        "PostgreSQL that A2A tasks are kept in, for several replicas, such as "
+        "postgresql://user:password@host/database; empty keeps them in DATA_DIR/a2a.db.",
+        secret=True,
+    )
+    a2a_keep_days: float = row(
+        30.0, "Days that an A2A task is kept after its end; 0 keeps it for ever.", least=0
+    )
+    a2a_wait_days: float = row(
+        7.0, "Days that an A2A task waits for its caller's answer; 0 lets it wait for ever.", least=0
+    )
+    a2a_push: Literal["public", "anywhere", "off"] = row(
+        "public",
+        "Where A2A callers may have events of their tasks pushed: to public addresses, to any, or nowhere.",
+    )
+    a2a_max_mb: int = row(10, "Largest A2A request, in megabytes.", least=1)
+
     def over_http(self) -> Settings:
         """These settings where callers come over HTTP: files are read from the home folder unless more is
         allowed."""
