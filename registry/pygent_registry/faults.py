@@ -59,7 +59,7 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     if REFUSES in why:
         how = "Its token was not good enough: mend" if entry.auth else "It wants a token: give it"
         return f'{how} "auth", or a header Authorization, in its entry'
-    if entry.kind in ("http", "sse"):
+    if entry.kind in ("http", "sse", "agent"):
         return output.hide(f"See that it runs and can be reached: curl -i {entry.url}")
     if entry.kind == "in-process":
         known = "There is no" not in why

@@ -120,6 +120,10 @@ class Obedient(AgentExecutor):
                     await asyncio.sleep(0.1)
                 await updater.add_artifact([new_text_part("slowly done")], name="end")
                 await updater.complete()
+            case "flood":
+                for _ in range(int(rest)):
+                    await updater.add_artifact([new_text_part("x" * 1000)])
+                await updater.complete()
             case "chunks":
                 await updater.add_artifact([new_text_part("one ")], artifact_id="a", name="text")
                 await updater.add_artifact([new_text_part("two")], artifact_id="a", append=True)

@@ -226,6 +226,16 @@ async def test_a_task_that_failed_is_an_error_with_its_reason(settings: Settings
         assert text_of(result) == 'Agent "river" failed: the map is lost'
 
 
+async def test_an_agent_that_says_too_much_is_cut_short(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asking(settings) as (client, _):
+        monkeypatch.setattr("pygent_a2a.remote.agent.MOST_BYTES", 5000)
+        result = await client.call_tool("ask_river", {"message": "flood 20"})
+        assert result.is_error
+        assert "Ask it for less at a time" in text_of(result)
+
+
 async def test_a_task_nobody_knows_is_said_so(settings: Settings) -> None:
     async with asking(settings) as (client, _):
         result = await client.call_tool("get_task", {"task": "nope"})

@@ -145,6 +145,18 @@ async def test_an_agent_that_is_down_costs_the_others_nothing(settings: Settings
             assert "cannot be reached at http://127.0.0.1:9/card.json" in found["why"]
 
 
+async def test_an_agent_that_comes_back_is_asked_again(settings: Settings) -> None:
+    async with other_agent(settings) as other:
+        port = int(other.url.rpartition(":")[2])
+    agents = {"river": {"card": other.url}}
+    async with fronted(replace(settings, list_patience=0.2), **agents) as host:
+        assert await names(host) == set()
+        async with other_agent(replace(settings, port=port)):
+            with anyio.fail_after(30):
+                while "ask_river" not in await names(host):
+                    await anyio.sleep(0.1)
+
+
 @pytest.mark.parametrize("change", [{"description": "Knows all. "}, {"interface": "http://127.0.0.1:9/"}])
 async def test_a_changed_card_is_held_back_until_somebody_approves_it(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, str]

@@ -30,8 +30,8 @@ else:
 
 PYTHONS = {
     "py13": ("a2a_sdk", "1.3.0", ("a2a-sdk==1.3.0",)),
-    "py03": ("a2a_sdk", "0.3.26", ("a2a-sdk==0.3.26",)),
-    "py02": ("a2a_sdk", "0.2.16", ("a2a-sdk==0.2.16",)),
+    "py03": ("a2a_sdk", "0.3.26", ("a2a-sdk[http-server]==0.3.26", "uvicorn")),
+    "py02": ("a2a_sdk", "0.2.16", ("a2a-sdk==0.2.16", "uvicorn")),
     "adk": ("google_adk", "2.13.0", ("google-adk[a2a]==2.13.0",)),
 }
 """Each in a virtual environment: the package whose version counts, that version, and what pip is told."""
@@ -79,7 +79,7 @@ def install(name: str) -> None:
         npm_install(cache() / "js", ["@".join(NODE)])
     else:
         venv.create(cache() / name, with_pip=True)
-        pip = [str(_python(name)), "-m", "pip", "install", "--quiet", *PYTHONS[name][2]]
+        pip = [str(python(name)), "-m", "pip", "install", "--quiet", *PYTHONS[name][2]]
         done = subprocess.run(pip, timeout=INSTALL_SECONDS, check=False)
         if done.returncode:
             raise SuiteUnusable(f"pip install ended with exit code {done.returncode}; its reason is above.")
@@ -98,7 +98,7 @@ def run(name: str, url: str, token: str) -> list[Deed]:
         modules = str(cache() / "js" / "node_modules")
         command = ["node", str(scripts / "js.mjs"), url, token, modules]
     else:
-        command = [str(_python(name)), str(scripts / f"{name}.py"), url, token]
+        command = [str(python(name)), str(scripts / f"{name}.py"), url, token]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=RUN_SECONDS, env=environment, check=False
@@ -110,7 +110,8 @@ def run(name: str, url: str, token: str) -> list[Deed]:
     return deeds
 
 
-def _python(name: str) -> Path:
+def python(name: str) -> Path:
+    """The interpreter of a client in Python."""
     return cache() / name / "bin" / "python"
 
 

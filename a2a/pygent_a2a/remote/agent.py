@@ -49,6 +49,7 @@ CALL_SECONDS = 30.0
 # Between looks at a task that nothing is heard of: the first pause, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 MOST_BREAKS = 5
+MOST_BYTES = 64 * 2**20
 _LONGEST_REASON = 500
 
 
@@ -81,7 +82,11 @@ class Agent:
         if self._card is not None and self._card.facts == card.facts:
             return False
         config = ClientConfig(httpx_client=self._http, supported_protocol_bindings=[*BINDINGS])
-        self._client = ClientFactory(config).create(card.agent)
+        try:
+            self._client = ClientFactory(config).create(card.spoken)
+        except ValueError as error:
+            why = f"cannot be spoken to: {', '.join(card.facts['interfaces'])}"
+            raise AgentUnavailable(self.remote.name, why, "Ask its makers for protocol 1.0") from error
         self._card = card
         return True
 
@@ -153,11 +158,15 @@ class Agent:
         self, told: Told, tell: Tell, events: AsyncIterator[StreamResponse], headers: Headers
     ) -> None:
         """Take over events until nothing more is to come; where they break off, from the task itself."""
-        breaks, pause = 0, FIRST_PAUSE
+        breaks, pause, heard_bytes = 0, FIRST_PAUSE, 0
         while True:
             try:
                 async with aclosing(events) as heard:  # type: ignore[type-var]
                     async for event in heard:
+                        heard_bytes += event.ByteSize()
+                        if heard_bytes > MOST_BYTES:
+                            why = f"says more than {MOST_BYTES >> 20} MiB about one task"
+                            raise AgentUnavailable(self.remote.name, why, "Ask it for less at a time")
                         told.apply(event)
                         await tell()
                 breaks = 0

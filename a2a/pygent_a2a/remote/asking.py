@@ -16,6 +16,7 @@ from pygent_a2a.remote.told import Told
 from pygent_shared.errors import InvalidArgument
 
 KEY = "answer"
+LONGEST_QUESTION = 4000
 MOST_ROUNDS = 16
 """Questions of one call; an agent that asks on and on is answered no more by itself."""
 
@@ -50,7 +51,7 @@ def can_ask(context: Context[Any]) -> bool:
 
 async def asked(context: Context[Any], told: Told) -> Reply | t.InputRequiredResult:
     """The user's reply to what the agent asks, or the result by which the host asks."""
-    question = told.last_words or "The agent needs more input."
+    question = told.last_words[:LONGEST_QUESTION] or "The agent needs more input."
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         form = t.ElicitRequestFormParams(message=question, requested_schema=_Form.model_json_schema())
         state = _State(task=told.task_id, context=told.context_id)

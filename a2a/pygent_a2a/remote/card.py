@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ from pygent_shared.http.jwks import ALGORITHMS, KeySet
 BINDINGS = ("JSONRPC", "HTTP+JSON")
 """The ways to speak to an agent that we know, the preferred first."""
 MOST_BYTES = 1_000_000
+_BEFORE_03 = re.compile(r"0\.[12](\.|$)")
 _SIGNING = sorted({algorithm for known in ALGORITHMS.values() for algorithm in known})
 
 
@@ -65,6 +67,16 @@ class Card:
             "security": self.schemes,
             "signed_by": self.signed_by,
         }
+
+    @property
+    def spoken(self) -> AgentCard:
+        """The card with the protocols that the SDK knows: 0.2 is spoken as 0.3, which has all of it."""
+        known = AgentCard()
+        known.CopyFrom(self.agent)
+        for interface in known.supported_interfaces:
+            if _BEFORE_03.match(interface.protocol_version):
+                interface.protocol_version = "0.3"
+        return known
 
     @property
     def schemes(self) -> list[str]:
