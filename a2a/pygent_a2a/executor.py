@@ -61,6 +61,7 @@ class RunExecutor(AgentExecutor):
             if task is None:
                 assert message is not None
                 work.opening = new_task_from_user_message(message)
+                work.opening.status.timestamp.GetCurrentTime()
                 if not await self._may_reply():
                     await work.open()
                 await work.follow(await self._begun(work, message), 0)

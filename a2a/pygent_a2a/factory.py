@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from pygent_shared.errors import PeerError
+from pygent_shared.errors import NotAllowed, PeerError, UnknownName
 from pygent_shared.fronts import Progress, Tools
 from pygent_shared.http.identity import Principal
 
@@ -62,12 +62,18 @@ class Factory:
         """What a tool of the factory answers, for programs.
 
         Raises:
-            FactoryRefused: it refused.
-            PygentError: it cannot be reached, or this caller may not.
+            FactoryRefused: it refused, or this caller may not call it.
+            PygentError: it cannot be reached.
         """
-        result = await self._tools.call(
-            PREFIX + tool, arguments, caller=caller, progress=progress, meta=meta or {}
-        )
+        try:
+            result = await self._tools.call(
+                PREFIX + tool, arguments, caller=caller, progress=progress, meta=meta or {}
+            )
+        except (NotAllowed, UnknownName) as error:
+            if caller is None:
+                raise
+            why = "Your roles do not allow you to have agents work. Ask the owner of this endpoint."
+            raise FactoryRefused(why) from error
         if result.get("isError"):
             raise FactoryRefused(" ".join(part.get("text", "") for part in result.get("content", [])))
         data: dict[str, Any] = result.get("structuredContent") or {}

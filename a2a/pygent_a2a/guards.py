@@ -65,8 +65,8 @@ class GuardedExecutor(AgentExecutor):
         inner: what does the work.
         opens: have the task kept before the work begins, so that the end of the process does not lose it. Not
             for an executor that answers with a message alone.
-        resumes: whether it goes on with a task that another process left: it gets that task and no message.
-            If not, such a task fails.
+        resumes: whether it goes on with a task that another process left: it is given the task and no
+            message. If not, such a task fails.
         seconds: how long it may work on one message.
         most: how many messages may be worked on at once; the others wait.
     """

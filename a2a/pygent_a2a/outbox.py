@@ -17,7 +17,7 @@ _FIRST = "SELECT min(id) AS id FROM a2a_delivery GROUP BY task, target"
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One event of a task that is to be pushed to one target."""
+    """One event of a task that is to be pushed to one target; `old` where that speaks an earlier protocol."""
 
     id: int
     task: str
@@ -25,6 +25,7 @@ class Delivery:
     owner: str
     attempts: int
     since: float
+    old: bool
     event: bytes
     config: bytes
 
@@ -35,14 +36,14 @@ class Outbox:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def aim(self, owner: str, task: str, id: str, config: bytes) -> None:
+    def aim(self, owner: str, task: str, id: str, config: bytes, *, old: bool) -> None:
         """Push a task's events to a target from now on; one of the same id is replaced."""
         with self.engine.writing() as execute:
             execute(
-                "INSERT INTO a2a_target (task, id, owner, body) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (task, id) DO UPDATE SET body = excluded.body"
+                "INSERT INTO a2a_target (task, id, owner, body, old) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (task, id) DO UPDATE SET body = excluded.body, old = excluded.old"
                 " WHERE a2a_target.owner = excluded.owner",
-                (task, id, owner, config),
+                (task, id, owner, config, int(old)),
             )
 
     def targets(self, owner: str | None, task: str) -> list[bytes]:
@@ -83,7 +84,7 @@ class Outbox:
             marks = ",".join("?" * len(taken))
             rows = execute(
                 "SELECT delivery.id, delivery.task, delivery.target, target.owner, attempts, delivery.since,"
-                " event.body, target.body FROM a2a_delivery AS delivery"
+                " target.old, event.body, target.body FROM a2a_delivery AS delivery"
                 " JOIN a2a_target AS target ON target.task = delivery.task AND target.id = delivery.target"
                 " JOIN a2a_event AS event ON event.task = delivery.task AND event.version = delivery.version"
                 f" WHERE delivery.id IN ({marks}) ORDER BY delivery.id",
@@ -92,14 +93,15 @@ class Outbox:
         return [
             Delivery(
                 **dict(zip(("id", "task", "target", "owner", "attempts", "since"), row[:6], strict=True)),
-                event=bytes(row[6]),
-                config=bytes(row[7]),
+                old=bool(row[6]),
+                event=bytes(row[7]),
+                config=bytes(row[8]),
             )
             for row in rows
         ]
 
-    def sent(self, delivery: Delivery) -> None:
-        """It was sent."""
+    def done(self, delivery: Delivery) -> None:
+        """It was sent, or is not to be sent any more."""
         with self.engine.writing() as execute:
             execute("DELETE FROM a2a_delivery WHERE id = ?", (delivery.id,))
 

@@ -48,7 +48,8 @@ CREATE TABLE {if_not_exists} a2a_message (
 );
 CREATE INDEX {if_not_exists} a2a_message_of_task ON a2a_message (task);
 CREATE TABLE {if_not_exists} a2a_target (
-    task TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, body {blob} NOT NULL, PRIMARY KEY (task, id)
+    task TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, body {blob} NOT NULL, old INTEGER NOT NULL,
+    PRIMARY KEY (task, id)
 );
 CREATE TABLE {if_not_exists} a2a_delivery (
     id {serial}, task TEXT NOT NULL, target TEXT NOT NULL, version BIGINT NOT NULL,

@@ -42,6 +42,7 @@ from a2a.utils.errors import InvalidParamsError
 from a2a.utils.proto_utils import to_stream_response
 from a2a.utils.task import ListTasksCursor, decode_list_tasks_cursor, encode_list_tasks_cursor
 
+from pygent_a2a.identity import VERSION
 from pygent_a2a.leases import Leases
 from pygent_a2a.outbox import Outbox
 from pygent_a2a.store import TERMINAL, Engine, Kept, Row, Sought, Stale, Store, run
@@ -217,8 +218,17 @@ class Targets(PushNotificationConfigStore):
         self, task_id: str, notification_config: TaskPushNotificationConfig, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
         config = normalize_push_notification_config(task_id, notification_config)
-        body = config.SerializeToString()
-        await run(self._outbox.engine, self._outbox.aim, self._owner_of(context), task_id, config.id, body)
+        headers = context.state.get("headers", {})
+        await run(
+            self._outbox.engine,
+            self._outbox.aim,
+            self._owner_of(context),
+            task_id,
+            config.id,
+            config.SerializeToString(),
+            # Who names no version speaks 0.3, by the protocol.
+            old="headers" in context.state and str(headers.get(VERSION) or "0").startswith("0"),
+        )
         return config
 
     async def get_info(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:

@@ -272,7 +272,7 @@ async def test_a_card_that_leads_to_another_private_address_is_not_followed(
         async with asking(settings, {"interface": f"{elsewhere.url}/"}, mode=era) as (client, _):
             result = await client.call_tool("ask_river", {"message": "hello"})
             assert result.is_error
-            assert "no address of the open Internet" in text_of(result)
+            assert "not an address of the open Internet" in text_of(result)
             assert '"allow_private": true' in text_of(result)
             assert not elsewhere.headers
         allowed = {"allow_private": True}
@@ -286,7 +286,7 @@ async def test_headers_stay_with_the_origin_that_the_config_names_unless_it_is_h
     assert not wire.lets_in("http://10.0.0.2/a2a")
     assert wire.lets_in("https://agents.example.com/a2a")
     async with wire.client() as http:
-        with pytest.raises(httpx.ConnectError, match="no address of the open Internet"):
+        with pytest.raises(httpx.ConnectError, match="not an address of the open Internet"):
             await http.get("http://169.254.169.254/latest")
 
 

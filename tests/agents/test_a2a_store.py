@@ -315,7 +315,7 @@ async def test_what_is_to_be_pushed_is_written_with_the_change_and_comes_in_orde
     outbox.postpone(first, 0)
     ((again),) = outbox.due(10, lease=60)
     assert (again.id, again.attempts) == (first.id, 1)
-    outbox.sent(again)
+    outbox.done(again)
     (second,) = outbox.due(10, lease=60)
     assert b"two" in second.event
     assert outbox.give_up(second) == 1

@@ -47,7 +47,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._elsewhere = (
             Outbound(anywhere=True, limits=limits)
             if remote.allow_private
-            else Outbound(refused=why_not_public, limits=limits)
+            else Outbound(blocks=why_not_public, limits=limits)
         )
         named_here = not remote.allow_private and _is_named_private(self._named[1])
         self._own = Outbound(limits=limits) if named_here else self._elsewhere

@@ -18,10 +18,9 @@ import httpx2
 
 from pygent_shared.addresses import Address, is_public, leads_to
 
-MOST_BYTES = 64 * 2**20
+Blocks = Callable[[Address], str | None]
 
-Refused = Callable[[Address], str | None]
-"""Why an address is not connected to, as a clause; None where it may be."""
+MOST_BYTES = 64 * 2**20
 
 # Where clouds answer their machines outside of the link-local range.
 _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")))
@@ -33,8 +32,8 @@ def why_blocked(address: Address) -> str | None:
 
 
 def why_not_public(address: Address) -> str | None:
-    """Why an address that a stranger chose should not be gone to, as a clause: it is not everyone's."""
-    return None if is_public(str(address)) else "is no address of the open Internet"
+    """Why nobody should be sent to an address by somebody who is not trusted; None where it is everyone's."""
+    return None if is_public(str(address)) else "is not an address of the open Internet"
 
 
 def _why_blocked(address: Address) -> str | None:
@@ -55,15 +54,15 @@ class Outbound(httpx2.AsyncHTTPTransport):
 
     Args:
         anywhere: block nothing.
-        refused: why an address is blocked.
+        blocks: why an address is blocked, as a clause; None for one that is not.
         options: of httpx2's transport.
     """
 
-    def __init__(self, *, anywhere: bool = False, refused: Refused = why_blocked, **options: Any) -> None:
+    def __init__(self, *, anywhere: bool = False, blocks: Blocks = why_blocked, **options: Any) -> None:
         super().__init__(**options)
         if not anywhere:
             # httpx2 has no option for it; httpcore2's pool has.
-            self._pool._network_backend = _Checked(refused)
+            self._pool._network_backend = _Checked(blocks)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         # What is compressed may be a thousand times as large as what is counted here.
@@ -105,9 +104,8 @@ class _Bounded(httpx2.AsyncByteStream):
 class _Checked(httpcore2.AsyncNetworkBackend):
     """Opens connections to addresses that were looked at."""
 
-    def __init__(self, refused: Refused) -> None:
-        self._refused = refused
-        self._inner = httpcore2.AnyIOBackend()
+    def __init__(self, blocks: Blocks) -> None:
+        self._inner, self._blocks = httpcore2.AnyIOBackend(), blocks
 
     async def connect_tcp(
         self,
@@ -119,13 +117,13 @@ class _Checked(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         try:
             with anyio.fail_after(timeout):
-                addresses = await _addresses(host, port)
+                addresses = await addresses_of(host, port)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f'the name "{host}" was not resolved in time') from error
         except OSError as error:
             raise httpcore2.ConnectError(f'the name "{host}" cannot be resolved: {error.strerror}') from error
         for address in addresses:
-            if why := self._refused(address):
+            if why := self._blocks(address):
                 raise Blocked(f"its address {address} {why}")
         failed: Exception = httpcore2.ConnectError(f'the name "{host}" has no address')
         for address in addresses:
@@ -141,7 +139,7 @@ class _Checked(httpcore2.AsyncNetworkBackend):
         await anyio.sleep(seconds)
 
 
-async def _addresses(host: str, port: int) -> list[Address]:
+async def addresses_of(host: str, port: int) -> list[Address]:
     """Every address of a host, in the system's order."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(place[0].partition("%")[0]) for *_, place in found))

@@ -1,4 +1,4 @@
-"""An agent on the Python SDK before 1.0 (0.3 or 0.2): PORT. It echoes, asks, takes its time, or gives data."""
+"""An agent on the Python SDK before 1.0, on PORT: It echoes, asks, takes its time, or gives data."""
 
 import asyncio
 import sys

@@ -1,0 +1,115 @@
+"""The suite behind an A2A server that runs by itself: a registry, spoken to over MCP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from pygent_shared.caller import META, named
+from pygent_shared.errors import ServerUnavailable
+from pygent_shared.fronts import Progress
+from pygent_shared.http.identity import Principal
+from pygent_shared.http.token import bearer_token
+from pygent_shared.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+log = logging.getLogger(__name__)
+
+REGISTRY = ("-m", "pygent_registry")
+PATIENCE_SECONDS = 30.0
+"""How long a call waits for the registry to be there."""
+PAUSE_SECONDS = 1.0
+
+
+class Suite:
+    """`pygent_shared.fronts.Tools` of the registry at `a2a_suite`, or of one that this process starts; where
+    that is lost, it is connected anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._connected = anyio.Event()
+        self._lost = anyio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be connected, or about to be, while the block runs."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._stay)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        caller: Principal | None = None,
+        progress: Progress | None = None,
+        meta: Mapping[str, Any] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        from mcp import MCPError
+        from mcp.types import CONNECTION_CLOSED
+
+        told: Any = {**meta, **({META: who} if (who := named(caller)) else {})}
+        client = await self._there()
+        try:
+            result = await client.call_tool(name, arguments, progress_callback=progress, meta=told or None)
+        except (MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
+            if isinstance(error, MCPError) and error.error.code != CONNECTION_CLOSED:
+                raise
+            self._lost.set()
+            raise self._unavailable("ended in the middle of a call") from error
+        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+    async def _there(self) -> Client:
+        with anyio.move_on_after(PATIENCE_SECONDS):
+            while self._client is None:
+                await self._connected.wait()
+        if self._client is None:
+            raise self._unavailable("cannot be reached")
+        return self._client
+
+    async def _stay(self) -> None:
+        """Connect, and connect again."""
+        from mcp import Client
+
+        while True:
+            try:
+                async with self._transport() as transport, Client(transport) as client:
+                    self._client, self._lost = client, anyio.Event()
+                    self._connected.set()
+                    await self._lost.wait()
+            except Exception as error:  # noqa: BLE001  (whatever ended it, it is tried again)
+                log.warning("The registry is not connected, and is tried again: %s", error)
+            finally:
+                self._client, self._connected = None, anyio.Event()
+            await anyio.sleep(PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncIterator[Any]:
+        if url := self._settings.a2a_suite:
+            import httpx2
+            from mcp.client.streamable_http import streamable_http_client
+
+            headers = {"Authorization": f"Bearer {bearer_token(self._settings)}"}
+            async with httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(30, read=300)) as http:
+                yield streamable_http_client(url, http_client=http)
+            return
+        from mcp.client.stdio import StdioServerParameters, stdio_client
+
+        environ = {**os.environ, **self._settings.environ()}  # with the keys of models
+        yield stdio_client(StdioServerParameters(command=sys.executable, args=list(REGISTRY), env=environ))
+
+    def _unavailable(self, why: str) -> ServerUnavailable:
+        where = self._settings.a2a_suite or "python -m pygent_registry"
+        return ServerUnavailable("registry", f"{why} ({where})", "Look at it: pygent doctor")
