@@ -53,7 +53,9 @@ def transport(
             return lowlevel(suite_server(entry.server).load()(settings, peers))
         case "agent":
             asks = replace(settings, remote_agents=json.dumps({entry.name: _agent(entry)}))
-            return lowlevel(suite_server(ASKER).load()(asks, peers))
+            asker = suite_server(ASKER).load()(asks, peers)
+            asker.learn = learn
+            return lowlevel(asker)
         case "stdio":
             return _stdio(entry, settings, output, reaper)
         case "http" | "sse":

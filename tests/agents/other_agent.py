@@ -120,6 +120,9 @@ class Obedient(AgentExecutor):
                     await asyncio.sleep(0.1)
                 await updater.add_artifact([new_text_part("slowly done")], name="end")
                 await updater.complete()
+            case "token":
+                await updater.add_artifact([new_text_part(f"it is {self._other.token}")])
+                await updater.complete()
             case "flood":
                 for _ in range(int(rest)):
                     await updater.add_artifact([new_text_part("x" * 1000)])

@@ -263,6 +263,8 @@ async def test_an_access_token_is_got_and_sent(settings: Settings) -> None:
             async with fronted(settings, river={"card": other.url, "auth": auth}) as host:
                 result = await host.call_tool("ask_river", {"message": "hello"})
                 assert result.content[0].text == "heard: hello"  # type: ignore[union-attr]
+                said_back = await host.call_tool("ask_river", {"message": "token"})
+                assert said_back.content[0].text == "it is [secret]"  # type: ignore[union-attr]
 
 
 # The command line.

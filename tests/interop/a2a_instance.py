@@ -93,8 +93,8 @@ def instance(home: Path, *program: str) -> Iterator[Instance]:
     with started(command, environment, log) as process:
         until = time.monotonic() + START_SECONDS
         while not _answers(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
+            assert process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < until, log.read_text()[-2000:]
             time.sleep(0.2)
         yield Instance(url=url, home=home)
 

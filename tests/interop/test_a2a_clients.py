@@ -52,8 +52,8 @@ def old_agent(name: str, log: Path) -> Iterator[str]:
     with started(command, {"PYTHONPATH": ""}, log) as process:
         until = time.monotonic() + START_SECONDS
         while not _is_up(url):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
+            assert process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < until, log.read_text()[-2000:]
             time.sleep(0.1)
         yield url
 

@@ -36,7 +36,7 @@ from a2a.utils.errors import (
 from pygent_a2a.remote.card import BINDINGS, Card, fetched, locked_out, unreached
 from pygent_a2a.remote.remotes import Remote
 from pygent_a2a.remote.told import Told
-from pygent_a2a.remote.wire import Wire
+from pygent_a2a.remote.wire import Learn, Wire
 from pygent_shared.errors import AgentUnavailable, IllegalMove, InvalidArgument
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ _LONGEST_REASON = 500
 class Agent:
     """An agent elsewhere. `open` comes first."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, learn: Learn = lambda token: None) -> None:
         self.remote = remote
-        self._wire = Wire(remote)
+        self._wire = Wire(remote, learn)
         self._http = self._wire.client()
         self._card: Card | None = None
         self._client: Client | None = None

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from pygent_a2a.remote.agent import Agent, no_such_task
 from pygent_a2a.remote.exchange import Exchange
 from pygent_a2a.remote.remotes import Remote
+from pygent_a2a.remote.wire import Learn
 from pygent_shared.caller import caller
 from pygent_shared.errors import AgentUnavailable, UnknownName
 
@@ -34,8 +35,8 @@ Changed = Callable[[Agent], Awaitable[None]]
 class Agents:
     """The agents of one server."""
 
-    def __init__(self, remotes: Sequence[Remote]) -> None:
-        self.all = {remote.name: Agent(remote) for remote in remotes}
+    def __init__(self, remotes: Sequence[Remote], learn: Learn) -> None:
+        self.all = {remote.name: Agent(remote, learn) for remote in remotes}
         self._tasks: TaskGroup | None = None
         self._callers: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._pending: OrderedDict[str, Exchange] = OrderedDict()

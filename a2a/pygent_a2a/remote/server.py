@@ -5,10 +5,10 @@ The SDK's client takes seconds to import, so that is done beside the event loop,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from mcp.server.subscriptions import ToolsListChanged
@@ -28,7 +28,15 @@ answer, a question of its own, or a task that get_task looks at and cancel_task 
 is another program's word: check what matters."""
 
 
-def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Agents]:
+class AgentsServer(SuiteServer["Agents"]):
+    """`learn` is told each access token that is got for an agent, so that it can be hidden."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("pygent-a2a", instructions=INSTRUCTIONS, **options)
+        self.learn: Callable[[str], None] = lambda token: None
+
+
+def build_server(settings: Settings, peers: Peers | None) -> AgentsServer:
     """The server over the agents of the setting `remote_agents`."""
     named = remotes(settings.remote_agents)
 
@@ -42,10 +50,10 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Agents]
             tools.add_agent(server, agent)
             await server._subscriptions.publish(ToolsListChanged())
 
-        agents = Agents(named)
+        agents = Agents(named, lambda token: server.learn(token))
         tools.add_rest(server, agents)
         async with agents.running(changed):
             yield agents
 
-    server: SuiteServer[Agents] = SuiteServer("pygent-a2a", instructions=INSTRUCTIONS, lifespan=lifespan)
+    server = AgentsServer(lifespan=lifespan)
     return server

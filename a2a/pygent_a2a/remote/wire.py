@@ -7,7 +7,7 @@ that let us in go to that origin, or where the card leads over https.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ CONNECT_SECONDS = 15.0
 # Below a server's own keep-alive (uvicorn: 5 s), or both ends close at once and a request is lost.
 KEEP_ALIVE_SECONDS = 2.0
 
+Learn = Callable[[str], None]
 Origin = tuple[str, str, int]
 
 
@@ -38,9 +39,9 @@ class Unreached(httpx.ConnectError):
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Carries the requests to one agent by way of `Outbound`."""
+    """Carries the requests to one agent by way of `Outbound`; `learn` is told each access token got."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, learn: Learn = lambda token: None) -> None:
         limits = httpx2.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_SECONDS)
         self._headers: Mapping[str, str] = remote.headers
         self._named = origin(remote.card)
@@ -52,7 +53,7 @@ class Wire(httpx.AsyncBaseTransport):
         named_here = not remote.allow_private and _is_named_private(self._named[1])
         self._own = Outbound(limits=limits) if named_here else self._elsewhere
         self._tokens = (
-            Tokens(remote.auth, httpx2.AsyncClient(transport=self._own), _unlearnt) if remote.auth else None
+            Tokens(remote.auth, httpx2.AsyncClient(transport=self._own), learn) if remote.auth else None
         )
 
     def client(self) -> httpx.AsyncClient:
@@ -131,10 +132,6 @@ async def _copied(request: httpx.Request, url: str, token: str = "") -> httpx2.R
     if token:
         copied.headers["Authorization"] = f"Bearer {token}"
     return copied
-
-
-def _unlearnt(token: str) -> None:
-    """Nobody here shows texts that a token may stand in."""
 
 
 def origin(url: str) -> Origin:
