@@ -87,7 +87,7 @@ class Cards:
         return {
             "provider": AgentProvider(organization=SUITE, url=origin),
             "capabilities": AgentCapabilities(
-                streaming=True, push_notifications=True, extended_agent_card=True
+                streaming=True, push_notifications=self._settings.a2a_push != "off", extended_agent_card=True
             ),
             "default_input_modes": [TEXT, JSON],
             **self._security(),

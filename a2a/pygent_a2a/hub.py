@@ -25,13 +25,15 @@ from pygent_a2a.front import AGENTS, CARDS, JWKS, SUITE
 from pygent_a2a.identity import base_in, base_of
 from pygent_a2a.legacy import OLD_EXTENDED_CARD
 from pygent_a2a.service import Service
-from pygent_a2a.signing import Signer
+from pygent_a2a.signing import Signer, made_key
 from pygent_a2a.tenants import Tenants
 from pygent_shared.errors import UnknownName
 from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
 CACHE_SECONDS = 60
+PUSH_KEY = "a2a-push.pem"
+"""The file of the key that what is pushed is signed with, where none is set; made when it is wanted."""
 
 
 class Hub:
@@ -52,9 +54,12 @@ class Hub:
         self._agents = Agents(factory, settings.a2a_agents)
         self._cards = Cards(settings, version("pygent-factory"))
         self._signer = Signer(Path(settings.a2a_key).expanduser()) if settings.a2a_key else None
+        self._keys = self._signer
+        if self._keys is None and settings.a2a_push != "off":
+            self._keys = Signer(made_key(settings.data_dir / PUSH_KEY))
         whose = "public" if settings.a2a == "open" else "private"
         self._documents = Documents(f"{whose}, max-age={CACHE_SECONDS}")
-        self._service = Service(settings, factory, self._agents, self._card, self._extended, read)
+        self._service = Service(settings, factory, self._agents, self._card, self._extended, read, self._keys)
         self._endpoints: dict[str, Endpoint] = {}
         self._suite = self._endpoint(Tenants(self._picked))
 
@@ -122,8 +127,8 @@ class Hub:
             base = self._base(request)
             card = self._signed(self._cards.suite(await self._agents.deployed(), base + SUITE), base)
             return self._documents.answer(request, agent_card_to_dict(card))
-        if path == JWKS and self._signer is not None:
-            return self._documents.answer(request, self._signer.jwks())
+        if path == JWKS and self._keys is not None:
+            return self._documents.answer(request, self._keys.jwks())
         return JSONResponse({"error": "Nothing is here. The agents are listed at /agents."}, 404)
 
     def _card(self, agent: Agent) -> AgentCard:

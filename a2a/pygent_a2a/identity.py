@@ -13,6 +13,9 @@ from pygent_shared import traces
 from pygent_shared.caller import named
 from pygent_shared.http.identity import Principal, principal_of
 
+VERSION = "a2a-version"
+"""The header that names the protocol's version."""
+
 _PRINCIPAL = "pygent.principal"
 _BASE = "pygent.base"
 

@@ -23,11 +23,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pygent_a2a.tasks import VERSION
+
 OLD_CARD = "/.well-known/agent.json"
 OLD_EXTENDED_CARD = "/agent/authenticatedExtendedCard"
 LEGACY = "pygent.legacy"
 """Under what the state of a call says that it came from such a client."""
-VERSION = "a2a-version"
 GRACE_SECONDS = 2.0
 
 _GET_CONFIG = "tasks/pushNotificationConfig/get"

@@ -89,6 +89,8 @@ class Bounds:
                 return ["has an empty text"]
             case "text" if len(part.text) > self.text:
                 return [f"has a text of more than {self.text} characters"]
+            case "raw" if not part.raw:
+                return ["has no bytes, or is not base64"]
             case "data" if part.data.ByteSize() > self.data:
                 return [f"has data of more than {self.data} bytes"]
             case "url" if len(part.url) > self.url:

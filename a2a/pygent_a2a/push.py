@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import random
+import socket
 import time
 import uuid
 from collections.abc import Mapping
@@ -85,6 +86,7 @@ class Allowed:
 
     def __init__(self, where: Where) -> None:
         self._blocks = why_not_public if where == "public" else why_blocked
+        self._unknown = where == "anywhere"  # who it is nobody knows yet, and it is looked at again
 
     async def __call__(self, url: str) -> bool:
         try:
@@ -94,6 +96,8 @@ class Allowed:
                 return False
             with anyio.fail_after(RESOLVE_SECONDS):
                 addresses = await addresses_of(parsed.raw_host.decode("ascii"), port)
+        except socket.gaierror:
+            return self._unknown
         except (httpx2.InvalidURL, KeyError, OSError, ValueError):  # a TimeoutError is an OSError
             return False
         return bool(addresses) and not any(map(self._blocks, addresses))

@@ -17,7 +17,9 @@ from pygent_a2a.handler import TaskHandler
 from pygent_a2a.keeper import Keeper
 from pygent_a2a.leases import Leases
 from pygent_a2a.limits import Bounds
+from pygent_a2a.push import Allowed, Pusher
 from pygent_a2a.retention import Retention
+from pygent_a2a.signing import Signer
 from pygent_a2a.store import Engine
 from pygent_a2a.tasks import keep_of
 from pygent_shared.settings import Settings
@@ -37,6 +39,7 @@ class Service:
         card_of: what an agent says of itself.
         extend: and to those who may call it.
         read: what a message is for an agent.
+        signer: signs what is pushed.
     """
 
     def __init__(
@@ -47,12 +50,15 @@ class Service:
         card_of: CardOf,
         extend: Extend,
         read: Read,
+        signer: Signer | None,
     ) -> None:
         self._settings = settings
         self._factory = factory
         self._agents = agents
         self._card_of, self._extend = card_of, extend
         self._read = read
+        self._signer = signer
+        self._pusher: Pusher | None = None
         self._handlers: dict[str, tuple[AgentCard, TaskHandler]] = {}
         self._leases: Leases | None = None
 
@@ -72,8 +78,13 @@ class Service:
                 replica=self._leases.replica,
             )
             keeper = Keeper(self._leases, self._handler_of, kept)
+            if self._settings.a2a_push != "off":
+                self._pusher = Pusher(engine, signer=self._signer, where=self._settings.a2a_push)
             task_status.started()
-            await keeper.run()
+            async with anyio.create_task_group() as tasks:
+                if self._pusher is not None:
+                    tasks.start_soon(self._pusher.run)
+                await keeper.run()
         finally:
             with anyio.CancelScope(shield=True):
                 for _, handler in self._handlers.values():
@@ -104,6 +115,8 @@ class Service:
             RunExecutor(self._factory, self._agents, agent.name, self._read),
             card,
             keep=keep_of(agent.name, self._leases),
+            sender=self._pusher,
+            allowed=None if self._settings.a2a_push == "off" else Allowed(self._settings.a2a_push),
             bounds=Bounds(body=self._settings.a2a_max_mb * 2**20),
             opens=False,
             extended_agent_card=card,

@@ -42,10 +42,12 @@ from a2a.utils.errors import InvalidParamsError
 from a2a.utils.proto_utils import to_stream_response
 from a2a.utils.task import ListTasksCursor, decode_list_tasks_cursor, encode_list_tasks_cursor
 
-from pygent_a2a.identity import VERSION
 from pygent_a2a.leases import Leases
 from pygent_a2a.outbox import Outbox
 from pygent_a2a.store import TERMINAL, Engine, Kept, Row, Sought, Stale, Store, run
+
+VERSION = "a2a-version"
+"""The header in which a client names the protocol's version."""
 
 FOLD = 64
 """A task is written whole at the latest after so many events; what is added to artifacts is logged alone."""

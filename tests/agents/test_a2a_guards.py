@@ -394,15 +394,27 @@ async def test_json_rpc_answers_only_json(keep: Keep) -> None:
     assert answer.json()["error"]["code"] == -32005
 
 
-def test_the_sdk_makes_no_spans_unless_they_are_wanted() -> None:
-    script = (
-        "import pygent_a2a.front, pygent_a2a.handler; from a2a.utils import telemetry;"
-        "print(telemetry.otel_installed, telemetry.otel_enabled)"
-    )
+SPANS = """
+import anyio, sys
+from pathlib import Path
+from pygent_a2a.front import build_front
+from pygent_shared.settings import Settings
+
+async def main():
+    front = build_front(Settings(data_dir=Path(sys.argv[1])), None)
+    async with front.running():
+        await front._opened()
+        from a2a.utils import telemetry
+        print(telemetry.otel_installed, telemetry.otel_enabled)
+
+anyio.run(main)
+"""
+
+
+def test_the_sdk_makes_no_spans_unless_they_are_wanted(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL")}
-    told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environ, timeout=60
-    )
+    command = [sys.executable, "-c", SPANS, tmp_path]
+    told = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
     assert told.stdout.split() == ["True", "False"], told.stderr
 
 

@@ -101,9 +101,9 @@ class Place:
     def _announced(self, process: subprocess.Popen[bytes], began: int) -> str:
         """Where it says that it serves."""
         while process.poll() is None:
-            said = self.log.read_text()[began:]
-            if said.endswith("\n"):
-                return said.split()[1].removesuffix("/agents")
+            for line in self.log.read_text()[began:].splitlines(keepends=True):
+                if line.startswith("Serving ") and line.endswith("\n"):
+                    return line.split()[1].removesuffix("/agents")
             time.sleep(0.05)
         raise AssertionError(self.log.read_text())
 

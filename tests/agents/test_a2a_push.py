@@ -320,6 +320,7 @@ async def test_no_target_is_taken_that_only_this_machine_can_reach(url: str, tmp
 async def test_addresses_of_the_open_internet_are_taken_and_where_clouds_keep_keys_never_is() -> None:
     assert await Allowed("public")("https://1.1.1.1/hook")
     assert await Allowed("anywhere")("http://127.0.0.1:9/hook")
+    assert await Allowed("anywhere")("http://not-there-yet.invalid/hook")
     assert not await Allowed("anywhere")("http://169.254.169.254/hook")
 
 
