@@ -30,6 +30,7 @@ from pygent_registry.policies import Request, principal_in, wrapped
 from pygent_registry.policies.refusal import owned
 from pygent_registry.roles import Role, permitted, role_of
 from pygent_registry.wire import Progress
+from pygent_shared import traces
 from pygent_shared.caller import acting
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.identity import IN_SCOPE, Principal
@@ -67,6 +68,7 @@ class PeerCalls:
             MCPError: its server's own error.
             PygentError: what a policy refuses; ServerUnavailable among them.
         """
+        meta = {**traces.onward(), **meta}
         context = _context({"name": name, "arguments": arguments}, by, progress, caller)
         by = "" if caller else by
         catalogue = await owned(self._holding(name, caller), name, context, self._registry.recording, by)
@@ -74,7 +76,7 @@ class PeerCalls:
         request = Request(
             server=target.server,
             name=name,
-            params={"name": target.name, "arguments": arguments, **({"_meta": dict(meta)} if meta else {})},
+            params={"name": target.name, "arguments": arguments, **({"_meta": meta} if meta else {})},
             context=context,
             definition=catalogue.tools[name],
             by=by,

@@ -16,6 +16,7 @@
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
     │   ├── ModelFailed        a language model that gives no answer, or none of any use
     │   ├── LaunchRefused      a server that cannot be started, or reached, as its entry asks
+    │   ├── AgentUnavailable   an A2A agent elsewhere that cannot be reached, or does not do its part
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
     │       └── ConnectionLost one that went away in the middle of a request
     └── HostError              this machine stands in the way: exit code 1
@@ -164,6 +165,14 @@ class LaunchRefused(PeerError):
     def __init__(self, why: str, cure: str) -> None:
         self.why, self.cure = why, cure
         super().__init__(f"The server {why}. {cure}")
+
+
+class AgentUnavailable(PeerError):
+    """An A2A agent elsewhere that cannot be reached, or does not do its part; `why` is a clause about it."""
+
+    def __init__(self, name: str, why: str, cure: str = "Check it: pygent doctor") -> None:
+        self.name, self.why, self.cure = name, why, cure
+        super().__init__(f'Agent "{name}" {why}. {cure}')
 
 
 class KeysUnavailable(PeerError):

@@ -146,6 +146,12 @@ class Settings:
     openalex_key: str = row(
         "", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True
     )
+    remote_agents: str = row(
+        "",
+        'A2A agents elsewhere that the server "a2a" asks, as the JSON object that "agents" in the config '
+        "file is; the registry gives it those by itself.",
+        secret=True,
+    )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."
     )

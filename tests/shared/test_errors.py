@@ -55,6 +55,7 @@ EXAMPLES = [
     errors.ServerUnavailable("rag", "did not answer"),
     errors.ConnectionLost("rag", "went away"),
     errors.LaunchRefused('is not started: its "cwd" is no folder', "Make it."),
+    errors.AgentUnavailable("river", "cannot be reached at https://x"),
     errors.NotApproved("github", 'The tool "github__add"', "was changed"),
     errors.KeysUnavailable("https://id.example", "it answered 500"),
     errors.DatabaseUnusable("/a/x.db", "is damaged", "Set it aside."),

@@ -20,7 +20,7 @@ def name_caller(entry_of: EntryOf) -> Policy:
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
             principal = _principal(request)
-            if (name := named(principal)) and entry_of(request.server).server:
+            if (name := named(principal)) and entry_of(request.server).is_ours:
                 told = {META: name, RIGHTS: kept(principal)}
                 meta = {**(request.params.get("_meta") or {}), **told}
                 request = request.with_params({**request.params, "_meta": meta})
