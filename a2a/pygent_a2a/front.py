@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
@@ -21,7 +22,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from pygent_shared.errors import PygentError
+from pygent_a2a.factory import Agents, Factory
+from pygent_shared.errors import FileRefused, PygentError
 from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
@@ -44,7 +46,15 @@ _OPEN = re.compile(rf"{AGENTS}|({AGENTS}/[^/]+|{SUITE})?({_NAMES})")
 
 
 def build_front(settings: Settings, tools: Tools) -> A2A | None:
-    """The front over these tools; None where it is switched off."""
+    """The front over these tools; None where it is switched off.
+
+    Raises:
+        FileRefused: there is no file of the key that cards are to be signed with.
+    """
+    key = Path(settings.a2a_key).expanduser()
+    if settings.a2a_key and not key.is_file():
+        cure = "Make one: openssl ecparam -name prime256v1 -genkey -noout -out cards.pem"
+        raise FileRefused(key, "does not exist, and PYGENT_A2A_KEY names it", cure)
     return None if settings.a2a == "off" else A2A(settings, tools)
 
 
@@ -57,6 +67,7 @@ class A2A:
         read: what a message is for an agent, if not all that it says.
     """
 
+    name = "a2a"
     paths = (AGENTS,)
 
     def __init__(
@@ -65,6 +76,7 @@ class A2A:
         self._settings = settings
         self._read = read
         self._tools = tools
+        self._agents = Agents(Factory(tools), settings.a2a_agents)
         self._hub: Hub | None = None
         self._tasks: TaskGroup | None = None
         self._opening = anyio.Lock()
@@ -85,6 +97,9 @@ class A2A:
                 yield
             finally:
                 tasks.cancel_scope.cancel()
+
+    async def check(self) -> Mapping[str, Any]:
+        return {"ok": True, "agents": [agent.name for agent in await self._agents.deployed()]}
 
     def is_open(self, path: str) -> bool:
         return self._settings.a2a == "open" and bool(_OPEN.fullmatch(path))
@@ -128,4 +143,4 @@ class A2A:
         from pygent_a2a.hub import Hub
         from pygent_a2a.parts import prompt
 
-        return Hub(self._settings, self._tools, self._read or prompt)
+        return Hub(self._settings, self._tools, self._agents, self._read or prompt)

@@ -42,16 +42,16 @@ class Hub:
     Args:
         settings: what is served, and to whom.
         tools: of the suite.
+        agents: those that may be served.
         read: what a message is for an agent.
 
     Raises:
         FileRefused: the key that cards are signed with cannot be used.
     """
 
-    def __init__(self, settings: Settings, tools: Tools, read: Read) -> None:
+    def __init__(self, settings: Settings, tools: Tools, agents: Agents, read: Read) -> None:
         self._settings = settings
-        factory = Factory(tools)
-        self._agents = Agents(factory, settings.a2a_agents)
+        self._agents = agents
         self._cards = Cards(settings, version("pygent-factory"))
         self._signer = Signer(Path(settings.a2a_key).expanduser()) if settings.a2a_key else None
         self._keys = self._signer
@@ -59,7 +59,9 @@ class Hub:
             self._keys = Signer(made_key(settings.data_dir / PUSH_KEY))
         whose = "public" if settings.a2a == "open" else "private"
         self._documents = Documents(f"{whose}, max-age={CACHE_SECONDS}")
-        self._service = Service(settings, factory, self._agents, self._card, self._extended, read, self._keys)
+        self._service = Service(
+            settings, Factory(tools), agents, self._card, self._extended, read, self._keys
+        )
         self._endpoints: dict[str, Endpoint] = {}
         self._suite = self._endpoint(Tenants(self._picked))
 
