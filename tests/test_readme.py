@@ -42,10 +42,11 @@ def test_the_settings_are_those_of_the_table(readme: ModuleType) -> None:
 
 def test_the_example_configs_are_understood_whole() -> None:
     examples = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
-    environ = {"GITHUB_TOKEN": "x", "CRM_SECRET": "x"}
-    servers, roles, auth = [parse(json.loads(example), environ=environ) for example in examples]
-    assert not [config.bad for config in (servers, roles, auth) if config.bad]
+    environ = {"GITHUB_TOKEN": "x", "CRM_SECRET": "x", "AGENT_KEY": "x"}
+    servers, agents, roles, auth = [parse(json.loads(example), environ=environ) for example in examples]
+    assert not [config.bad for config in (servers, agents, roles, auth) if config.bad]
     assert [entry.kind for entry in servers.entries] == ["in-process", "stdio", "stdio", "http"]
+    assert [(entry.name, entry.kind) for entry in agents.entries] == [("researcher", "agent")]
     assert roles.roles["reader"].permits("memory", "memory_get")
     assert auth.entries[0].auth is not None
 

@@ -1,6 +1,7 @@
 """The config file: the formats people already have, read into entries.
 
-`mcpServers` of Claude Desktop and Cursor, `servers` of VS Code; several may stand in one file. The one rule:
+`mcpServers` of Claude Desktop and Cursor, `servers` of VS Code, and `agents`, ours, for agents elsewhere that
+are asked over A2A; several may stand in one file. The one rule:
 an entry that cannot be used is reported by its name, and costs nobody else anything.
 """
 
@@ -13,14 +14,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pygent_registry import credentials, roles, values
-from pygent_registry.credentials import ClientCredentials
+from pygent_registry import roles, values
 from pygent_registry.entry import QUESTIONS, Entry, Kind
 from pygent_registry.files import refuse_foreign
 from pygent_registry.references import Reference, Sources, Unresolved, filled
 from pygent_registry.roles import Role
 from pygent_registry.values import Unusable
 from pygent_shared.errors import ConfigInvalid, did_you_mean
+from pygent_shared.http import credentials
+from pygent_shared.http.credentials import ClientCredentials
 from pygent_shared.sandbox import Sandbox
 from pygent_shared.settings import read_config
 from pygent_shared.shipped import shipped
@@ -30,10 +32,17 @@ KEYS = frozenset(
     "prefix aliases allow deny approve ask trusted concurrency timeouts maxResultBytes cache "
     "sandbox allow_private auth".split()
 )
+AGENTS = "agents"
+"""The section of agents elsewhere."""
+AGENT_KEYS = frozenset(
+    "card pin keys headers auth allow_private disabled timeout startTimeout prefix aliases allow deny "
+    "approve ask trusted concurrency timeouts maxResultBytes".split()
+)
 # Keys that hosts use for themselves and that change nothing here.
 IGNORED = frozenset("description autoApprove alwaysAllow envFile gallery version note dev $comment".split())
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PIN = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 _SCHEMES = ("http://", "https://")
 
@@ -104,12 +113,12 @@ def parse(
     entries: dict[str, Entry] = {}
     bad: list[BadEntry] = []
     disabled: list[str] = []
-    for name, raw in _named(loaded):
+    for section, name, raw in _named(loaded):
         try:
             if isinstance(raw, Mapping) and raw.get("disabled") is True:
                 disabled.append(name)
                 continue
-            entry = _entry(name, raw, sources)
+            entry = _entry(name, raw, sources, is_agent=section == AGENTS)
             if entry.name in entries:
                 raise Unusable(f'another entry is already called "{entry.name}"; rename one of them')
             entries[entry.name] = entry
@@ -129,20 +138,22 @@ def fit_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("-", name).strip("-") or "server"
 
 
-def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for section in ("mcpServers", "servers"):
+def _named(loaded: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for section in ("mcpServers", "servers", AGENTS):
         listed = loaded.get(section)
         if isinstance(listed, Mapping):
-            yield from listed.items()
+            yield from ((section, name, raw) for name, raw in listed.items())
 
 
-def _entry(name: str, raw: Any, sources: Sources) -> Entry:
+def _entry(name: str, raw: Any, sources: Sources, *, is_agent: bool = False) -> Entry:
     if not isinstance(raw, Mapping):
-        raise Unusable('it is no object; write {"command": "…", "args": […]} or {"url": "…"}')
+        written = '{"card": "…"}' if is_agent else '{"command": "…", "args": […]} or {"url": "…"}'
+        raise Unusable(f"it is no object; write {written}")
+    known = AGENT_KEYS if is_agent else KEYS
     for key in raw:
-        if key not in KEYS and key not in IGNORED:
-            raise Unusable(f'it has an unknown key "{key}".{did_you_mean(key, KEYS)}')
-    kind = _kind(raw)
+        if key not in known and key not in IGNORED:
+            raise Unusable(f'it has an unknown key "{key}".{did_you_mean(key, known)}')
+    kind = _agent(raw) if is_agent else _kind(raw)
     followed: list[Reference] = []
 
     def fill(text: str, where: str) -> str:
@@ -157,11 +168,13 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         args=tuple(fill(item, "args") for item in values.strings(raw, "args")),
         env={key: fill(value, f"env.{key}") for key, value in values.mapping(raw, "env").items()},
         cwd=os.path.expanduser(cwd) or None,
-        url=fill(values.text(raw, "url"), "url"),
+        url=fill(values.text(raw, where := "card" if is_agent else "url"), where),
+        pin=values.text(raw, "pin").removeprefix("sha256:"),
+        keys=fill(values.text(raw, "keys"), "keys"),
         headers={key: fill(value, f"headers.{key}") for key, value in values.mapping(raw, "headers").items()},
         server=fill(values.text(raw, "server"), "server"),
         prefix=fill(values.text(raw, "prefix"), "prefix") if raw.get("prefix") is not None else None,
-        aliases=_aliases(raw),
+        aliases=_shown_as_asked(name, _aliases(raw)) if is_agent else _aliases(raw),
         timeout=values.seconds(raw, "timeout"),
         start_timeout=values.seconds(raw, "startTimeout"),
         allow=values.patterns(raw, "allow", ("*",)),
@@ -178,26 +191,38 @@ def _entry(name: str, raw: Any, sources: Sources) -> Entry:
         cache=values.limit(raw["cache"], "cache") if raw.get("cache") is not None else None,
         allow_private=values.truth(raw, "allow_private"),
         sandbox=_sandbox(raw, kind),
-        auth=_auth(raw, fill),
+        auth=_auth(raw, where, fill),
         written=raw,
     )
     entry = replace(entry, references=tuple(followed))
     if entry.url and not entry.url.startswith(_SCHEMES):
-        raise Unusable("its url, filled in, is not one; it must begin with http:// or https://")
+        raise Unusable(f"its {where}, filled in, is not one; it must begin with http:// or https://")
     if _is_this_registry(entry):
         raise Unusable("it starts this registry itself, which would start itself without end; remove it here")
     return entry
 
 
-def _auth(raw: Mapping[str, Any], fill: Callable[[str, str], str]) -> ClientCredentials | None:
+def _auth(raw: Mapping[str, Any], where: str, fill: Callable[[str, str], str]) -> ClientCredentials | None:
     if raw.get("auth") and any(name.lower() == "authorization" for name in values.mapping(raw, "headers")):
         raise Unusable('it has both "auth" and a header Authorization; give one of them')
     try:
-        return credentials.parse(raw.get("auth"), fill(values.text(raw, "url"), "url"), fill)
+        return credentials.parse(raw.get("auth"), fill(values.text(raw, where), where), fill)
     except (Unusable, Unresolved):
         raise
     except ValueError as error:
         raise Unusable(str(error)) from error
+
+
+def _agent(raw: Mapping[str, Any]) -> Kind:
+    """The kind of an entry of the section of agents, whose card and pin are looked at."""
+    card = values.text(raw, "card")
+    if not card:
+        raise Unusable('it has no "card"; give the URL of the agent\'s card, or of where the agent is')
+    if not card.startswith((*_SCHEMES, "$")):
+        raise Unusable(f'its card "{card}" is no URL; it must begin with http:// or https://')
+    if (pin := values.text(raw, "pin")) and not _PIN.fullmatch(pin):
+        raise Unusable('its "pin" must be the sha-256 of its card: 64 hexadecimal digits')
+    return "agent"
 
 
 def _kind(raw: Mapping[str, Any]) -> Kind:
@@ -225,6 +250,12 @@ def _aliases(raw: Mapping[str, Any]) -> dict[str, str]:
         if list(aliases.values()).count(alias) > 1:
             raise Unusable(f'its "aliases" calls two tools "{alias}"; name one of them otherwise')
     return aliases
+
+
+def _shown_as_asked(name: str, aliases: dict[str, str]) -> dict[str, str]:
+    """An agent is asked by `ask_<name>`, without a prefix that would say the name twice."""
+    ask = f"ask_{fit_name(name)}"
+    return {ask: ask, **aliases}
 
 
 def _sandbox(raw: Mapping[str, Any], kind: Kind) -> Sandbox | None:

@@ -44,7 +44,7 @@ class Downstream:
 
     def start(self, tasks: TaskGroup, mode: Mode) -> None:
         """Start the first link; `legacy` where it is known that only such hosts will come."""
-        self._primary = self._open(tasks, "auto" if self.entry.kind == "in-process" else mode)
+        self._primary = self._open(tasks, "auto" if self.entry.is_inside else mode)
 
     def stop(self, because: Literal["", "removed", "edited"] = "") -> None:
         """End every link, and open no other; requests in flight are told what became of the entry."""
@@ -82,7 +82,7 @@ class Downstream:
     def _has_one_era(self) -> bool:
         """Whether the other era need not be tried: it was, or the server chose freely and chose this one."""
         chose_legacy = self.primary.mode == "auto" and not self.primary.modern
-        return self._one_era or self.entry.kind == "in-process" or chose_legacy or self.primary.only_modern
+        return self._one_era or self.entry.is_inside or chose_legacy or self.primary.only_modern
 
     def listing(self, *, modern: bool) -> Listing | None:
         """What it offers to a host of that era, as last listed: by an earlier process, until it is up.

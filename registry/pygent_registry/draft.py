@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pygent_registry.config import BadEntry, parse
+from pygent_registry.config import AGENTS, BadEntry, parse
 from pygent_registry.files import diff, read_text, replace_text
 from pygent_registry.hosts import edit
 from pygent_registry.references import Sources
@@ -21,7 +21,7 @@ from pygent_shared.errors import ConfigInvalid, FileRefused, InvalidArgument, Un
 from pygent_shared.settings import find_config, own_config
 from pygent_shared.shipped import shipped
 
-SECTIONS = ("mcpServers", "servers")
+SECTIONS = ("mcpServers", "servers", AGENTS)
 _MARK = "\ufeff"
 
 
@@ -83,7 +83,7 @@ class Draft:
                 return False
             if not replace:
                 raise AlreadyThere(name, self.path)
-        section = there.get(name) or self._section()
+        section = there.get(name) or (AGENTS if "card" in entry else self._section())
         return self._put((section, name), dict(entry))
 
     def remove(self, name: str) -> bool:
@@ -143,7 +143,8 @@ class Draft:
 
     def _section(self) -> str:
         """Where a new server goes: `mcpServers`, unless the file has only the other."""
-        return next((name for name in SECTIONS if isinstance(self.document.get(name), dict)), SECTIONS[0])
+        there = (name for name in SECTIONS if name != AGENTS and isinstance(self.document.get(name), dict))
+        return next(there, SECTIONS[0])
 
     def _where(self, name: str) -> str:
         there = self.names()
@@ -220,4 +221,6 @@ _ANYWHERE = Sources(
 
 def faults(servers: Mapping[str, Any]) -> Iterator[BadEntry]:
     """The entries that could not be used on any machine."""
-    yield from parse({"mcpServers": servers}, sources=_ANYWHERE).bad
+    agents = {name: entry for name, entry in servers.items() if "card" in entry}
+    others = {name: entry for name, entry in servers.items() if name not in agents}
+    yield from parse({"mcpServers": others, AGENTS: agents}, sources=_ANYWHERE).bad

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pygent_registry.catalogue import shown_name
-from pygent_registry.credentials import ClientCredentials
 from pygent_registry.references import Reference
+from pygent_shared.http.credentials import ClientCredentials
 from pygent_shared.sandbox import Sandbox
 
-Kind = Literal["in-process", "stdio", "http", "sse"]
+Kind = Literal["in-process", "agent", "stdio", "http", "sse"]
 
 QUESTIONS = frozenset(("elicitation", "roots", "sampling"))
 """What a server may ask a host for."""
@@ -32,6 +32,10 @@ class Entry:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth: ClientCredentials | None = None
     """How access tokens for its `url` are got."""
+    pin: str = ""
+    """Of an A2A agent, whose card is at `url`: the sha-256 that the card must have; "" is any."""
+    keys: str = ""
+    """Of an A2A agent: URL or file of the keys that its card must be signed with; "" asks for none."""
     server: str = ""
     """A server of the suite, by its name in the entry-point group `pygent.servers`."""
     prefix: str | None = None
@@ -73,6 +77,16 @@ class Entry:
         if self.ask is not None:
             return frozenset(self.ask)
         return QUESTIONS if self.is_believed else QUESTIONS - {"sampling"}
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether its server runs in this process: our own, or the one that speaks to an A2A agent."""
+        return self.kind in ("in-process", "agent")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the program that answers is of the suite, though an agent's words be a stranger's."""
+        return bool(self.server) or self.kind == "agent"
 
     @property
     def is_believed(self) -> bool:

@@ -34,9 +34,10 @@ def in_the_file(entry: Entry) -> Iterator[str]:
                 yield f"{key}.{name}"
     if entry.auth is not None and not has_reference(str(entry.written["auth"]["client_secret"])):
         yield "auth.client_secret"
-    url = str(entry.written.get("url") or "")
-    if not has_reference(url) and (is_token(url) or any(may_be_secret(*pair) for pair in _query(url))):
-        yield "url"
+    for key in ("url", "card"):
+        url = str(entry.written.get(key) or "")
+        if not has_reference(url) and (is_token(url) or any(may_be_secret(*pair) for pair in _query(url))):
+            yield key
     yield from _in_words([str(word) for word in entry.written.get("args") or ()])
 
 

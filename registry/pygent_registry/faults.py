@@ -7,10 +7,10 @@ import shlex
 import mcp.types as t
 from mcp import MCPError
 
-from pygent_registry.credentials import NO_TOKEN, REFUSES
 from pygent_registry.entry import Entry
 from pygent_registry.output import Output
-from pygent_shared.errors import LaunchRefused, NotApproved
+from pygent_shared.errors import AgentUnavailable, LaunchRefused, NotApproved
+from pygent_shared.http.credentials import NO_TOKEN, REFUSES
 
 
 def why(error: BaseException) -> str:
@@ -22,7 +22,7 @@ def why(error: BaseException) -> str:
             return f'cannot be started: there is no program "{program}" here'
         case PermissionError(filename=str(program)):
             return f'cannot be started: "{program}" may not be executed'
-        case NotApproved() | LaunchRefused():
+        case NotApproved() | LaunchRefused() | AgentUnavailable():
             return error.why
         case MCPError() if error.error.code == t.CONNECTION_CLOSED:
             return "ended before it answered initialize"
@@ -41,6 +41,13 @@ def is_only_modern(error: BaseException) -> bool:
     return isinstance(error, MCPError) and error.error.code == t.UNSUPPORTED_PROTOCOL_VERSION
 
 
+def own_cure(error: BaseException) -> str:
+    """What to type, where the error itself knows it; "" where it does not."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error.cure if isinstance(error, AgentUnavailable) else ""
+
+
 def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     """What a person can do about it, in one sentence."""
     if output.cure:
@@ -52,7 +59,7 @@ def cure(entry: Entry, why: str, output: Output, *, timed_out: bool) -> str:
     if REFUSES in why:
         how = "Its token was not good enough: mend" if entry.auth else "It wants a token: give it"
         return f'{how} "auth", or a header Authorization, in its entry'
-    if entry.kind in ("http", "sse"):
+    if entry.kind in ("http", "sse", "agent"):
         return output.hide(f"See that it runs and can be reached: curl -i {entry.url}")
     if entry.kind == "in-process":
         known = "There is no" not in why

@@ -111,12 +111,13 @@ class Life:
                     self._pulse = self._new_pulse(client)
                     self.owner.came_up(self, listing)
                     tasks.start_soon(offer.listen)
-                    if self.entry.kind != "in-process":
+                    if not self.entry.is_inside:
                         tasks.start_soon(self._look_after, self._pulse)
                     await self.output.ended.wait()
                 tasks.cancel_scope.cancel()
         except* (OSError, PygentError, MCPError, RuntimeError, ValueError, ImportError) as errors:
             self.why, self.only_modern = faults.why(errors), faults.is_only_modern(errors)
+            self.output.cure = self.output.cure or faults.own_cure(errors)
             self.refused = errors.subgroup(NotApproved) is not None
         except* (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream):
             self.why = "closed the connection"

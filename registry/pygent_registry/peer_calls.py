@@ -2,8 +2,9 @@
 
 They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
 to ask, no model to lend. Only their results are not cut: programs read them, and no model. A call that one
-of our servers makes while it serves a host reaches what that host may reach, and nothing else; so does a
-front's, for whoever called it.
+of our servers makes while it serves a host reaches what that host may reach, and nothing else; so does one
+that it makes later, for what that host began (`pygent_shared.caller.acting_for`), and a front's for whoever
+called it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ from pygent_registry.policies import Request, principal_in, wrapped
 from pygent_registry.policies.refusal import owned
 from pygent_registry.roles import Role, permitted, role_of
 from pygent_registry.wire import Progress
+from pygent_shared import traces
+from pygent_shared.caller import acting
 from pygent_shared.errors import UnknownName
 from pygent_shared.http.identity import IN_SCOPE, Principal
+from pygent_shared.http.keys import today
 
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
@@ -64,6 +68,7 @@ class PeerCalls:
             MCPError: its server's own error.
             PygentError: what a policy refuses; ServerUnavailable among them.
         """
+        meta = {**traces.onward(), **meta}
         context = _context({"name": name, "arguments": arguments}, by, progress, caller)
         by = "" if caller else by
         catalogue = await owned(self._holding(name, caller), name, context, self._registry.recording, by)
@@ -71,7 +76,7 @@ class PeerCalls:
         request = Request(
             server=target.server,
             name=name,
-            params={"name": target.name, "arguments": arguments, **({"_meta": dict(meta)} if meta else {})},
+            params={"name": target.name, "arguments": arguments, **({"_meta": meta} if meta else {})},
             context=context,
             definition=catalogue.tools[name],
             by=by,
@@ -99,10 +104,14 @@ class PeerCalls:
 
     def _role(self, caller: Principal | None = None) -> Role | None:
         """What the host is bound to for whom the server is working that calls; None without such a host."""
+        roles = self._registry.config.roles
+        if caller is not None:
+            return role_of(caller, roles)
+        if (work := acting()) is not None:
+            principal = work.principal and today(work.principal, self._registry.settings)
+            return role_of(principal, roles)
         call = ON_BEHALF_OF.get()
-        if caller is None and call is not None:
-            caller = principal_in(call.context)
-        return role_of(caller, self._registry.config.roles)
+        return None if call is None else role_of(principal_in(call.context), roles)
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         link = await self._registry.link(request.server, modern=True)

@@ -11,10 +11,11 @@ from mcp import Client, MCPError
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_registry.wire import Progress, Wire
+from pygent_shared.http import tokens
 
-UNREACHABLE = -31001
+UNREACHABLE = tokens.UNREACHABLE
 """A JSON-RPC error code of our own, never sent on: an HTTP server could not be reached for this request."""
-LOCKED_OUT = -31002
+LOCKED_OUT = tokens.LOCKED_OUT
 """Another: no request will be let in until somebody mends the entry, so the connection is of no more use."""
 
 

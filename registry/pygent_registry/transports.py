@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -12,16 +14,16 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import METHOD_NOT_FOUND
 
-from pygent_registry.credentials import REFUSES
 from pygent_registry.entry import Entry
 from pygent_registry.output import Output
 from pygent_registry.process import child
 from pygent_registry.reaper import Reaper
 from pygent_registry.redaction import Redactor
-from pygent_registry.tokens import Authorised, Tokens, unavailable
 from pygent_shared import traces
 from pygent_shared.errors import UnknownName
+from pygent_shared.http.credentials import REFUSES
 from pygent_shared.http.outbound import Blocked, Outbound
+from pygent_shared.http.tokens import Authorised, Tokens, unavailable
 from pygent_shared.peers import Peers
 from pygent_shared.serve import lowlevel
 from pygent_shared.server import ENTRY_POINTS
@@ -31,6 +33,8 @@ from pygent_shared.settings import Settings
 KEEP_ALIVE_SECONDS = 2.0
 ANSWER_SECONDS = 300.0
 SESSION = "Mcp-Session-Id"
+ASKER = "a2a"
+"""The server of the suite that speaks to agents elsewhere."""
 
 
 def transport(
@@ -47,6 +51,11 @@ def transport(
     match entry.kind:
         case "in-process":
             return lowlevel(suite_server(entry.server).load()(settings, peers))
+        case "agent":
+            asks = replace(settings, remote_agents=json.dumps({entry.name: _agent(entry)}))
+            asker = suite_server(ASKER).load()(asks, peers)
+            asker.learn = learn
+            return lowlevel(asker)
         case "stdio":
             return _stdio(entry, settings, output, reaper)
         case "http" | "sse":
@@ -57,6 +66,18 @@ def transport(
                 raise output.refused(why, 'Mend "url" in its entry of the config file.') from error
             way = _http if entry.kind == "http" else _sse
             return way(entry, output, learn)
+
+
+def _agent(entry: Entry) -> dict[str, Any]:
+    """An agent as the setting `remote_agents` has it."""
+    return {
+        "card": entry.url,
+        "headers": dict(entry.headers),
+        "auth": entry.auth and asdict(entry.auth),
+        "pin": entry.pin,
+        "keys": entry.keys,
+        "allow_private": entry.allow_private,
+    }
 
 
 def suite_servers() -> dict[str, EntryPoint]:

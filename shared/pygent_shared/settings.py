@@ -131,12 +131,26 @@ class Settings:
         "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
         "folder, or a hub name; empty is none.",
     )
+    agents: str = row(
+        "", "Folder of agents in files, TOML or YAML, beside the folder agents next to the config file."
+    )
+    models: str = row(
+        "",
+        "TOML file of language models that agents whose model is auto choose from, before those that are "
+        "shipped; empty is none.",
+    )
     literature_mail: str = row(
         "", "Mail address that goes with what agents ask arXiv, Semantic Scholar, OpenAlex and Crossref."
     )
     semantic_scholar_key: str = row("", "Key for more requests to Semantic Scholar.", secret=True)
     openalex_key: str = row(
         "", "Key for OpenAlex, which wants one for more than a few searches a day.", secret=True
+    )
+    remote_agents: str = row(
+        "",
+        'A2A agents elsewhere that the server "a2a" asks, as the JSON object that "agents" in the config '
+        "file is; the registry gives it those by itself.",
+        secret=True,
     )
     pins: Literal["on", "off"] = row(
         "on", "Whether what other servers offer, and how they start, must stay as it was approved."

@@ -13,6 +13,8 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as contexts
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 LAST_SECONDS = 1.5
 CARRIED = ("traceparent", "tracestate", "baggage")
 """Keys of `_meta`, and HTTP headers, that carry a trace (W3C Trace Context and Baggage)."""
+_BROUGHT: ContextVar[Mapping[str, str]] = ContextVar("brought", default=MappingProxyType({}))
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
@@ -96,6 +99,13 @@ class Spans:
         self._of_sdk = of_sdk
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        brought = _BROUGHT.set(_brought(ctx))
+        try:
+            return await self._spanned(ctx, call_next)
+        finally:
+            _BROUGHT.reset(brought)
+
+    async def _spanned(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if not are_on():
             return await call_next(ctx)
 
@@ -114,10 +124,11 @@ class Spans:
 @contextmanager
 def apart() -> Iterator[None]:
     """What begins in the block belongs to no trace: it outlives the request that happened to begin it."""
-    token = contexts.attach(contexts.Context())
+    token, brought = contexts.attach(contexts.Context()), _BROUGHT.set({})
     try:
         yield
     finally:
+        _BROUGHT.reset(brought)
         contexts.detach(token)
 
 
@@ -135,6 +146,26 @@ def trace_id(meta: Mapping[str, Any] | None) -> str:
         return trace.format_trace_id(context.trace_id)
     found = _TRACEPARENT.fullmatch(str(meta.get("traceparent", ""))) if meta else None
     return found[1] if found else ""
+
+
+def onward() -> dict[str, str]:
+    """What carries on the trace of the message in hand, or of the one that began the work in hand: HTTP
+    headers and keys of `_meta` alike. The span's where spans are made, or else as it was brought; none where
+    there is none.
+    """
+    if are_on() and trace.get_current_span().get_span_context().is_valid:
+        headers: dict[str, str] = {}
+        propagate.inject(headers)
+        return headers
+    return dict(_BROUGHT.get())
+
+
+def _brought(ctx: ServerRequestContext[Any, Any]) -> dict[str, str]:
+    """The trace that a message brings in `_meta`, or else in the headers of its request."""
+    meta = (ctx.params or {}).get("_meta")
+    if isinstance(meta, Mapping) and "traceparent" in meta:
+        return {name: str(meta[name]) for name in CARRIED if name in meta}
+    return carried(ctx.request.headers) if ctx.request is not None else {}
 
 
 def carried(headers: Mapping[str, str]) -> dict[str, str]:

@@ -19,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pygent_registry import credentials, tokens
 from pygent_registry.config import parse
 from pygent_registry.redaction import secrets_of
 from pygent_registry.registry import Registry
 from pygent_registry.trust.pins import launch
 from pygent_shared.errors import ServerUnavailable
+from pygent_shared.http import credentials, tokens
 from pygent_shared.http.run import address, listen, running
 from pygent_shared.settings import Settings
 from pygent_shared.testing import refusal

@@ -1,4 +1,6 @@
-"""`pygent add`: a server of one's own, one at a URL, or one of the presets, entered into the config file."""
+"""`pygent add`: a server of one's own, one at a URL, one of the presets, or an A2A agent, entered into the
+config file.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="A preset, or a name of your own with --url or a COMMAND [ARG…] after it.",
+        help="A preset, or a name of your own with --url, --card or a COMMAND [ARG…] after it.",
     )
     parser.add_argument("--url", metavar="URL", help="Where the server is reached over HTTP.")
+    parser.add_argument("--card", metavar="URL", help="The card of an A2A agent, or where the agent is.")
     parser.add_argument(
         "--header", metavar="K=V", action="append", help="A header for it; ${VARIABLE} is filled in later."
     )
@@ -112,19 +115,19 @@ def _entry(chosen: Namespace) -> dict[str, Any]:
         InvalidArgument: the words do not say what.
     """
     env, headers = _pairs("--env", chosen.env), _pairs("--header", chosen.header)
-    if chosen.url:
-        if chosen.rest:
-            raise InvalidArgument(
-                "--url", f'and a command ("{chosen.rest[0]}") exclude each other', "Give one"
-            )
-        added: dict[str, Any] = {"url": chosen.url}
+    if chosen.url or chosen.card:
+        option = "--url" if chosen.url else "--card"
+        if chosen.rest or (chosen.url and chosen.card):
+            other = f'a command ("{chosen.rest[0]}")' if chosen.rest else "--card"
+            raise InvalidArgument(option, f"and {other} exclude each other", "Give one")
+        added: dict[str, Any] = {"url": chosen.url} if chosen.url else {"card": chosen.card}
     elif chosen.name in PRESETS:
         added = entry(chosen.name, chosen.rest)
     elif chosen.rest:
         added = {"command": chosen.rest[0], "args": chosen.rest[1:]}
     else:
         why = f"is no preset.{did_you_mean(chosen.name, PRESETS)}"
-        cure = f"For one of your own: pygent add {chosen.name} COMMAND [ARG…], or --url URL"
+        cure = f"For one of your own: pygent add {chosen.name} COMMAND [ARG…], or --url URL, or --card URL"
         raise InvalidArgument(chosen.name, why.rstrip("."), cure)
     for key, given in (("env", env), ("headers", headers)):
         if given:

@@ -34,7 +34,7 @@ def run(chosen: Namespace) -> int:
     elif found["kind"] == "stdio":
         note(f'The server "{chosen.name}" has written nothing to stderr; {_state(found)}.')
     else:
-        why = "it runs inside pygent" if found["kind"] == "in-process" else "it runs elsewhere"
+        why = "it runs inside pygent" if found["kind"] in ("in-process", "agent") else "it runs elsewhere"
         note(f'There is no log of "{chosen.name}": {why}; {_state(found)}.')
     return 0
 

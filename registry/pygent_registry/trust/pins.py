@@ -24,6 +24,8 @@ Facts = dict[str, Any]
 _FIELDS = (
     "name title description inputSchema outputSchema annotations arguments uri uriTemplate mimeType text"
 )
+CARD = "pygent/card"
+"""The `_meta` key under which our own A2A client tells what an agent's card says besides."""
 _FREE_ANNOTATIONS = ("lastModified",)
 # Lists of these come and go with the data behind a server, so a new one is no news.
 DATA: Kind = "resource"
@@ -55,6 +57,8 @@ def canonical(definition: Definition) -> Facts:
     kept = {name: definition[name] for name in _FIELDS.split() if definition.get(name) is not None}
     if isinstance(notes := kept.get("annotations"), Mapping):
         kept["annotations"] = {key: notes[key] for key in notes if key not in _FREE_ANNOTATIONS}
+    if isinstance(card := (definition.get("_meta") or {}).get(CARD), Mapping):
+        kept["card"] = card
     settled: Facts = _settled(kept)
     return settled
 
@@ -98,6 +102,7 @@ def launch(entry: Entry, program: str = "") -> Facts:
         "args": [str(word) for word in written.get("args") or ()],
         "cwd": written.get("cwd"),
         "url": written.get("url"),
+        "card": written.get("card"),
         "env": sorted(written.get("env") or ()),
         "headers": sorted(written.get("headers") or ()),
         "auth": _without_secret(entry.written.get("auth")),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import anyio
 from dbos import DBOS
 
 from pygent_shared.durable.failure import Failed
@@ -23,7 +26,11 @@ async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
 
     async def done() -> Result:
         try:
-            return await do()
+            with _stoppable(workflow_id()):
+                return await do()
+            raise Failed("Cancelled", "it was stopped")
+        except Failed:
+            raise
         except Exception as error:
             raise Failed.of(error) from error
 
@@ -43,6 +50,29 @@ async def publish(key: str, value: Any) -> None:
 async def emit(stream: str, value: Any) -> None:
     """Add a value to a stream of this workflow."""
     await DBOS.write_stream_async(stream, value)
+
+
+def stop(id: str) -> None:
+    """Stop what the workflow of an id does in this process right now: the step fails."""
+    for loop, scope in list(_AT_WORK.get(id, ())):
+        loop.call_soon_threadsafe(scope.cancel)
+
+
+_AT_WORK: dict[str, set[tuple[asyncio.AbstractEventLoop, anyio.CancelScope]]] = {}
+
+
+@contextmanager
+def _stoppable(id: str) -> Iterator[None]:
+    """Let `stop` end the block early."""
+    with anyio.CancelScope() as scope:
+        work = (asyncio.get_running_loop(), scope)
+        _AT_WORK.setdefault(id, set()).add(work)
+        try:
+            yield
+        finally:
+            _AT_WORK[id].discard(work)
+            if not _AT_WORK[id]:
+                del _AT_WORK[id]
 
 
 def workflow_id() -> str:

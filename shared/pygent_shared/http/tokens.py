@@ -14,9 +14,10 @@ from typing import Any
 import anyio
 import httpx2
 
-from pygent_registry.credentials import NO_TOKEN, ClientCredentials
-from pygent_registry.raw import LOCKED_OUT, UNREACHABLE
+from pygent_shared.http.credentials import NO_TOKEN, ClientCredentials
 
+# JSON-RPC codes of our own side: of a server that cannot be reached, and of one that does not let us in.
+UNREACHABLE, LOCKED_OUT = -31001, -31002
 # A token is replaced this long before it ends, or after four fifths of its life.
 EARLY_SECONDS = 60.0
 # After a failure it is not tried again for this long, however many calls wait for a token.
