@@ -7,7 +7,6 @@ The one rule: the SDK is not imported here, but by the first request that needs 
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -65,6 +64,7 @@ class A2A:
         settings: what is served, and to whom.
         tools: of the suite.
         read: what a message is for an agent, if not all that it says.
+        accepts: media types that it can read besides texts and data.
     """
 
     name = "a2a"
@@ -74,7 +74,7 @@ class A2A:
         self, settings: Settings, tools: Tools, read: Callable[[Message], str] | None = None
     ) -> None:
         self._settings = settings
-        self._read = read
+        self._read, self._accepts = read, accepts
         self._tools = tools
         self._agents = Agents(Factory(tools), settings.a2a_agents)
         self._hub: Hub | None = None
@@ -131,8 +131,6 @@ class A2A:
     async def _opened(self) -> Hub:
         async with self._opening:
             if self._hub is None:
-                # mcp brings OpenTelemetry's API, and the SDK makes sixty spans a request wherever that is.
-                os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
                 hub = await to_thread.run_sync(self._made)
                 assert self._tasks is not None, "a request came outside of running()"
                 await self._tasks.start(hub.run)
@@ -143,4 +141,4 @@ class A2A:
         from pygent_a2a.hub import Hub
         from pygent_a2a.parts import prompt
 
-        return Hub(self._settings, self._tools, self._agents, self._read or prompt)
+        return Hub(self._settings, self._tools, self._agents, self._read or prompt, self._accepts)

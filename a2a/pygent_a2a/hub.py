@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,18 @@ class Hub:
         tools: of the suite.
         agents: those that may be served.
         read: what a message is for an agent.
+        accepts: media types that it can read besides texts and data.
 
     Raises:
         FileRefused: the key that cards are signed with cannot be used.
     """
 
-    def __init__(self, settings: Settings, tools: Tools, agents: Agents, read: Read) -> None:
+    def __init__(
+        self, settings: Settings, tools: Tools, agents: Agents, read: Read, accepts: Sequence[str]
+    ) -> None:
         self._settings = settings
         self._agents = agents
-        self._cards = Cards(settings, version("pygent-factory"))
+        self._cards = Cards(settings, version("pygent-factory"), accepts)
         self._signer = Signer(Path(settings.a2a_key).expanduser()) if settings.a2a_key else None
         self._keys = self._signer
         if self._keys is None and settings.a2a_push != "off":
