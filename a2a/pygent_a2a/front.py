@@ -71,7 +71,11 @@ class A2A:
     paths = (AGENTS,)
 
     def __init__(
-        self, settings: Settings, tools: Tools, read: Callable[[Message], str] | None = None
+        self,
+        settings: Settings,
+        tools: Tools,
+        read: Callable[[Message], str] | None = None,
+        accepts: Sequence[str] = (),
     ) -> None:
         self._settings = settings
         self._read, self._accepts = read, accepts
