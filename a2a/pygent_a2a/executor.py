@@ -19,6 +19,7 @@ from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Role, Task, TaskState
 
 from pygent_a2a.factory import Agents, Factory, FactoryRefused
+from pygent_a2a.guards import RESTARTED
 from pygent_a2a.identity import principal_in, trace_in
 from pygent_a2a.parts import answered, asked, given, prompt
 
@@ -102,7 +103,7 @@ class RunExecutor(AgentExecutor):
         return any(one.startswith(USER) and fnmatchcase(REPLY, one) for one in patterns)
 
     async def _begun(self, work: _Work, message: Message) -> dict[str, Any]:
-        """The run of a task, begun unless it was before."""
+        """The run of a new task."""
         return await work.call(
             "chat",
             name=self._agent,
@@ -113,10 +114,14 @@ class RunExecutor(AgentExecutor):
         )
 
     async def _resume(self, work: _Work, task: Task) -> None:
-        said = [message for message in task.history if message.role == Role.ROLE_USER]
-        found = await self._begun(work, said[0])
+        try:
+            found = await work.call("get_run", run=work.run, wait_s=0)
+        except FactoryRefused:  # it never began, and whoever asked for it is not here to begin it
+            await work.updater.failed(work.updater.new_agent_message([new_text_part(RESTARTED)]))
+            return
         is_lost = ASKED in task.metadata.fields and task.metadata[ASKED] == _asked(found)
         if is_lost and task.status.state == TaskState.TASK_STATE_WORKING:
+            said = [message for message in task.history if message.role == Role.ROLE_USER]
             found = await work.replied(self._read(said[-1]))
         await work.follow(found, _published(task))
 

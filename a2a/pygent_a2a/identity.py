@@ -55,8 +55,9 @@ def principal_in(context: ServerCallContext) -> Principal | None:
 
 
 def acting_for(name: str) -> ServerCallContext:
-    """A call that nobody makes right now: work for a caller of that name goes on."""
-    principal = Principal(name=name, kind="jwt", credential="") if name else None
+    """A call that nobody makes right now: work for a caller of that name goes on. What that caller may do was
+    looked at when it began, so nothing new is begun with this."""
+    principal = Principal(name=name, kind="key", credential="") if name else None
     return ServerCallContext(user=Caller(principal), state={_PRINCIPAL: principal})
 
 

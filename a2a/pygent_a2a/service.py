@@ -114,7 +114,7 @@ class Service:
             agent.name,
             RunExecutor(self._factory, self._agents, agent.name, self._read),
             card,
-            keep=keep_of(agent.name, self._leases),
+            keep=keep_of(agent.name, self._leases, repeat=self._settings.a2a_repeat_seconds),
             sender=self._pusher,
             allowed=None if self._settings.a2a_push == "off" else Allowed(self._settings.a2a_push),
             bounds=Bounds(body=self._settings.a2a_max_mb * 2**20),

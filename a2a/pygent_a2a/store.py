@@ -283,13 +283,20 @@ class Store:
         rows = self.engine.query("SELECT holder FROM a2a_task WHERE id = ?", (task,))
         return rows[0][0] if rows else None
 
-    def take(self, owner: str, message: str, digest: str, task: str) -> Taken | None:
-        """Note that a message is taken, for a task; what became of it where it was taken before."""
+    def take(self, owner: str, message: str, digest: str, task: str, *, within: float) -> Taken | None:
+        """Note that a message is taken, for a task; what became of it where it was taken before.
+
+        Args:
+            within: seconds; what was taken before that is forgotten.
+        """
+        now = self.engine.now()
         with self.engine.writing() as execute:
             if execute(
                 "INSERT INTO a2a_message (owner, id, digest, task, since) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (owner, id, digest) DO NOTHING RETURNING id",
-                (owner, message, digest, task, self.engine.now()),
+                " ON CONFLICT (owner, id, digest) DO UPDATE SET"
+                " task = excluded.task, answer = NULL, since = excluded.since"
+                " WHERE a2a_message.since <= ? RETURNING id",
+                (owner, message, digest, task, now, now - within),
             ):
                 return None
             ((first, answer),) = execute(

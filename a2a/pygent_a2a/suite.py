@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from pygent_shared.caller import META, named
+from pygent_shared.caller import META, RIGHTS, kept, named
 from pygent_shared.errors import ServerUnavailable
 from pygent_shared.fronts import Progress
 from pygent_shared.http.identity import Principal
@@ -60,7 +60,9 @@ class Suite:
         from mcp import MCPError
         from mcp.types import CONNECTION_CLOSED
 
-        told: Any = {**meta, **({META: who} if (who := named(caller)) else {})}
+        told: Any = dict(meta)
+        if who := named(caller):
+            told |= {META: who, RIGHTS: kept(caller)}
         client = await self._there()
         try:
             result = await client.call_tool(name, arguments, progress_callback=progress, meta=told or None)

@@ -53,6 +53,7 @@ FOLD = 64
 """A task is written whole at the latest after so many events; what is added to artifacts is logged alone."""
 
 ATTEMPTS = 5
+REPEAT_SECONDS = 600.0
 
 OwnerOf = Callable[[ServerCallContext], str]
 
@@ -259,10 +260,14 @@ class Key:
 
 
 class Sent:
-    """The messages of an agent's callers that were taken: one that is sent twice is carried out once."""
+    """The messages of an agent's callers that were taken: one that is sent twice is carried out once.
 
-    def __init__(self, engine: Engine, owner_of: OwnerOf) -> None:
-        self._store, self._owner_of = Store(engine), owner_of
+    Args:
+        within: seconds in which it is sent again; after that it is another one.
+    """
+
+    def __init__(self, engine: Engine, owner_of: OwnerOf, within: float) -> None:
+        self._store, self._owner_of, self._within = Store(engine), owner_of, within
 
     def key(self, message: Message, context: ServerCallContext) -> Key:
         """To be asked before anything is added to the message."""
@@ -272,7 +277,9 @@ class Sent:
 
     async def take(self, key: Key, task: str) -> tuple[str, Message | None] | None:
         """Note that a message is taken; its task and what answered it, where it was before."""
-        taken = await run(self._store.engine, self._store.take, key.owner, key.id, key.digest, task)
+        taken = await run(
+            self._store.engine, self._store.take, key.owner, key.id, key.digest, task, within=self._within
+        )
         if taken is None:
             return None
         return taken.task, None if taken.answer is None else Message.FromString(taken.answer)
@@ -298,14 +305,18 @@ class Keep:
     leases: Leases
 
 
-def keep_of(agent: str, leases: Leases) -> Keep:
-    """All that is kept of an agent, where the leases are kept."""
+def keep_of(agent: str, leases: Leases, *, repeat: float = REPEAT_SECONDS) -> Keep:
+    """All that is kept of an agent, where the leases are kept.
+
+    Args:
+        repeat: seconds in which a message that is sent again is taken for the same.
+    """
     engine, owner_of = leases.engine, owned_through(agent)
     return Keep(
         tasks=Tasks(engine, owner_of, leases.replica),
         events=Events(engine),
         targets=Targets(engine, owner_of),
-        sent=Sent(engine, owner_of),
+        sent=Sent(engine, owner_of, repeat),
         leases=leases,
     )
 

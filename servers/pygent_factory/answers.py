@@ -33,10 +33,12 @@ class TypeRow(BaseModel):
 
 class TypesAnswer(BaseModel):
     types: list[TypeRow]
+    problems: list[str] = Field(default=[], description="Files of agents that cannot be used, and why.")
 
     @classmethod
-    def of(cls, types: Mapping[str, Spec]) -> TypesAnswer:
+    def of(cls, types: Mapping[str, Spec], problems: Sequence[str]) -> TypesAnswer:
         return cls(
+            problems=list(problems),
             types=[
                 TypeRow(
                     type=name,
@@ -46,11 +48,11 @@ class TypesAnswer(BaseModel):
                     tools=list(spec.tools),
                 )
                 for name, spec in types.items()
-            ]
+            ],
         )
 
     def text(self) -> str:
-        return "\n".join(f"{row.type}: {row.description}" for row in self.types)
+        return "\n".join([*(f"{row.type}: {row.description}" for row in self.types), *self.problems])
 
 
 class AgentRow(BaseModel):
@@ -70,7 +72,7 @@ class AgentRow(BaseModel):
             state=agent.state,
             version=agent.version,
             description=agent.spec.description,
-            model=agent.spec.model,
+            model=", ".join(agent.spec.models),
             capabilities=list(agent.spec.capabilities),
         )
 
@@ -80,12 +82,11 @@ class AgentRow(BaseModel):
 
 class AgentsAnswer(BaseModel):
     agents: list[AgentRow]
+    problems: list[str] = Field(default=[], description="Files of agents that cannot be used, and why.")
 
     def text(self) -> str:
-        return (
-            "\n".join(row.line() for row in self.agents)
-            or "There are none. Make one: create_agent(name, type)."
-        )
+        rows = [row.line() for row in self.agents] or ["There are none. Make one: create_agent(name, type)."]
+        return "\n".join([*rows, *self.problems])
 
 
 class EventRow(BaseModel):
@@ -108,11 +109,15 @@ class AgentAnswer(BaseModel):
     agent: AgentRow
     spec: dict[str, Any]
     events: list[EventRow]
+    source: str = Field(default="", description="The file it is of; empty: made by create_agent.")
     next: str = Field(default="", description="What can be done with it now.")
 
     @classmethod
-    def of(cls, agent: Agent, events: Sequence[Event]) -> AgentAnswer:
+    def of(cls, agent: Agent, events: Sequence[Event], source: str, is_said: bool) -> AgentAnswer:
+        if source and not is_said:
+            source += " (which says nothing of it now; the agent stays as it was)"
         return cls(
+            source=source,
             agent=AgentRow.of(agent),
             spec=agent.spec.model_dump(mode="json"),
             events=[EventRow.of(event) for event in events],
@@ -121,12 +126,19 @@ class AgentAnswer(BaseModel):
 
     def text(self) -> str:
         spec = json.dumps({key: value for key, value in self.spec.items() if key != "instructions"})
-        lines = [self.agent.line(), spec, f"Instructions:\n{self.spec['instructions'].strip()}", self.next]
+        source = f"Of the file {self.source}." if self.source else ""
+        lines = [
+            self.agent.line(),
+            source,
+            spec,
+            f"Instructions:\n{self.spec['instructions'].strip()}",
+            self.next,
+        ]
         return "\n\n".join(filter(None, lines))
 
 
 _NEXT = {
-    "draft": 'Next: configure_agent(name="{name}", …).',
+    "draft": 'It has no instructions yet. Next: configure_agent(name="{name}", instructions=…).',
     "configured": 'Next: deploy_agent(name="{name}"); then run_agent(name="{name}", task=…).',
     "deployed": 'Next: run_agent(name="{name}", task=…).',
     "paused": 'It takes no runs until deploy_agent(name="{name}").',
@@ -154,16 +166,28 @@ class RunAnswer(BaseModel):
     )
     unsupported: list[str] = Field(default=[], description="Citations that nothing it found bears out.")
     usage: dict[str, int] = {}
+    usd: float | None = Field(default=None, description="What it cost, where that is known.")
+    model: str = Field(default="", description="The model that it used last.")
+    model_notes: list[str] = Field(
+        default=[], description="Why that model: how it was chosen, and which gave no answer."
+    )
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
+    memory: str = Field(default="", description="Why what it learned is not kept for later runs.")
     workspace: dict[str, Any] = Field(
         default={}, description="Where its work on code lies: repository, branch, commit, changes."
     )
 
     @classmethod
     def of(
-        cls, run: Run, *, model: str, need: Need | Question | None = None, said: Sequence[dict[str, Any]] = ()
+        cls,
+        run: Run,
+        *,
+        models: Sequence[str],
+        need: Need | Question | None = None,
+        said: Sequence[dict[str, Any]] = (),
     ) -> RunAnswer:
         trace = run.trace or {}
+        used = trace.get("model", {}).get("used", list(models[:1]))
         question, need = (need, None) if isinstance(need, Question) else (None, need)
         return cls(
             run=run.id,
@@ -172,7 +196,7 @@ class RunAnswer(BaseModel):
             state="needs_completion" if need else "needs_input" if question else run.state,
             answer=run.answer,
             error=run.error,
-            scripted=model.startswith("scripted:"),
+            scripted=any(model.startswith("scripted:") for model in used),
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
             question=question.text if question else "",
@@ -181,8 +205,12 @@ class RunAnswer(BaseModel):
             said=list(said),
             unsupported=trace.get("unsupported", []),
             usage=trace.get("usage", {}),
+            usd=trace.get("usd"),
+            model=used[-1] if run.trace or len(models) == 1 else "",
+            model_notes=_notes(trace.get("model", {})),
             tools=trace.get("tools", []),
-            workspace=trace.get("workspace", {}),
+            memory=trace.get("notes", {}).get("memory", ""),
+            workspace=trace.get("workspace") or run.workspace or {},
         )
 
     def text(self) -> str:
@@ -197,7 +225,9 @@ class RunAnswer(BaseModel):
             if self.unsupported:
                 answer += f"\n\nNot borne out by what it found: {', '.join(self.unsupported)}."
             run = f"Run {self.run} of {self.agent}, version {self.version}{source}."
-            return "\n\n".join(filter(None, (answer, self._work(), run)))
+            return "\n\n".join(
+                filter(None, (answer, self._work(), " ".join([run, *self.model_notes, self.memory]).strip()))
+            )
         if self.state in ("failed", "cancelled"):
             done = "was cancelled" if self.state == "cancelled" else "failed"
             told = f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"
@@ -211,6 +241,18 @@ class RunAnswer(BaseModel):
         where = "Branch {branch} of {repository}:".format_map(self.workspace)
         parts = (where, self.workspace.get("changes") or "no changes", self.workspace.get("error"))
         return "\n".join(filter(None, (*parts, self.workspace["note"])))
+
+
+def _notes(model: Mapping[str, Any]) -> list[str]:
+    """How the model of a run was chosen, a sentence each; nothing where there was no choice."""
+    if not model.get("why"):
+        return []
+    notes = [f"Its model is {model['why']}."]
+    if passed := model["passed"]:
+        notes.append(f"Passed over: {'; '.join('{model} {why}'.format_map(item) for item in passed)}.")
+    for item, after in zip(model["failed"], model["used"][1:], strict=True):
+        notes.append(f"{item['model']} gave no answer ({item['why']}), and {after} went on.")
+    return notes
 
 
 class RunRow(BaseModel):

@@ -1,19 +1,23 @@
 """Runs of agents: each a durable workflow that is pinned to the version it began with.
 
-The one rule: what is known of a run while it goes on is in the engine; here stands only that there is one.
+What is known of a run while it goes on is in the engine; here stands that there is one, and whose it is. The
+one rule: a run has the rights of whoever began it, and is there for them and the machine's own user alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
 
 import anyio
 
+from pygent_factory import means
+from pygent_factory.budgets import Spent, exhausted, limits
+from pygent_factory.capabilities import fit
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
@@ -22,11 +26,12 @@ from pygent_factory.store import AgentStore
 from pygent_factory.user import offered, reply, said
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces
-from pygent_shared import models
+from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
@@ -37,6 +42,10 @@ WORKFLOW = "run"
 
 TAKEN_SECONDS = 10.0
 """How long a run may take to wake up with an answer before one goes on without seeing it."""
+
+RunState = State | Literal["needs_completion"]
+"""`needs_completion`: it goes on when whoever runs it has answered as its model."""
+GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
 """Is told, now and then, all that a run has been at."""
@@ -64,18 +73,19 @@ class Question:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A run as it stands. `answer`, `trace` and `error` come with its end; `seconds` are those until its last
-    change. `declined`: the agent itself refused.
+    change; `workspace` is where the work of one that was cancelled lies. `declined`: the agent refused.
     """
 
     id: str
     agent: str
     version: int
     task: str
-    state: State
+    state: RunState
     answer: Any = None
     error: str = ""
     declined: bool = False
     trace: dict[str, Any] | None = None
+    workspace: dict[str, Any] | None = None
     started_at: str
     seconds: float
 
@@ -90,6 +100,7 @@ class Runs:
         access: how they look papers up.
         engine: carries the runs out, once it is needed.
         workspaces: where agents work on a repository.
+        models: a file of models to choose from, before those that are shipped; "" is none.
     """
 
     def __init__(
@@ -100,6 +111,7 @@ class Runs:
         access: Access,
         engine: Engine,
         workspaces: Workspaces,
+        models: str = "",
     ) -> None:
         self._database = database
         self._agents = agents
@@ -107,7 +119,9 @@ class Runs:
         self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._workspaces = workspaces
+        self._models = models
         self._at: dict[str, list[str]] = {}
+        self._ended: dict[str, Spent] = {}
         engine.workflow(WORKFLOW, self._work)
 
     async def begin(
@@ -118,6 +132,7 @@ class Runs:
         conversation: str = "",
         workspace: str = "",
         branch: str = "",
+        capabilities: Sequence[str] = (),
         id: str = "",
     ) -> str:
         """Start a run of an agent's newest version, with all that was said in its conversation before, in a
@@ -127,8 +142,11 @@ class Runs:
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
-            InvalidArgument: the task is empty, the model unusable, a tool pattern matches nothing, or the id
-                is another's.
+            InvalidArgument: the task is empty or asks for what the agent lacks, no model is usable, a tool
+                pattern matches nothing, or the id is another's.
+            NotAllowed: it works on code, and the caller is not the machine's own user.
+            BudgetSpent: its runs have spent what they may.
+            FileRefused, ConfigInvalid: the file of models is none.
         """
         if id and self._has_begun(id, name):
             return id
@@ -138,21 +156,29 @@ class Runs:
         if agent.state not in RUNS:
             cure = f'Deploy it first: deploy_agent(name="{name}")'
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
-        if agent.spec.model != models.HOST:
-            models.resolve(agent.spec.model)  # what is wrong with it is said now
-        tools = await self._tools(agent.spec, own=works_in_one(agent.spec.tools) or bool(workspace))
+        fit(agent, capabilities, self._agents.all())
+        own = works_in_one(agent.spec.tools) or bool(workspace)
+        if own and caller() != OWNER:
+            why = "open repositories of this machine, and you are not its own user"
+            raise NotAllowed("Agents that work on code", why, "Use the endpoint's own token, or stdio.")
+        with acting_for(rights()):
+            tools = await self._tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
+        allowed = limits("allowance", agent.spec.allowance)
+        if allowed and (limit := exhausted(allowed, await self._spent(name))):
+            raise limit.spent()
+        means.usable(agent.spec, means.needed(agent.spec, tools, task, history), Table(self._models))
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at) "
-                "SELECT ?, id, ?, ?, ?, ? FROM agent WHERE name = ?",
-                (run, agent.version, task, conversation, _now(), name),
+                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at, caller) "
+                "SELECT ?, id, ?, ?, ?, ?, ? FROM agent WHERE name = ?",
+                (run, agent.version, task, conversation, _now(), caller(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
         spec["memory_space"] = agent.spec.memory_space or name
-        await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
+        await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
         return run
 
     async def follow(
@@ -177,7 +203,7 @@ class Runs:
         heard, question = 0, None
         while True:
             found = await self.get(run)
-            if found.state not in ("waiting", "running"):
+            if found.state not in GOING:
                 return found
             asked = await self._engine.seen(run, need(number), 0)
             if report and (at := self._at.get(run)):
@@ -202,9 +228,14 @@ class Runs:
         return cast(int, rows[0][0]) if rows else 0
 
     async def answer(self, run: str, number: int, reply: Any, model: str) -> None:
-        """Give a run what the host's model said; the same number twice counts once."""
+        """Give a run what the host's model said; the same number twice counts once.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
         from pygent_shared.models.host import answer
 
+        self._row(run)
         said = {"reply": reply, "model": model}
         await self._engine.signal(run, answer(number), said, key=f"{run}:{number}")
         with self._database.write() as connection:
@@ -227,16 +258,14 @@ class Runs:
 
     async def get(self, run: str) -> Run:
         """A run as it stands. Raises UnknownName: there is none."""
-        rows = self._database.query(f"{_RUNS} WHERE r.id = ?", (run,))
-        if not rows:
-            raise UnknownName("run", run, self._ids(), "See them: list_runs()")
-        return await self._stands(rows[0])
+        return await self._stands(self._row(run))
 
     async def all(self, agent: str = "", limit: int = 50) -> list[Run]:
         """The newest runs, of one agent or of all."""
         rows = self._database.query(
-            f"{_RUNS} WHERE ?1 = '' OR a.name = ?1 ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?2",
-            (agent, limit),
+            f"{_RUNS} WHERE {_MINE} AND (?2 = '' OR a.name = ?2) "
+            "ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?3",
+            (caller(), agent, limit),
         )
         return [await self._stands(row) for row in rows]
 
@@ -245,6 +274,21 @@ class Runs:
         await self.get(run)
         await self._engine.cancel(run)
         return await self.get(run)
+
+    async def resume(self, run: str) -> None:
+        """Go on with a run that was cancelled, after the last step that was done.
+
+        Raises:
+            UnknownName, IllegalMove: there is no such run, or it was not cancelled.
+        """
+        found = await self.get(run)
+        if found.state != "cancelled":
+            cure = f'Look at it: get_run(run="{run}")'
+            raise IllegalMove(f'Run "{run}"', found.state, "resumed", cure)
+        with self._database.write() as connection:
+            connection.execute("UPDATE run SET ended = 0 WHERE id = ?", (run,)).fetchall()
+        self._ended.pop(run, None)
+        await self._engine.resume(run)
 
     def unfinished(self) -> bool:
         """Whether there is a run whose end nobody has seen: it may have to go on."""
@@ -257,27 +301,33 @@ class Runs:
             InvalidArgument: its last run has not ended.
         """
         rows = self._database.query(
-            f"{_RUNS} WHERE a.name = ? AND r.conversation = ? ORDER BY r.rowid", (agent, conversation)
+            f"{_RUNS} WHERE r.caller = ? AND a.name = ? AND r.conversation = ? ORDER BY r.rowid",
+            (caller(), agent, conversation),
         )
         runs = [await self._stands(row) for row in rows]
-        if runs and runs[-1].state in ("waiting", "running"):
+        if runs and runs[-1].state in GOING:
             cure = f'Go on with it: get_run(run="{runs[-1].id}").'
             raise InvalidArgument("conversation", "waits for the answer to what was said before", cure)
         return [message for run in runs if run.trace for message in run.trace["messages"]]
 
     async def _stands(self, row: Sequence[Any]) -> Run:
         id, agent, version, task, started_at = cast("tuple[str, str, int, str, str]", row)
+        from pygent_shared.models.host import need
+
         status = await self._engine.status(id)
-        if status.state not in ("waiting", "running"):
+        state: RunState = status.state
+        if state not in GOING:
             with self._database.write() as connection:
                 connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (id,))
+        elif await self._engine.seen(id, need(self.answered(id)), 0) is not None:
+            state = "needs_completion"
         result = status.result or {}
         return Run(
             id=id,
             agent=agent,
             version=version,
             task=task,
-            state="failed" if result.get("error") else status.state,
+            state="failed" if result.get("error") else state,
             answer=result.get("answer"),
             error=result.get("error") or status.error,
             declined=bool(result.get("declined")),
@@ -288,14 +338,20 @@ class Runs:
 
     def _has_begun(self, id: str, name: str) -> bool:
         rows = self._database.query(
-            "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (id,)
+            "SELECT a.name, r.caller FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (id,)
         )
-        if rows and rows[0][0] != name:
-            raise InvalidArgument("id", "is that of another agent's run", "Take another, or none.")
+        if rows and rows[0] != (name, caller()):
+            raise InvalidArgument("id", "is that of another run", "Take another, or none.")
         return bool(rows)
 
-    def _ids(self) -> list[str]:
-        return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
+    def _row(self, run: str) -> Sequence[Any]:
+        """What is kept of a run of the caller. Raises UnknownName: it has none of this id."""
+        rows = self._database.query(f"{_RUNS} WHERE {_MINE} AND r.id = ?2", (caller(), run))
+        if not rows:
+            recent = f"SELECT id FROM run AS r WHERE {_MINE} ORDER BY rowid DESC LIMIT 50"
+            known = [str(id) for (id,) in self._database.query(recent, (caller(),))]
+            raise UnknownName("run", run, known, "See them: list_runs()")
+        return rows[0]
 
     async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
         """The definitions of the tools of a spec, those of a workspace (`own`) included.
@@ -316,40 +372,82 @@ class Runs:
             raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
         return [dict(item) for item in matching(spec.tools, definitions)]
 
+    async def _spent(self, agent: str, *, but: str = "") -> Spent:
+        """What all runs of an agent have spent so far; one of them may be left out."""
+        spent, prices = Spent(), Table(self._models)
+        for row in self._database.query(f"{_RUNS} WHERE a.name = ? AND r.id <> ?", (agent, but)):
+            id = str(row[0])
+            if (one := self._ended.get(id)) is None:
+                run = await self._stands(row)
+                if run.trace:
+                    one = Spent.traced(run.trace, run.seconds)
+                else:
+                    one = Spent.stepped(await self._engine.steps(id), prices, run.seconds)
+                if run.state not in GOING:
+                    self._ended[id] = one
+            spent.add(one)
+        return spent
+
+    async def _before(self, run: str) -> Spent:
+        """What the other runs of its agent have spent when a run begins: a step of it."""
+        from pygent_shared.durable import workflow
+
+        async def spent() -> dict[str, Any]:
+            ((agent,),) = self._database.query(
+                "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
+            )
+            return asdict(await self._spent(str(agent), but=run))
+
+        return Spent(**await workflow.step("spent before", spent))
+
     async def _work(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None = None
+        self,
+        spec_data: dict[str, Any],
+        task: str,
+        history: list[Any],
+        asked: dict[str, Any] | None = None,
+        of: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The workflow. It gives the answer, or the error, with all that was said and done."""
+        """The workflow, with the rights `of` whoever began it."""
+        with acting_for(of):
+            return await self._done(spec_data, task, history, asked)
+
+    async def _done(
+        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The answer, or the error, with all that was said and done."""
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
         from pygent_factory.thinker import Thinker
         from pygent_factory.tools import PeerTools
         from pygent_shared.durable import workflow
-        from pygent_shared.models.recorded import RecordedModel
 
         spec = Spec.model_validate(spec_data)
         definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
-        model = models.resolve(spec.model)
-        if model.system not in ("mcp", "scripted"):
-            model = RecordedModel(model)
         said = ModelMessagesTypeAdapter.validate_python(history)
         run = workflow.workflow_id()
         at = self._at[run] = []
         try:
+            needs = means.needed(spec, definitions, task, history)
+            before = await self._before(run) if limits("allowance", spec.allowance) else None
+            given = await means.begun(spec, needs, Table(self._models), before, at.append)
+
+            async def solved(peers: Peers) -> dict[str, Any]:
+                timed = means.InTime(peers, given.deadline)
+                tools = PeerTools(timed, definitions, at.append, spec.memory_space)
+                return await _solved(spec, task, Thinker(spec, given, tools, said, at.append), tools)
+
             if asked is None:
-                tools = PeerTools(self._offered, definitions, at.append, spec.memory_space)
-                return await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+                return await solved(self._offered)
             worktree = await self._workspaces.begin(run, asked)
-            own = WorkspaceTools(worktree, self._offered)
-            tools = PeerTools(own, definitions, at.append, spec.memory_space)
-            ended = await _solved(spec, task, model, Thinker(spec, model, tools, said, at.append), tools)
+            ended = await solved(WorkspaceTools(worktree, self._offered))
             ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
             return ended
         finally:
             self._at.pop(run, None)
 
 
-async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
+async def _solved(spec: Spec, task: str, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
     """What an agent made of its task: the answer or the error, and all that was said and done."""
     from pydantic_ai.exceptions import AgentRunError, UserError
 
@@ -358,7 +456,7 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
     from pygent_factory.user import Declined, Replied
 
     try:
-        async with model:  # what it keeps open to its provider is closed
+        async with thinker.thinking():
             answer = await table(spec.strategy)(thinker, await tools.reminded(task))
             answer = await thinker.supported(answer)
     except Replied as done:
@@ -375,6 +473,10 @@ async def _solved(spec: Spec, task: str, model: Any, thinker: Thinker, tools: Pe
 _RUNS = """
     SELECT r.id, a.name, r.version, r.task, r.started_at FROM run AS r JOIN agent AS a ON a.id = r.agent
 """
+
+
+_MINE = "(?1 = '' OR r.caller = ?1)"
+"""Of the caller ?1; the machine's own user sees all."""
 
 
 def _now() -> str:

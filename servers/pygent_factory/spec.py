@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pygent_shared import models
-from pygent_shared.errors import FileRefused, InvalidArgument
+from pygent_factory.soundness import sound
+from pygent_shared.errors import InvalidArgument, did_you_mean
+from pygent_shared.models.table import Capability
 
-Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
+Strategy = Literal[
+    "react",
+    "chain_of_thought",
+    "self_consistency",
+    "reflexion",
+    "beam",
+    "depth_first",
+    "best_first",
+    "mcts",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-class Budget(BaseModel):
-    """What one run may spend before it is stopped; None is without limit."""
+class Allowance(BaseModel):
+    """What all runs of an agent together may spend; None is without limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    requests: int | None = Field(default=None, ge=1, description="Calls of the model.")
+    tokens: int | None = Field(default=None, ge=1, description="Tokens in and out.")
+    usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
+    seconds: float | None = Field(default=None, gt=0, description="From start to end, waiting included.")
+
+
+class Budget(Allowance):
+    """What one run may spend before it is stopped; None is without limit."""
+
     requests: int | None = Field(default=50, ge=1, description="Calls of the model.")
     tokens: int | None = Field(default=500_000, ge=1, description="Tokens in and out.")
-    usd: float | None = Field(default=None, gt=0, description="What the model's provider asks for.")
+
+
+class Needs(BaseModel):
+    """What an agent needs of the model that `auto` finds, besides what its tools and output ask for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    capabilities: tuple[Capability, ...] = Field(default=(), description="Such as vision.")
+    context: int = Field(default=0, ge=0, description="Tokens in a request; 0: what a run begins with.")
 
 
 class Spec(BaseModel):
@@ -35,8 +60,12 @@ class Spec(BaseModel):
 
     type: str = Field(description="The kind of agent it was made from.")
     description: str = Field(default="", description="What it is good for, in a sentence.")
-    instructions: str = Field(min_length=1, description="The system prompt.")
-    model: str = Field(default="host", description="provider:model, or host: the MCP host's own model.")
+    instructions: str = Field(default="", description="The system prompt. Empty: it is a draft.")
+    model: str | tuple[str, ...] = Field(
+        default="host",
+        description="provider:model, host (the MCP host's own) or auto; or several, tried in their order.",
+    )
+    needs: Needs = Needs()
     strategy: Strategy = Field(default="react", description="How it thinks.")
     tools: tuple[str, ...] = Field(default=(), description="Patterns of peers' tools, as server__tool.")
     capabilities: tuple[str, ...] = Field(default=(), description="What it can be asked for.")
@@ -44,34 +73,62 @@ class Spec(BaseModel):
     cites: bool = Field(default=False, description="Whether its answers are checked for their sources.")
     memory_space: str = Field(default="", description="Where its memories are; empty: its own name.")
     budget: Budget = Budget()
+    allowance: Allowance = Allowance()
 
-    def changed(self, changes: Mapping[str, Any]) -> Spec:
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of its models, in order."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def lacking(self) -> str:
+        """The field without which it cannot run; "" where it could."""
+        return "" if self.instructions.strip() else "instructions"
+
+    def changed(self, changes: Mapping[str, Any], *, begun: bool = True) -> Spec:
         """The next version.
+
+        Args:
+            begun: whether it must be able to run.
 
         Raises:
             InvalidArgument: a field is unknown or its value unusable.
         """
-        return checked({**self.model_dump(exclude_unset=True), **changes})
+        return (checked if begun else draft)({**self.model_dump(exclude_unset=True), **changes})
 
 
-def checked(data: Mapping[str, Any], place: str = "") -> Spec:
-    """A spec from outside.
+def checked(data: Mapping[str, Any]) -> Spec:
+    """A spec from outside that could run.
 
     Raises:
         InvalidArgument: a field is missing, unknown or unusable; the first that is, is named.
     """
+    spec = draft(data)
+    if spec.lacking:
+        raise InvalidArgument(spec.lacking, "is not usable: it is empty", "Say what the agent is to do.")
+    return spec
+
+
+def draft(data: Mapping[str, Any]) -> Spec:
+    """A spec from outside that may lack what it needs to run. Raises as `checked` does."""
     try:
         spec = Spec.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        name = place + ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Spec.model_fields)
-        cure = (
-            f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
-        )
-        raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
-    models.checked(spec.model)
+        name = ".".join(str(part) for part in first["loc"])
+        cure = "Mend it and send it again."
+        if first["type"] == "extra_forbidden":
+            known = _fields(first["loc"][:-1])
+            cure = f"{did_you_mean(str(first['loc'][-1]), known).strip()} The fields are: {', '.join(known)}."
+        raise InvalidArgument(name or "spec", _clause(first["msg"]), cure) from error
+    sound(spec)
     return spec
+
+
+def _fields(place: tuple[int | str, ...]) -> list[str]:
+    """The fields that may stand at a place of a spec."""
+    inside: dict[str, type[BaseModel]] = {"budget": Budget, "allowance": Allowance, "needs": Needs}
+    return list((inside[str(place[0])] if place else Spec).model_fields)
 
 
 def agent_name(name: str) -> str:
@@ -84,22 +141,6 @@ def agent_name(name: str) -> str:
         return name
     why = f"{name[:70]!r} is not a name of at most 63 letters a-z, digits, - and _ that begins with a letter"
     raise InvalidArgument("name", why, 'Take one such as "release-notes".')
-
-
-def read(path: Path) -> Spec:
-    """The spec in a TOML file.
-
-    Raises:
-        FileRefused: it cannot be read, or is no TOML.
-        InvalidArgument: it is no spec.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefused(path, f"cannot be read: {error.strerror}", "Check the path.") from error
-    except ValueError as error:
-        raise FileRefused(path, f"is no TOML: {error}", "Mend that line.") from error
-    return checked(data, place=f"{path.name}: ")
 
 
 def _clause(message: str) -> str:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from decimal import Decimal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
-from pydantic_ai import Agent, UsageLimits
+import jsonschema
+from pydantic_ai import Agent, ModelRetry, UsageLimits
+from pydantic_ai.exceptions import UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
-from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.output import StructuredDict
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
 from pygent_factory.citing import mend, unsupported
+from pygent_factory.lessons import Lessons
+from pygent_factory.means import Means
 from pygent_factory.spec import Spec
 from pygent_factory.tools import PeerTools, Tell
+from pygent_shared.errors import ModelFailed
+
+RETRIES = 2
+"""Of an answer, or of a tool's arguments, that the model got wrong."""
+UNLIMITED = UsageLimits(request_limit=None)
+"""What may be spent is looked at in one place, and that is the meter."""
 
 Solve: TypeAlias = "Callable[[Thinker, str], Awaitable[object]]"
 
@@ -26,30 +36,45 @@ class Thinker:
 
     Args:
         spec: the agent's version.
-        model: each of its answers a step of the run.
+        means: its model, each of whose answers is a step of the run, and what it may spend.
         tools: each call a step.
         history: what was said before in this conversation.
         tell: is told of each call of the model.
     """
 
     def __init__(
-        self, spec: Spec, model: Model, tools: PeerTools, history: list[ModelMessage], tell: Tell
+        self, spec: Spec, means: Means, tools: PeerTools, history: list[ModelMessage], tell: Tell
     ) -> None:
         self._spec = spec
-        self._model = Told(model, tell)
+        self._means = means
+        self._model = Metered(means, tell)
         self._tools = tools
         self._history = history
         self._usage = RunUsage()
-        self._limits = UsageLimits(
-            request_limit=spec.budget.requests,
-            total_tokens_limit=spec.budget.tokens,
-            cost_limit=None if spec.budget.usd is None else Decimal(str(spec.budget.usd)),
-        )
         self._messages: list[ModelMessage] = []
         self._latest: list[ModelMessage] = []
         self._notes: dict[str, Any] = {}
         self._worked: list[ModelMessage] = history
         self._unsupported: list[str] = []
+        self.lessons = Lessons(tools)
+
+    @asynccontextmanager
+    async def thinking(self) -> AsyncIterator[None]:
+        """Have a model inside; what it keeps open to its provider is closed.
+
+        Raises:
+            ModelFailed: what it says is of no use.
+        """
+        model = self._means.model
+        try:
+            async with model:
+                yield
+        except UnexpectedModelBehavior as error:
+            cause = " ".join(str(error.__cause__ or error).split())
+            cure = (
+                "Try another model, say in the instructions what is wanted, or let it answer in plain text."
+            )
+            raise ModelFailed(model.current, f"says nothing of any use: {cause.rstrip('.')}", cure) from error
 
     async def work(self, task: str) -> object:
         """Do a task, with the tools; the answer is of the agent's output schema, or a text."""
@@ -77,46 +102,51 @@ class Thinker:
 
     def trace(self) -> dict[str, Any]:
         """All that was said and done, for JSON."""
+        spent = self._means.meter.spent
         return {
             "messages": ModelMessagesTypeAdapter.dump_python(self._messages, mode="json"),
             "tools": self._tools.called,
             "notes": self._notes,
             "unsupported": self._unsupported,
             "usage": {
-                "requests": self._usage.requests,
-                "input_tokens": self._usage.input_tokens,
-                "output_tokens": self._usage.output_tokens,
+                "requests": spent.requests,
+                "input_tokens": spent.input_tokens,
+                "output_tokens": spent.output_tokens,
                 "tool_calls": self._usage.tool_calls,
             },
+            "usd": spent.usd,
+            "model": self._means.told(),
         }
 
     def _worker(self) -> Agent[None, Any]:
-        output: Any = StructuredDict(self._spec.output, name="answer") if self._spec.output else str
-        return Agent(
+        schema = self._spec.output
+        output: Any = StructuredDict(schema, name="answer") if schema else str
+        worker: Agent[None, Any] = Agent(
             self._model,
             output_type=output,
             instructions=self._spec.instructions,
             toolsets=[self._tools],
-            retries=2,
+            retries=RETRIES,
         )
+        if schema:
+            worker.output_validator(lambda answer: _valid(answer, schema))
+        return worker
 
     async def _run(self, agent: Agent[Any, Any], prompt: str, history: list[ModelMessage]) -> object:
-        result = await agent.run(
-            prompt, message_history=history, usage=self._usage, usage_limits=self._limits
-        )
+        result = await agent.run(prompt, message_history=history, usage=self._usage, usage_limits=UNLIMITED)
         self._latest = result.new_messages()
         self._messages += self._latest
         output: object = result.output
         return output
 
 
-class Told(WrapperModel):
-    """A model whose calls are counted and told."""
+class Metered(WrapperModel):
+    """A run's model, whose calls are told, and are none when there is nothing left to spend."""
 
-    def __init__(self, wrapped: Model, tell: Tell) -> None:
-        super().__init__(wrapped)
+    def __init__(self, means: Means, tell: Tell) -> None:
+        super().__init__(means.model)
+        self._means = means
         self._tell = tell
-        self._calls = 0
 
     async def request(
         self,
@@ -124,6 +154,18 @@ class Told(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        self._calls += 1
-        self._tell(f"model call {self._calls}")
-        return await super().request(messages, model_settings, model_request_parameters)
+        meter = self._means.meter
+        meter.check()
+        await self._means.deadline.met()
+        self._tell(f"model call {meter.spent.requests + 1}")
+        said = await super().request(messages, model_settings, model_request_parameters)
+        meter.add(self._means.model.current, said.usage)
+        return said
+
+
+def _valid(answer: Any, schema: dict[str, Any]) -> Any:
+    """An answer that is of its schema. Raises ModelRetry: it is not, and the model is told."""
+    error = jsonschema.Draft202012Validator(schema).iter_errors(answer)
+    if first := next(error, None):
+        raise ModelRetry(f"{first.json_path} is wrong: {first.message}")
+    return answer

@@ -1,4 +1,5 @@
 """The tools that run agents."""
+# ruff: noqa: B006 - pydantic copies a tool's defaults at every call
 
 from __future__ import annotations
 
@@ -59,6 +60,9 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
             str, Field(description="For agents that work on code: the path of a git repository.")
         ] = "",
         branch: Annotated[str, Field(description="Where the work begins. Empty: what is checked out.")] = "",
+        capabilities: Annotated[
+            list[str], Field(description="What the task asks for; an agent that lacks some of it is refused.")
+        ] = [],
         wait_s: Wait = 50.0,
         id: OwnId = "",
     ) -> CallToolResult | t.InputRequiredResult:
@@ -71,7 +75,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         """
         runs = await factory.runs()
         run = await brought(runs, context) or await runs.begin(
-            name, task, workspace=workspace, branch=branch, id=id
+            name, task, workspace=workspace, branch=branch, capabilities=capabilities, id=id
         )
         return await _answered(factory, runs, run, context, wait_s)
 
@@ -127,8 +131,19 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
 
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
-        """Stop a run before its next step. What it has done so far stays readable."""
+        """Stop a run before its next step. What it has done so far stays readable; resume_run goes on."""
         return _told(factory, await (await factory.runs()).cancel(run))
+
+    @server.tool(title="Resume a run", annotations=RUNS)
+    async def resume_run(
+        context: Context[Any], run: RunId, wait_s: Wait = 50.0
+    ) -> CallToolResult | t.InputRequiredResult:
+        """Go on with a run that cancel_run stopped, after the last step it has done: nothing is asked or paid
+        twice. Returns what run_agent does."""
+        runs = await factory.runs()
+        if (brought_to := await brought(runs, context)) is None:
+            await runs.resume(run)
+        return await _answered(factory, runs, brought_to or run, context, wait_s)
 
     @server.tool(title="List runs", annotations=READS)
     async def list_runs(
@@ -165,6 +180,6 @@ async def _answered(
 def _told(
     factory: Factory, run: Run, need: Need | Question | None = None, said: Sequence[dict[str, Any]] = ()
 ) -> CallToolResult:
-    model = factory.agents.version(run.agent, run.version).model
-    data = RunAnswer.of(run, model=model, need=need, said=said)
+    models = factory.agents.version(run.agent, run.version).models
+    data = RunAnswer.of(run, models=models, need=need, said=said)
     return answer(data.text(), data)

@@ -9,10 +9,12 @@
     │   ├── SettingInvalid     a setting (flag, PYGENT_* or config) with an unusable value
     │   ├── IllegalMove        a change that the state of a thing does not allow
     │   ├── NotAllowed         a request that a rule of the config or the user forbids
+    │   ├── BudgetSpent        work that has spent what it may
     │   └── TooMany            a request over a limit; it says when to try again
     ├── PeerError              another program failed: exit code 1
     │   ├── KeysUnavailable    public keys of an authorization server that cannot be had
     │   ├── NotApproved        a server, or something it offers, that is not as it was approved
+    │   ├── ModelFailed        a language model that gives no answer, or none of any use
     │   ├── LaunchRefused      a server that cannot be started, or reached, as its entry asks
     │   ├── AgentUnavailable   an A2A agent elsewhere that cannot be reached, or does not do its part
     │   └── ServerUnavailable  an MCP server that cannot be reached, started or kept up
@@ -61,7 +63,7 @@ class InvalidArgument(CallerError):
     """A value that cannot be used: `name` is the argument as the caller knows it."""
 
     def __init__(self, name: str, why: str, cure: str) -> None:
-        self.name = name
+        self.name, self.why, self.cure = name, why, cure
         super().__init__(f"{name}: {why}. {cure}")
 
 
@@ -115,6 +117,13 @@ class NotAllowed(CallerError):
         super().__init__(f"{what} {why}. {cure}")
 
 
+class BudgetSpent(CallerError):
+    """Work that was stopped because it has spent what it may: `limit` of it."""
+
+    def __init__(self, whose: str, limit: str, cure: str) -> None:
+        super().__init__(f"{whose} of {limit} is spent, and so it was stopped. {cure}")
+
+
 class TooMany(CallerError):
     """A request over a limit of requests; `retry_after` is in seconds."""
 
@@ -122,6 +131,14 @@ class TooMany(CallerError):
         self.retry_after = retry_after
         when = f"{retry_after:.0f} s" if retry_after >= 10 else f"{max(retry_after, 0.1):.1f} s"
         super().__init__(f"{whose} is at its limit of {limit}. Try again in {when}.")
+
+
+class ModelFailed(PeerError):
+    """A language model of no use to a run; `why` is a clause about it."""
+
+    def __init__(self, name: str, why: str, cure: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"The model {name} {why}. {cure}")
 
 
 class ServerUnavailable(PeerError):

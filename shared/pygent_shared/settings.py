@@ -131,6 +131,14 @@ class Settings:
         "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
         "folder, or a hub name; empty is none.",
     )
+    agents: str = row(
+        "", "Folder of agents in files, TOML or YAML, beside the folder agents next to the config file."
+    )
+    models: str = row(
+        "",
+        "TOML file of language models that agents whose model is auto choose from, before those that are "
+        "shipped; empty is none.",
+    )
     literature_mail: str = row(
         "", "Mail address that goes with what agents ask arXiv, Semantic Scholar, OpenAlex and Crossref."
     )
@@ -298,6 +306,12 @@ class Settings:
     )
     a2a_wait_days: float = row(
         7.0, "Days that an A2A task waits for its caller's answer; 0 lets it wait for ever.", least=0
+    )
+    a2a_repeat_seconds: float = row(
+        600.0,
+        "Seconds in which an A2A message that comes again, with the same id and words, is carried out once; "
+        "0 carries out each.",
+        least=0,
     )
     a2a_push: Literal["public", "anywhere", "off"] = row(
         "public",

@@ -249,6 +249,15 @@ async def test_a_message_is_taken_once_by_its_id_and_its_words(keep: Keep, opene
     assert await keep.sent.take(key, "t6") is None
 
 
+async def test_a_message_is_another_one_after_a_while(engine: Engine) -> None:
+    leases, message = Leases(engine), Message(message_id="m", parts=[Part(text="go")])
+    forgetful, keeping = keep_of("tides", leases, repeat=0), keep_of("tides", leases)
+    key = keeping.sent.key(message, ALICE)
+    for task in ("t1", "t2"):
+        assert await forgetful.sent.take(key, task) is None
+    assert await keeping.sent.take(key, "t3") == ("t2", None)
+
+
 async def test_what_a_dead_replica_worked_on_is_taken_over_once_and_the_dead_one_may_not_come_back(
     opened: Opened,
 ) -> None:

@@ -18,8 +18,11 @@ import anyio
 from pygent_shared.serve import add_setting_flags, settings_from
 from pygent_shared.settings import Settings
 
-SCRIPT = Path(__file__).with_name("tck_script.json")
-AGENT = "kit"
+SCRIPTS = {
+    # The kit of 1.0 wants tasks to end, but for those that it names; that of 0.3 wants each to be open still.
+    "kit": Path(__file__).with_name("tck_script.json"),
+    "patient": Path(__file__).with_name("tck_patient_script.json"),
+}
 
 
 class Clock:
@@ -34,7 +37,7 @@ class Clock:
         return {"content": [{"type": "text", "text": "It is later now."}], "isError": False}
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, agent: str) -> None:
     """Until a signal comes."""
     from a2a.types import Message
     from mcp import Client
@@ -53,9 +56,9 @@ async def serve(settings: Settings) -> None:
         if not (agents.structured_content or {}).get("agents"):
             about = {"description": "Plays the kit's parts.", "capabilities": ["tck"]}
             tools = ["user__*", "clock__*"]
-            made = {"name": AGENT, "model": f"scripted:{SCRIPT}", "tools": tools, "more": about}
+            made = {"name": agent, "model": f"scripted:{SCRIPTS[agent]}", "tools": tools, "more": about}
             await factory.call_tool("create_agent", made)
-            await factory.call_tool("deploy_agent", {"name": AGENT})
+            await factory.call_tool("deploy_agent", {"name": agent})
         front = A2A(settings, FactoryTools(factory), read)
         await serve_http({}, settings, fronts=[front])
 
@@ -63,9 +66,11 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     parser = ArgumentParser(description=__doc__)
     add_setting_flags(parser)
+    parser.add_argument("--agent", choices=SCRIPTS, default="kit", help="whose part is played")
     chosen = vars(parser.parse_args())
+    agent = chosen.pop("agent")
     chosen["auth"] = chosen["auth"] or "none"  # the kit sends no credentials
-    anyio.run(serve, settings_from(chosen))
+    anyio.run(serve, settings_from(chosen), agent)
     return 0
 
 

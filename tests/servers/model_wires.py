@@ -105,6 +105,20 @@ class Wires:
         return _events(_message_events(whole)) if body.get("stream") else JSONResponse(whole)
 
 
+class Down:
+    """A server of either format that refuses every request with a status, and counts them."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self.asked = 0
+        paths = ("/v1/chat/completions", "/v1/messages")
+        self.app = Starlette(routes=[Route(path, self._refuse, methods=["POST"]) for path in paths])
+
+    async def _refuse(self, request: Request) -> JSONResponse:
+        self.asked += 1
+        return JSONResponse({"error": {"message": "later"}}, self._status, headers={"retry-after-ms": "1"})
+
+
 def _events(events: Iterator[str]) -> Response:
     return Response("".join(events), media_type="text/event-stream")
 

@@ -75,7 +75,7 @@ def _plain(part: ModelResponsePart) -> object:
 
 @pytest.mark.parametrize("name", ["", "gpt-5", "openai:", "mistral:large", "scripted:"])
 def test_a_name_that_is_no_model_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"names no model\. Use host, scripted:FILE"):
+    with pytest.raises(InvalidArgument, match=r"names no model\. Use auto, host, scripted:FILE"):
         models.checked(name)
 
 

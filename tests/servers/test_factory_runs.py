@@ -57,7 +57,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def deployed(client: Client, model: str = "host", **more: Any) -> None:
+async def deployed(client: Client, model: str | list[str] = "host", **more: Any) -> None:
     await call(client, "create_agent", name="tides", model=model, tools=["notes__*"], more=more)
     await call(client, "deploy_agent", name="tides")
 
@@ -178,7 +178,7 @@ async def test_a_budget_ends_a_run(settings: Settings, tmp_path: Path) -> None:
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, calls), budget={"requests": 2})
         run = await call(client, "run_agent", name="tides", task="When?")
-        assert (run["state"], "request_limit of 2" in run["error"]) == ("failed", True)
+        assert (run["state"], "The run's budget of 2 request(s) is spent" in run["error"]) == ("failed", True)
 
 
 async def test_an_output_that_breaks_its_schema_goes_back_to_the_model(
@@ -211,13 +211,15 @@ async def test_each_strategy_finds_the_answer(settings: Settings, tmp_path: Path
         assert run["usage"]["requests"] == len(replies[strategy])
 
 
-@pytest.mark.parametrize("strategy", ["beam", "best_first", "mcts"])
+@pytest.mark.parametrize("strategy", ["beam", "depth_first", "best_first", "mcts"])
 async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
     settings: Settings, tmp_path: Path, strategy: str
 ) -> None:
     replies = ["- high\n- low", "sure", "likely", "- ANSWER: six", "sure"]
     if strategy == "beam":  # which thinks every thought of a level further
         replies[4:] = ["nothing follows", "sure"]
+    if strategy == "depth_first":  # which goes back, as the first thought leads nowhere
+        replies[1:] = ["sure", "- higher", "impossible", "likely", "- ANSWER: six", "sure"]
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, replies), strategy=strategy)
         run = await call(client, "run_agent", name="tides", task="When?")
@@ -226,6 +228,9 @@ async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
     assert isinstance(resource.contents[0], t.TextResourceContents)
     tree = json.loads(resource.contents[0].text)["trace"]["notes"]["tree"]
     assert [node["fate"] for node in tree].count("goal") == 1
+    if strategy == "depth_first":
+        fates = ["expanded", "expanded", "expanded", "pruned", "goal"]
+        assert [node["fate"] for node in tree] == fates
 
 
 async def test_a_conversation_is_remembered_word_for_word(settings: Settings) -> None:
@@ -261,24 +266,41 @@ async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) ->
     assert 'create_agent(name, type="research")' in message.content.text
 
 
+async def test_no_agent_is_given_a_task_it_lacks_the_capability_for(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        found = {"capabilities": ["find", "cite"]}
+        for name in ("idle", "finder"):
+            await call(client, "create_agent", name=name, tools=["notes__*"], more=found)
+        asked = {"name": "tides", "task": "When?", "capabilities": ["answer", "find"]}
+        told = await refusal(client, "run_agent", **asked)
+        assert '"tides" cannot be asked for find, but for answer, summarise, write.' in told
+        assert 'Look for one: list_agents(capability="find").' in told
+        listed = await call(client, "list_agents", capability="find")
+        assert [row["name"] for row in listed["agents"]] == ["finder", "idle"]
+        await call(client, "configure_agent", name="finder", more={"capabilities": ["find", "answer"]})
+        await call(client, "deploy_agent", name="finder")
+        assert "Ask finder." in await refusal(client, "run_agent", **asked)
+        assert (await call(client, "list_runs"))["runs"] == []
+        run = await call(client, "run_agent", **{**asked, "name": "finder"})
+        assert run["state"] == "needs_completion"
+
+
 @pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("run_agent", {"name": "tides", "task": "When?"}),
-        ("get_run", {"run": "r1"}),
-        ("list_runs", {}),
-        ("cancel_run", {"run": "r1"}),
-        ("continue_run", {"run": "r1", "reply": "Six."}),
-    ],
+    ("tool", "more"), [("get_run", {}), ("cancel_run", {}), ("continue_run", {"reply": "Six."})]
 )
-async def test_runs_are_the_machines_own_users_alone(
-    settings: Settings, tool: str, arguments: dict[str, Any]
+async def test_a_run_is_not_there_for_another_caller(
+    settings: Settings, tool: str, more: dict[str, Any]
 ) -> None:
     async with factory(settings, Notes()) as client:
-        result = await client.call_tool(tool, arguments, meta={META: "ann"})
+        await deployed(client)
+        run = (await call(client, "run_agent", name="tides", task="When?"))["run"]
+        result = await client.call_tool(tool, {"run": run, **more}, meta={META: "ann"})
         assert result.is_error
         assert isinstance(result.content[0], t.TextContent)
-        assert "the rights of the machine's own user" in result.content[0].text
+        assert f'There is no run "{run}".' in result.content[0].text
+        listed = await client.call_tool("list_runs", {}, meta={META: "ann"})
+        assert listed.structured_content == {"runs": []}
 
 
 async def test_wrong_input_is_one_sentence_with_a_cure(settings: Settings, tmp_path: Path) -> None:

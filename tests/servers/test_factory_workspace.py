@@ -126,7 +126,7 @@ async def test_what_a_stopped_run_did_is_kept_too(
         await call(client, "create_agent", name="coder", type="coding", model=model, more=more)
         await call(client, "deploy_agent", name="coder")
         run = await call(client, "run_agent", name="coder", task="x", workspace=str(repository))
-    assert (run["state"], "request_limit" in run["error"]) == ("failed", True)
+    assert (run["state"], "budget of 1 request(s)" in run["error"]) == ("failed", True)
     assert run["workspace"]["note"] == workspaces.DIRTY
     assert said(repository, "diff", "--name-only", "HEAD", run["workspace"]["branch"]) == "new.py"
 

@@ -49,6 +49,8 @@ EXAMPLES = [
     errors.SettingInvalid("PYGENT_PORT", "no", "a whole number", "Leave it out."),
     errors.IllegalMove('Agent "a"', "paused", "paused", "Deploy it first"),
     errors.NotAllowed('The tool "x"', "is forbidden", "Use another."),
+    errors.BudgetSpent("The run's budget", "3 requests", "Give it more."),
+    errors.ModelFailed("openai:x", "gives no answer", "Try again."),
     errors.TooMany('Server "rag"', "4 requests at once", 12.4),
     errors.ServerUnavailable("rag", "did not answer"),
     errors.ConnectionLost("rag", "went away"),

@@ -10,6 +10,7 @@ from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
 from pygent_shared.durable import workflow
+from pygent_shared.durable.deadline import Deadline
 from pygent_shared.durable.failure import Failed
 from pygent_shared.models.replies import prompt, reply
 
@@ -28,10 +29,15 @@ def answer(number: int) -> str:
 
 
 class HostModel(Model):
-    """Works in a durable workflow only; made anew for each."""
+    """Works in a durable workflow only; made anew for each.
 
-    def __init__(self) -> None:
+    Args:
+        deadline: of the answers; each is waited for a week at most.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
         super().__init__()
+        self._deadline = deadline
         self._asked = 0
 
     @property
@@ -52,7 +58,10 @@ class HostModel(Model):
         most = (model_settings or {}).get("max_tokens", MAX_TOKENS)
         wanted = {**prompt(messages, model_request_parameters), "max_tokens": most}
         await workflow.publish(need(number), wanted)
-        said = await workflow.signalled(answer(number), PATIENCE_SECONDS)
+        left = self._deadline.left()
+        said = await workflow.signalled(answer(number), max(0.0, min(PATIENCE_SECONDS, left)))
         if said is None:
+            if self._deadline.left() <= 0:
+                raise self._deadline.missed()
             raise Failed("TimeoutError", "the host's model did not answer for a week")
         return reply(said["reply"], said.get("model") or "host")

@@ -23,13 +23,14 @@ To use some, answer with nothing but this JSON, and their results come back:
 
 
 def reply(data: Any, model: str) -> ModelResponse:
-    """A reply from data. A text that is such JSON is taken as that."""
-    if isinstance(data, str):
-        data = _asked(data) or {"text": data}
+    """A reply from data. A text that is such JSON is taken as that; what is neither, as a text."""
+    if not isinstance(data, dict):
+        text = data if isinstance(data, str) else json.dumps(data)
+        data = _asked(text) or {"text": text}
     calls = [
         ToolCallPart(
             tool_name=str(call["name"]),
-            args=dict(call.get("arguments") or {}),
+            args=_arguments(call.get("arguments")),
             # Like a random id, but the same when a run goes on after a crash.
             tool_call_id=f"call_{uuid5(NAMESPACE_OID, json.dumps([data, place], sort_keys=True)).hex[:16]}",
         )
@@ -54,6 +55,11 @@ def prompt(messages: Sequence[ModelMessage], parameters: ModelRequestParameters)
     if tools:
         system.append(PROTOCOL.format(tools="\n".join(map(_tool, tools))))
     return {"system": "\n\n".join(dict.fromkeys(system)), "messages": said}
+
+
+def _arguments(given: Any) -> dict[str, Any] | str:
+    """The arguments of a call. What is no object goes on as it is, as a text, and the model is told of it."""
+    return dict(given or {}) if isinstance(given, dict | None) else json.dumps(given)
 
 
 def _asked(text: str) -> dict[str, Any] | None:
