@@ -98,7 +98,7 @@ async def test_a_long_task_is_looked_at_and_stopped(settings: Settings, other: I
         result = await client.call_tool("ask_waiter", {"message": "Wait.", "wait_s": 1})
         handle = (result.structured_content or {})["task"]
         looked = await client.call_tool("waiter__get_task", {"task": handle})
-        assert (looked.structured_content or {})["state"] == "working"
+        assert (looked.structured_content or {})["state"] in ("submitted", "working")
         stopped = await client.call_tool("waiter__cancel_task", {"task": handle})
         assert (stopped.structured_content or {})["state"] == "canceled"
 
