@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pygent_shared.http.joined import JoinedWrites
 
 # As h11 has it: more than any client of ours sends, and nobody fills the memory with it.
 LARGEST_HEAD = 1 << 16
@@ -19,6 +23,9 @@ class Http(HttpToolsProtocol):
 
     _head = _fields = 0
     _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(JoinedWrites(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
