@@ -10,7 +10,7 @@ from pygent_memory.fencing import quoted, shortened
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory, Trust
 from pygent_memory.recall import Leg, Recalled
-from pygent_memory.showing import dates, heading, short_date, shown
+from pygent_memory.showing import dates, heading, short_date
 from pygent_memory.writing import Status
 
 
@@ -158,10 +158,7 @@ class SearchAnswer(BaseModel):
             searched=search.size,
             results=[SearchResult.of(item) for item in search.results],
         )
-        answer._shown = [
-            shown(item.memory, item.text, whole=item.whole, alike=item.alike, why=item.why)
-            for item in search.results
-        ]
+        answer._shown = [item.shown for item in search.results]
         return answer
 
     def text(self) -> str:

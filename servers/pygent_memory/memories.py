@@ -129,12 +129,9 @@ class Memories:
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
         )
-        found = fold(legs, places)
-        found = rank(
-            found, asked(query, found, day(wanted.as_of or self.now()), looks_back=wanted.looks_back)
-        )
-        if not explained:
-            found = [replace(item, why=()) for item in found]
+        found = fold(legs, places, explained=explained)
+        today = day(wanted.as_of or self.now())
+        found = rank(found, asked(query, found, today, looks_back=wanted.looks_back), explained=explained)
         results = fill(different(self._with_memories(space, found[: 2 * limit]))[:limit], max_tokens)
         return Search(
             results=results,

@@ -95,6 +95,7 @@ def test_reasons_name_what_moved_a_score() -> None:
     (ranked,) = rank(
         [item("m", 0.5, speaker="Ann", date="2025-05-31")],
         Asked(spans=(Span(first=TODAY.replace(month=5), last=TODAY),), person="Ann", now=None),
+        explained=True,
     )
     assert ranked.why[0] == "fit 0.50"
     assert {"time asked for x1.5", "Ann x1.1"} <= set(ranked.why)

@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 PAYS = 500
 """Texts for which making the faster embedder, some ten seconds of processor time, is soon made up for."""
 
-FEW = 64
-"""Texts up to which even loading the faster embedder, a hundred megabytes, does not pay."""
-
 State = Literal["absent", "idle", "loading", "ready", "failed"]
 
 
@@ -94,9 +91,8 @@ class BackgroundEmbedder:
 
         kept_in = _kept_in(self._settings)
         assert self._loaded is not None
-        wanted = _may_be_faster(self._settings, self._engine) and waiting > FEW
-        made = wanted and onnx.is_made(self._loaded.model, kept_in)
-        if made or (wanted and waiting >= PAYS and (onnx.can_export() or child.is_possible())):
+        wanted = _may_be_faster(self._settings, self._engine) and waiting >= PAYS
+        if wanted and (onnx.is_made(self._loaded.model, kept_in) or onnx.can_export() or child.is_possible()):
             self._bulk_begun = True
             threading.Thread(
                 target=self._load_bulk, args=[kept_in], name="load bulk embedder", daemon=True
@@ -105,16 +101,20 @@ class BackgroundEmbedder:
     def _load_bulk(self, kept_in: Path) -> None:
         from pygent_shared.embeddings import onnx
 
-        model = self._settings.embedding_model
         assert self._loaded is not None
-        if onnx.is_made(self._loaded.model, kept_in) or onnx.can_export():
-            try:
-                self._bulk = onnx.load(model, kept_in)
-                return
-            except Exception:  # the runtime's errors share no class, and a slower one serves
-                log.exception("Texts are embedded without ONNX, more slowly")
-        if child.is_possible():
-            self._bulk = child.ChildEmbedder(model, self._loaded)
+        possible = onnx.is_made(self._loaded.model, kept_in) or onnx.can_export()
+        if not (possible and self._load_onnx(kept_in)) and child.is_possible():
+            self._bulk = child.ChildEmbedder(self._settings.embedding_model, self._loaded)
+
+    def _load_onnx(self, kept_in: Path) -> bool:
+        """Have ONNX embed everything, questions too, which takes it a tenth of the time; whether it can."""
+        from pygent_shared.embeddings import onnx
+
+        try:
+            self._loaded = self._bulk = onnx.load(self._settings.embedding_model, kept_in)
+        except Exception:  # the runtime's errors share no class, and a slower one serves
+            log.exception("Texts are embedded without ONNX, more slowly")
+        return self._bulk is not None
 
     def _load(self) -> None:
         assert self._engine is not None
@@ -131,6 +131,20 @@ class BackgroundEmbedder:
             self.state, self.why = "failed", f"the embedding model did not load: {error}"
         finally:
             self._done.set()
+        self._quicken()
+
+    def _quicken(self) -> None:
+        """Go over to ONNX where its export was made by an earlier process."""
+        from pygent_shared.embeddings import onnx
+
+        kept_in = _kept_in(self._settings)
+        if (
+            self._loaded is not None
+            and _may_be_faster(self._settings, self._engine)
+            and onnx.is_made(self._loaded.model, kept_in)
+        ):
+            self._bulk_begun = True
+            self._load_onnx(kept_in)
 
 
 def engines(settings: Settings) -> tuple[str, str]:
@@ -144,7 +158,7 @@ def engines(settings: Settings) -> tuple[str, str]:
     model = settings.embedding_model
     name = weights.BUILT_IN_NAME if model == weights.BUILT_IN else model
     if onnx.is_made(name, _kept_in(settings)):
-        return engine, "ONNX int8"
+        return "ONNX int8", "ONNX int8"
     if onnx.can_export():
         return engine, f"ONNX int8, made when {PAYS} texts wait"
     if child.is_possible():
