@@ -6,6 +6,7 @@ out, and the answer says so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,10 +24,12 @@ from pygent_memory.times import day
 from pygent_memory.writing import Stored
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.errors import DatabaseUnusable, InvalidArgument, UnknownName
 from pygent_shared.settings import Settings
 from pygent_shared.vectors import MEMORY
 from pygent_shared.vectors.backlog import Backlog
+
+log = logging.getLogger(__name__)
 
 SIMILAR_UP_TO = 20
 """So many memories a call are compared with what is there; a bulk load is not."""
@@ -224,4 +227,9 @@ def open_memories(settings: Settings) -> Memories:
     """
     database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
     mask = Mask(settings.memory_mask)
-    return Memories(database, shared_embedder(settings), settings.vector_index, mask=mask)
+    memories = Memories(database, shared_embedder(settings), settings.vector_index, mask=mask)
+    try:
+        memories.store.sweep(memories.now())
+    except DatabaseUnusable as error:  # a disk that cannot be written can still be read
+        log.warning("What expired is swept another time: %s", error)
+    return memories
