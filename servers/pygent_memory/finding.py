@@ -151,16 +151,18 @@ class Finder:
         query: Vector,
         wanted: Filter,
         limit: int,
-        also: Collection[int] = (),
     ) -> dict[int, float]:
-        """The passages closest to `query` and their cosine, best first; then those of `also`, which something
-        else has found."""
-        shelves = self._shelves(space, wanted)
+        """The passages closest to `query` and their cosine, best first."""
         among = self._passages(space, wanted) if condition(wanted)[0] else None
-        near = self._vectors.nearest(model, query, shelves, limit, among)
-        if not (others := [passage for passage in also if passage not in near]):
-            return near
-        return near | self._vectors.nearest(model, query, shelves, -1, others)
+        return self._vectors.nearest(model, query, self._shelves(space, wanted), limit, among)
+
+    def cosines(
+        self, space: str, model: str, query: Vector, wanted: Filter, passages: Collection[int]
+    ) -> dict[int, float]:
+        """The cosine of `query` with these passages, which something else has found."""
+        if not passages:
+            return {}
+        return self._vectors.nearest(model, query, self._shelves(space, wanted), -1, passages)
 
     def pending(self, space: str, model: str) -> int:
         """How many passages that hold now have no vector of `model` yet."""
