@@ -18,15 +18,17 @@ from pygent_memory.finding import Finder
 from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.ranking import asked, rank
-from pygent_memory.recall import DEEP, LEG, Found, Recalled, candidates, different, fill, fold
+from pygent_memory.recall import DEEP, LEG, Distinct, Found, Recalled, candidates, different, fill, fold
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore, Page
 from pygent_memory.times import day
+from pygent_memory.turns import said
 from pygent_memory.writing import Stored
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import DatabaseUnusable, InvalidArgument, UnknownName
+from pygent_shared.reranking import RERANKED, Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.vectors import MEMORY
 from pygent_shared.vectors.backlog import Backlog
@@ -58,7 +60,7 @@ class Added:
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """What a search found, in a space of `size` memories. `why` says what was missing: the vectors, or
-    `pending` of them."""
+    `pending` of them, or the cross-encoder; `reranked` names the one that gave the order."""
 
     results: Sequence[Recalled]
     left_out: int
@@ -66,6 +68,7 @@ class Search:
     retrieval: Retrieval
     why: str
     pending: int
+    reranked: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,7 @@ class Memories:
         index: what finds the nearest vectors; a key of `pygent_shared.vectors.INDEXES`.
         clock: the time of a write.
         mask: what is taken out of a text before it is kept.
+        reranking: what reads the best of a search anew; None for nothing.
     """
 
     def __init__(
@@ -96,8 +100,10 @@ class Memories:
         index: str = MEMORY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         mask: Mask | None = None,
+        reranking: Reranking | None = None,
     ) -> None:
         self.database = database
+        self._reranking = reranking
         self.mask = mask or Mask()
         self.store = MemoryStore(database)
         self.finder = Finder(database, index)
@@ -152,14 +158,17 @@ class Memories:
         found = fold(legs, places, explained=explained)
         today = day(wanted.as_of or self.now())
         found = rank(found, asked(query, found, today, looks_back=wanted.looks_back), explained=explained)
-        results = fill(different(self._with_memories(space, found[: 2 * limit]))[:limit], max_tokens)
+        deep = max(2 * limit, RERANKED if self._reranking else 0)
+        best, reranked, unread = self._reranked(query, different(self._with_memories(space, found[:deep])))
+        results = fill(best[:limit], max_tokens)
         return Search(
             results=results,
             left_out=len(found) - len(results) - sum(len(item.alike) for item in results),
             size=self.store.size(space),
             retrieval="lexical" if semantic is None else "hybrid",
-            why=why,
+            why="; ".join(filter(None, [why, unread])),
             pending=pending,
+            reranked=reranked,
         )
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
@@ -207,7 +216,7 @@ class Memories:
 
     def _begin_near(self, space: str, query: str, wanted: Filter) -> Future[_Near] | None:
         """Have the nearest passages found while others look at words: both mostly compute outside Python."""
-        if (embedder := self._embedder.ready()) is None:
+        if (embedder := self._embedder.swift()) is None:
             return None
         return self._beside.submit(self._near, embedder, space, query, wanted)
 
@@ -231,6 +240,19 @@ class Memories:
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
         return found or None, why, pending
+
+    def _reranked(self, query: str, found: Sequence[Distinct]) -> tuple[Sequence[Distinct], str, str]:
+        """What was found in the order of the cross-encoder, where one is asked for, and its name; or as it
+        came, "", and why it did not read it."""
+        if self._reranking is None or not found:
+            return found, "", ""
+        texts = [
+            said(memory.speaker, memory.text[item.place.start : item.place.stop])
+            for item, memory, _ in found[:RERANKED]
+        ]
+        order, why = self._reranking.order(query, texts)
+        ordered = [*(found[number] for number in order), *found[RERANKED:]]
+        return ordered, "" if why else self._reranking.model, why
 
     def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
         memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
@@ -257,7 +279,10 @@ def open_memories(settings: Settings) -> Memories:
     """
     database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
     mask = Mask(settings.memory_mask)
-    memories = Memories(database, shared_embedder(settings), settings.vector_index, mask=mask)
+    reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
+    memories = Memories(
+        database, shared_embedder(settings), settings.vector_index, mask=mask, reranking=reranking
+    )
     try:
         memories.store.sweep(memories.now())
     except DatabaseUnusable as error:  # a disk that cannot be written can still be read

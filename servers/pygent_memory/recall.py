@@ -85,6 +85,10 @@ class Recalled:
     alike: tuple[str, ...] = ()
 
 
+Distinct = tuple[Found, Memory, tuple[str, ...]]
+"""What was found, and the ids and dates of those that repeat it."""
+
+
 def candidates(
     lexical: Mapping[int, float], semantic: Mapping[int, float] | None
 ) -> dict[Leg, dict[int, float]]:
@@ -150,7 +154,7 @@ def fold(
     ]
 
 
-def different(found: Sequence[tuple[Found, Memory]]) -> list[tuple[Found, Memory, tuple[str, ...]]]:
+def different(found: Sequence[tuple[Found, Memory]]) -> list[Distinct]:
     """The memories without those that repeat a better one, of which the ids and dates are told instead.
 
     One repeats another if the same speaker says nearly the same: more than nine words in ten, and no number
@@ -171,7 +175,7 @@ def different(found: Sequence[tuple[Found, Memory]]) -> list[tuple[Found, Memory
     return [(item, memory, tuple(ids)) for item, memory, ids in kept]
 
 
-def fill(found: Sequence[tuple[Found, Memory, tuple[str, ...]]], max_tokens: int) -> list[Recalled]:
+def fill(found: Sequence[Distinct], max_tokens: int) -> list[Recalled]:
     """As many as fit into `max_tokens`, best first; one that does not fit makes room for smaller ones.
 
     The best is always there, cut if it must be.

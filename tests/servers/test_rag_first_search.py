@@ -11,14 +11,12 @@ import pytest
 from pygent_rag.ingest import unwatched
 from pygent_rag.library import open_library
 from pygent_shared.embeddings import engine_for
-from pygent_shared.embeddings.background import PAYS
+from pygent_shared.embeddings.background import FEW, PAYS
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.skipif(
     engine_for(Settings()) != "numpy", reason="needs the extra: pip install 'pygent-factory[embeddings]'"
 )
-
-MANY = 70
 
 CHILD = """
 import subprocess, sys
@@ -47,7 +45,7 @@ def waiting(tmp_path: Path) -> Path:
     """A data folder whose passages have no vectors yet."""
     folder = tmp_path / "docs"
     folder.mkdir()
-    for number in range(MANY):
+    for number in range(FEW + 10):
         (folder / f"{number}.md").write_text(f"# Note {number}\n\nThe tide gauge stands at mark {number}.\n")
     library = open_library(Settings(data_dir=tmp_path / "data", embedder="none"))
     assert {report.outcome for report in library.ingest("notes", str(folder), unwatched)} == {"added"}
@@ -55,7 +53,7 @@ def waiting(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize(("pays", "begun"), [(PAYS, []), (MANY, ["pygent_shared.embeddings.onnx_export"])])
+@pytest.mark.parametrize(("pays", "begun"), [(PAYS, []), (FEW + 1, ["pygent_shared.embeddings.onnx_export"])])
 def test_the_first_search_imports_no_torch_also_while_vectors_are_made(
     waiting: Path, pays: int, begun: list[str]
 ) -> None:
