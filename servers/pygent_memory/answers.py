@@ -10,7 +10,7 @@ from pygent_memory.fencing import quoted, shortened
 from pygent_memory.memories import Added, Retrieval, Search
 from pygent_memory.memory import Kind, Memory, Trust
 from pygent_memory.recall import Leg, Recalled
-from pygent_memory.showing import dates, heading, short_date, shown
+from pygent_memory.showing import dates, heading, short_date
 from pygent_memory.writing import Status
 
 
@@ -144,6 +144,7 @@ class SearchAnswer(BaseModel):
     pending: int = Field(default=0, description="Passages that have no vector yet.")
     left_out: int = Field(default=0, description="Further matches, cut by limit or max_tokens.")
     searched: int = Field(description="How many memories the space holds.")
+    reranked: str | None = Field(default=None, description="The cross-encoder that gave the order.")
     results: list[SearchResult]
     _shown: list[str] = PrivateAttr(default_factory=list)
 
@@ -156,16 +157,15 @@ class SearchAnswer(BaseModel):
             pending=search.pending,
             left_out=search.left_out,
             searched=search.size,
+            reranked=search.reranked or None,
             results=[SearchResult.of(item) for item in search.results],
         )
-        answer._shown = [
-            shown(item.memory, item.text, whole=item.whole, alike=item.alike, why=item.why)
-            for item in search.results
-        ]
+        answer._shown = [item.shown for item in search.results]
         return answer
 
     def text(self) -> str:
-        how = f"{self.retrieval} search{f': {self.why}' if self.why else ''}"
+        reranked = f", reranked by {self.reranked}" if self.reranked else ""
+        how = f"{self.retrieval} search{reranked}{f': {self.why}' if self.why else ''}"
         if not self.searched and not self.results:
             return f'Space "{self.space}" holds no memories yet. Add one: memory_add, or name another space.'
         if not self.results:

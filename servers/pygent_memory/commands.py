@@ -190,7 +190,8 @@ COMMANDS: dict[str, tuple[str, Configure, Run, str]] = {
         "pygent-memory export notes.jsonl --space work",
     ),
     "import": (
-        "Take over what is new in an export, a dump of mem0 or a folder of basic-memory.",
+        "Take over what is new in an export, the reference server's file, a dump of mem0 or a folder of "
+        "basic-memory.",
         _configure_import,
         _import,
         "pygent-memory import mem0.json --dry-run",

@@ -6,7 +6,9 @@ out, and the answer says so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,20 +18,28 @@ from pygent_memory.finding import Finder
 from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.ranking import asked, rank
-from pygent_memory.recall import DEEP, LEG, Found, Recalled, candidates, different, fill, fold
+from pygent_memory.recall import DEEP, LEG, Distinct, Found, Recalled, candidates, different, fill, fold
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore, Page
 from pygent_memory.times import day
+from pygent_memory.turns import said
 from pygent_memory.writing import Stored
 from pygent_shared.database import Database
+from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
-from pygent_shared.errors import InvalidArgument, UnknownName
+from pygent_shared.errors import DatabaseUnusable, InvalidArgument, UnknownName
+from pygent_shared.reranking import RERANKED, Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.vectors import MEMORY
 from pygent_shared.vectors.backlog import Backlog
 
+log = logging.getLogger(__name__)
+
 SIMILAR_UP_TO = 20
 """So many memories a call are compared with what is there; a bulk load is not."""
+
+AT_ONCE = 4
+"""Searches whose nearest passages are found at the same time."""
 
 ALIKE = 0.5
 MOST_SIMILAR = 3
@@ -50,13 +60,24 @@ class Added:
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """What a search found, in a space of `size` memories. `why` says what was missing: the vectors, or
-    `pending` of them."""
+    `pending` of them, or the cross-encoder; `reranked` names the one that gave the order."""
 
     results: Sequence[Recalled]
     left_out: int
     size: int
     retrieval: Retrieval
     why: str
+    pending: int
+    reranked: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Near:
+    """The passages nearest to a question, whose vector it is, and how many had none yet."""
+
+    model: str
+    vector: Vector
+    found: dict[int, float]
     pending: int
 
 
@@ -69,6 +90,7 @@ class Memories:
         index: what finds the nearest vectors; a key of `pygent_shared.vectors.INDEXES`.
         clock: the time of a write.
         mask: what is taken out of a text before it is kept.
+        reranking: what reads the best of a search anew; None for nothing.
     """
 
     def __init__(
@@ -78,13 +100,16 @@ class Memories:
         index: str = MEMORY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         mask: Mask | None = None,
+        reranking: Reranking | None = None,
     ) -> None:
         self.database = database
+        self._reranking = reranking
         self.mask = mask or Mask()
         self.store = MemoryStore(database)
         self.finder = Finder(database, index)
         self._embedder = embedder
         self._clock = clock
+        self._beside = ThreadPoolExecutor(AT_ONCE, "search meanings")
         self._backlog = Backlog(self.finder.vectors, embedder)
         self._backlog.notify()  # an earlier process may have ended before its vectors were made
 
@@ -123,26 +148,27 @@ class Memories:
         came about, if `explained`."""
         if wait_s:
             self._backlog.wait(wait_s)
+        near = self._begin_near(space, query, wanted)
         lexical = self.finder.matching(space, query, wanted, DEEP)
-        semantic, why, pending = self._semantic(space, query, wanted, list(lexical)[:LEG])
+        semantic, why, pending = self._semantic(space, wanted, near, list(lexical)[:LEG])
         legs = candidates(lexical, semantic)
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
         )
-        found = fold(legs, places)
-        found = rank(
-            found, asked(query, found, day(wanted.as_of or self.now()), looks_back=wanted.looks_back)
-        )
-        if not explained:
-            found = [replace(item, why=()) for item in found]
-        results = fill(different(self._with_memories(space, found[: 2 * limit]))[:limit], max_tokens)
+        found = fold(legs, places, explained=explained)
+        today = day(wanted.as_of or self.now())
+        found = rank(found, asked(query, found, today, looks_back=wanted.looks_back), explained=explained)
+        deep = max(2 * limit, RERANKED if self._reranking else 0)
+        best, reranked, unread = self._reranked(query, different(self._with_memories(space, found[:deep])))
+        results = fill(best[:limit], max_tokens)
         return Search(
             results=results,
             left_out=len(found) - len(results) - sum(len(item.alike) for item in results),
             size=self.store.size(space),
             retrieval="lexical" if semantic is None else "hybrid",
-            why=why,
+            why="; ".join(filter(None, [why, unread])),
             pending=pending,
+            reranked=reranked,
         )
 
     def get(self, space: str, ids: Sequence[str]) -> list[Memory]:
@@ -175,6 +201,7 @@ class Memories:
     def close(self) -> None:
         """End the background work, then let go of the database."""
         self._backlog.close()
+        self._beside.shutdown()
         self.store.close()
 
     def _refuse_unknown(self, space: str, ids: Sequence[str]) -> None:
@@ -187,20 +214,45 @@ class Memories:
         """The time, as what is written now carries it."""
         return utc(self._clock())
 
+    def _begin_near(self, space: str, query: str, wanted: Filter) -> Future[_Near] | None:
+        """Have the nearest passages found while others look at words: both mostly compute outside Python."""
+        if (embedder := self._embedder.swift()) is None:
+            return None
+        return self._beside.submit(self._near, embedder, space, query, wanted)
+
+    def _near(self, embedder: Embedder, space: str, query: str, wanted: Filter) -> _Near:
+        pending = self.finder.pending(space, embedder.model)
+        (vector,) = embedder.embed([query])
+        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
+        return _Near(model=embedder.model, vector=vector, found=found, pending=pending)
+
     def _semantic(
-        self, space: str, query: str, wanted: Filter, also: Sequence[int]
+        self, space: str, wanted: Filter, begun: Future[_Near] | None, also: Sequence[int]
     ) -> tuple[dict[int, float] | None, str, int]:
         """The semantic leg, with the passages of `also`, or None where there cannot be one; what is missing,
         in words and vectors."""
-        if (embedder := self._embedder.ready()) is None:
+        if begun is None:
             return None, self._embedder.why, 0
-        pending = self.finder.pending(space, embedder.model)
-        (vector,) = embedder.embed([query])
-        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG, also)
-        if not pending:
+        near = begun.result()
+        others = [passage for passage in also if passage not in near.found]
+        found = near.found | self.finder.cosines(space, near.model, near.vector, wanted, others)
+        if not (pending := near.pending):
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
         return found or None, why, pending
+
+    def _reranked(self, query: str, found: Sequence[Distinct]) -> tuple[Sequence[Distinct], str, str]:
+        """What was found in the order of the cross-encoder, where one is asked for, and its name; or as it
+        came, "", and why it did not read it."""
+        if self._reranking is None or not found:
+            return found, "", ""
+        texts = [
+            said(memory.speaker, memory.text[item.place.start : item.place.stop])
+            for item, memory, _ in found[:RERANKED]
+        ]
+        order, why = self._reranking.order(query, texts)
+        ordered = [*(found[number] for number in order), *found[RERANKED:]]
+        return ordered, "" if why else self._reranking.model, why
 
     def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
         memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
@@ -227,4 +279,12 @@ def open_memories(settings: Settings) -> Memories:
     """
     database = Database(settings.data_dir / "memory.db", MIGRATIONS, backup=True)
     mask = Mask(settings.memory_mask)
-    return Memories(database, shared_embedder(settings), settings.vector_index, mask=mask)
+    reranking = Reranking(settings.rerank_model) if settings.rerank_model else None
+    memories = Memories(
+        database, shared_embedder(settings), settings.vector_index, mask=mask, reranking=reranking
+    )
+    try:
+        memories.store.sweep(memories.now())
+    except DatabaseUnusable as error:  # a disk that cannot be written can still be read
+        log.warning("What expired is swept another time: %s", error)
+    return memories

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from pygent_memory import times
-from pygent_memory.recall import Found
+from pygent_memory.recall import Found, Place
 from pygent_memory.turns import is_apart
 from pygent_shared.fulltext import STOP_WORDS
 
@@ -49,36 +49,43 @@ def asked(question: str, found: Iterable[Found], now: date, *, looks_back: bool 
     return Asked(spans=tuple(spans), person=_named(question, names), now=None if spans or looks_back else now)
 
 
-def rank(found: Sequence[Found], asked: Asked) -> list[Found]:
-    """The same memories, best first, with the scores and the reasons they have now."""
+def rank(found: Sequence[Found], asked: Asked, *, explained: bool = False) -> list[Found]:
+    """The same memories, best first, with the scores they have now, and the reasons if somebody asked."""
     bonus = _sittings(found)
-    ranked = [_moved(item, bonus[item.memory], asked) for item in found]
+    ranked = [_moved(item, bonus[item.memory], asked, explained=explained) for item in found]
     return sorted(ranked, key=lambda item: -item.score)
 
 
-def _moved(item: Found, bonus: float, asked: Asked) -> Found:
-    place, why = item.place, [*item.why, f"fit {item.score:.2f}"]
-    score = item.score + bonus
-    if bonus >= 0.005:
-        why.append(f"conversation +{bonus:.2f}")
-    if any(times.day(place.date) in span for span in asked.spans):
-        score *= 1 + IN_TIME
-        why.append(f"time asked for x{1 + IN_TIME:g}")
-    if asked.person and asked.person in (place.speaker, place.entity):
-        score *= 1 + BY_PERSON
-        why.append(f"{asked.person} x{1 + BY_PERSON:g}")
+def _moved(item: Found, bonus: float, asked: Asked, *, explained: bool) -> Found:
+    place = item.place
+    in_time = 1 + IN_TIME * _is_in_time(place, asked)
+    by_person = 1 + BY_PERSON * (asked.person != "" and asked.person in (place.speaker, place.entity))
     prior = (1 + IMPORTANCE * (1 if place.pinned else place.importance)) * (
-        1 + RECENCY * _newness(item, asked)
+        1 + RECENCY * _newness(place, asked)
     )
-    why.append(f"importance and age x{prior:.2f}")
-    return replace(item, score=score * prior, why=tuple(why))
+    why = item.why
+    if explained:
+        reasons = (
+            f"fit {item.score:.2f}",
+            f"conversation +{bonus:.2f}" if bonus >= 0.005 else "",
+            f"time asked for x{in_time:g}" if in_time > 1 else "",
+            f"{asked.person} x{by_person:g}" if by_person > 1 else "",
+            f"importance and age x{prior:.2f}",
+        )
+        why = (*why, *filter(None, reasons))
+    score = (item.score + bonus) * in_time * by_person * prior
+    return Found(score=score, by=item.by, place=place, why=why)
 
 
-def _newness(item: Found, asked: Asked) -> float:
+def _is_in_time(place: Place, asked: Asked) -> bool:
+    return bool(asked.spans) and any(times.day(place.date) in span for span in asked.spans)
+
+
+def _newness(place: Place, asked: Asked) -> float:
     """From 1, today or pinned, half as much every thirty days."""
-    if asked.now is None or item.place.pinned:
+    if asked.now is None or place.pinned:
         return 1.0
-    age = max(0, (asked.now - times.day(item.place.date)).days)
+    age = max(0, (asked.now - times.day(place.date)).days)
     return float(0.5 ** (age / HALF_LIFE_DAYS))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pygent_memory.memory import Memory
 from pygent_memory.showing import shown
@@ -40,8 +40,7 @@ _LEAST: dict[Leg, float] = {"lexical": 0.0, "semantic": LEAST_COSINE}
 _SAYS: dict[Leg, str] = {"lexical": "words (BM25)", "semantic": "meaning (cosine)"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Where a passage stands: in which memory, and where in its text; and what ranking asks of that memory.
     `conversation` is a number, 0 for none."""
 
@@ -57,9 +56,9 @@ class Place:
     turn: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A memory that was found: its score, by which legs, its best passage, and how the score came about."""
+class Found(NamedTuple):
+    """A memory that was found: its score, by which legs, its best passage, and how the score came about, if
+    somebody asked. Of these and of places a search makes hundreds, hence tuples."""
 
     score: float
     by: tuple[Leg, ...]
@@ -73,15 +72,21 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Recalled:
-    """A memory as it is shown: `text` is all of it when `whole`, else its best passage."""
+    """A memory as it is shown: `text` is all of it when `whole`, else its best passage; `shown` is how it is
+    printed."""
 
     memory: Memory
     text: str
+    shown: str
     whole: bool
     score: float
     by: tuple[Leg, ...]
     why: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
+
+
+Distinct = tuple[Found, Memory, tuple[str, ...]]
+"""What was found, and the ids and dates of those that repeat it."""
 
 
 def candidates(
@@ -117,32 +122,39 @@ def fuse(legs: Mapping[Leg, Mapping[int, float]]) -> dict[int, float]:
     return dict(sorted(shares.items(), key=lambda entry: -entry[1]))
 
 
-def fold(legs: Mapping[Leg, Mapping[int, float]], places: Mapping[int, Place]) -> list[Found]:
+def fold(
+    legs: Mapping[Leg, Mapping[int, float]], places: Mapping[int, Place], *, explained: bool = False
+) -> list[Found]:
     """The memories the passages belong to, best first; a memory is as good as its best passage.
 
     Passages without a place (forgotten in the meantime) are left out.
     """
-    fused = {passage: score for passage, score in fuse(legs).items() if passage in places}
-    best: dict[str, int] = {}
+    brought = {
+        leg: {passage for passage, score in found.items() if score >= _LEAST[leg]}
+        for leg, found in legs.items()
+    }
+    best: dict[str, tuple[int, float]] = {}
     by: dict[str, set[Leg]] = {}
-    for passage in fused:
-        memory = places[passage].memory
-        best.setdefault(memory, passage)
-        by.setdefault(memory, set()).update(
-            leg for leg, found in legs.items() if found.get(passage, -1.0) >= _LEAST[leg]
-        )
+    for passage, score in fuse(legs).items():
+        if (place := places.get(passage)) is None:
+            continue
+        known = by.get(place.memory)
+        if known is None:
+            best[place.memory] = passage, score
+            known = by[place.memory] = set()
+        known.update([leg for leg, passages in brought.items() if passage in passages])
     return [
         Found(
-            score=fused[passage],
-            by=tuple(leg for leg in legs if leg in by[memory]),
+            score=score,
+            by=tuple([leg for leg in legs if leg in by[memory]]),
             place=places[passage],
-            why=tuple(f"{_SAYS[leg]} {legs[leg][passage]:.3g}" for leg in legs if passage in legs[leg]),
+            why=_fit(legs, passage) if explained else (),
         )
-        for memory, passage in best.items()
+        for memory, (passage, score) in best.items()
     ]
 
 
-def different(found: Sequence[tuple[Found, Memory]]) -> list[tuple[Found, Memory, tuple[str, ...]]]:
+def different(found: Sequence[tuple[Found, Memory]]) -> list[Distinct]:
     """The memories without those that repeat a better one, of which the ids and dates are told instead.
 
     One repeats another if the same speaker says nearly the same: more than nine words in ten, and no number
@@ -163,7 +175,7 @@ def different(found: Sequence[tuple[Found, Memory]]) -> list[tuple[Found, Memory
     return [(item, memory, tuple(ids)) for item, memory, ids in kept]
 
 
-def fill(found: Sequence[tuple[Found, Memory, tuple[str, ...]]], max_tokens: int) -> list[Recalled]:
+def fill(found: Sequence[Distinct], max_tokens: int) -> list[Recalled]:
     """As many as fit into `max_tokens`, best first; one that does not fit makes room for smaller ones.
 
     The best is always there, cut if it must be.
@@ -172,16 +184,19 @@ def fill(found: Sequence[tuple[Found, Memory, tuple[str, ...]]], max_tokens: int
     left = max_tokens - FRAME_TOKENS
     for item, memory, alike in found:
         text, whole = excerpt(memory.text, item.place.start, item.place.stop)
-        cost = _cost(memory, text, whole, alike, item.why)
+        printed = shown(memory, text, whole=whole, alike=alike, why=item.why)
+        cost = _cost(printed)
         if cost > left and not results:
-            room = left - _cost(memory, "", False, alike, item.why)
+            room = left - _cost(shown(memory, "", whole=False, alike=alike, why=item.why))
             text, whole = _cut(text, max(room, 1)), False
+            printed = shown(memory, text, whole=whole, alike=alike, why=item.why)
         elif cost > left:
             continue
         results.append(
             Recalled(
                 memory=memory,
                 text=text,
+                shown=printed,
                 whole=whole,
                 score=item.score,
                 by=item.by,
@@ -211,17 +226,23 @@ def header_tokens(memory: Memory) -> int:
     return HEADER_TOKENS + tokens(memory.speaker) + sum(tokens(tag) + 1 for tag in memory.tags)
 
 
-def _cost(memory: Memory, text: str, whole: bool, alike: Sequence[str], why: Sequence[str]) -> int:
+def _fit(legs: Mapping[Leg, Mapping[int, float]], passage: int) -> tuple[str, ...]:
+    """How a passage fits, leg by leg."""
+    return tuple(f"{_SAYS[leg]} {legs[leg][passage]:.3g}" for leg in legs if passage in legs[leg])
+
+
+def _cost(printed: str) -> int:
     """What a result takes, with the blank line behind it."""
-    return tokens(shown(memory, text, whole=whole, alike=alike, why=why) + "\n\n")
+    return tokens(printed + "\n\n")
 
 
 def _repeats(one: frozenset[str], other: frozenset[str]) -> bool:
     if not one or min(len(one), len(other)) <= ALIKE * max(len(one), len(other)):
         return False
     common = len(one & other)
-    numbers = any(character.isdigit() for word in one ^ other for character in word)
-    return not numbers and common > ALIKE * (len(one) + len(other) - common)
+    if common <= ALIKE * (len(one) + len(other) - common):
+        return False
+    return not any(character.isdigit() for word in one ^ other for character in word)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -15,7 +15,7 @@ from pygent_memory.filters import UNEXPIRED
 from pygent_memory.memory import Draft, Memory
 from pygent_memory.passages import passages
 from pygent_memory.rows import COLUMNS, key_of, marks, memory
-from pygent_memory.sweeping import sweep
+from pygent_memory.sweeping import is_due, sweep
 from pygent_memory.writing import STATES, State, Stored, Writer, states
 from pygent_shared.caller import caller
 from pygent_shared.database import Database
@@ -67,6 +67,12 @@ class MemoryStore:
         split = [(draft, passages(draft.text)) for draft in drafts]
         with self.writing(space, now) as writer:
             return writer.add_all(split)
+
+    def sweep(self, now: str) -> None:
+        """Take out some of what expired or ended, if any did."""
+        if is_due(self._database, now):
+            with self._database.write() as connection:
+                sweep(connection, now)
 
     def get(self, space: str, ids: Sequence[str], now: str = "") -> list[Memory]:
         """The memories among `ids` that are not forgotten, nor expired by `now`, in the order asked for."""

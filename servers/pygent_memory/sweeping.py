@@ -1,7 +1,7 @@
 """Sweeping: what has expired is forgotten, and erased a month later; what has ended goes to the past's shelf.
 
-It happens in the transaction of a write, some at a time, and never in a read: no answer waits for it, for
-what expired or ended is in none from its second on.
+It happens in the transaction of a write and when a server starts, some at a time, and never in a read: no
+answer waits for it, for what expired or ended is in none from its second on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import apsw
 
 from pygent_memory.erasing import Eraser
 from pygent_memory.expiry import after
+from pygent_shared.database import Database
 
 AT_ONCE = 50
 """Most memories of each sort that one write sweeps."""
@@ -36,6 +37,12 @@ _ENDED = f"""
     WHERE m.valid_to <= ? AND m.valid_to IS NOT NULL AND m.forgotten_at IS NULL AND m.past = 0
     LIMIT {AT_ONCE}
 """
+
+
+def is_due(database: Database, now: str) -> bool:
+    """Whether there is anything to sweep."""
+    moments = ((_DUE, now), (_OVER, after(-UNDO_DAYS, now)), (_ENDED, now))
+    return any(database.query(sql, (moment,)) for sql, moment in moments)
 
 
 def sweep(connection: apsw.Connection, now: str) -> None:

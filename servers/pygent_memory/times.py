@@ -16,10 +16,6 @@ _TOLD_AFTER = ((timedelta(days=7), timedelta(days=8)), (timedelta(days=100), tim
 """How much later something is still told of, by how long the time is that it happened in: what happened on a
 day or in a week, within eight days; in a month or a season, within a fortnight."""
 
-_DAY = timedelta(days=8)
-TOLD_AFTER_A_MONTH = timedelta(days=14)
-"""How much later something is still told of. A day earlier counts too: the clocks of the world differ."""
-
 _DAY = timedelta(days=1)
 _MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december".split("|")
 _SHORT = {name[:3]: number for number, name in enumerate(_MONTHS, 1)} | {"sept": 9}
@@ -77,7 +73,10 @@ def named(question: str, now: date, years: Collection[int]) -> list[Span]:
 def relative(text: str, told: date) -> list[tuple[str, Span]]:
     """The words of a text that name a time by when they were said, and the days they mean; in order."""
     found: list[tuple[int, int, Span]] = []
-    for pattern, meaning in _RELATIVE:
+    folded = text.casefold()
+    for needed, pattern, meaning in _RELATIVE:
+        if not any(word in folded for word in needed):
+            continue
         for match in pattern.finditer(text):
             try:
                 found.append((match.start(), match.end(), meaning(match, told)))
@@ -271,16 +270,22 @@ def _named_month(match: re.Match[str], told: date) -> Span:
 
 
 _SAID = r"(?P<which>last|past|previous|this|next|coming)"
-_RELATIVE: list[tuple[re.Pattern[str], Callable[[re.Match[str], date], Span]]] = [
-    (_read(r"\bthe day before yesterday\b"), _at(-2)),
-    (_read(r"\bthe day after tomorrow\b"), _at(2)),
-    (_read(r"\b(?:yesterday|last night)\b"), _at(-1)),
-    (_read(r"\b(?:today|tonight|this (?:morning|afternoon|evening))\b"), _at(0)),
-    (_read(r"\btomorrow\b"), _at(1)),
-    (_read(rf"\b{_COUNT}\s+(?P<unit>day|week|month|year)s?\s+ago\b"), _ago),
-    (_read(rf"\bin\s+{_COUNT}\s+(?P<unit>day|week|month|year)s?(?:'s?)?(?:\s+time)?\b"), _ahead),
-    (_read(rf"\b{_SAID}\s+(?P<unit>weekend|week|month|year)\b"), _which),
-    (_read(rf"\b{_SAID}\s+(?P<weekday>{'|'.join(_WEEKDAYS)})\b"), _weekday),
-    (_read(rf"\b{_SAID}\s+(?P<season>{'|'.join(_SEASONS)})\b"), _named_season),
-    (_read(rf"\b{_SAID}\s+(?P<month>{'|'.join(_MONTHS)})\b"), _named_month),
+_UNITS = ("day", "week", "month", "year")
+# Each with words of which a text must have one for the pattern to find anything: looking for these is fast.
+_RELATIVE: list[tuple[Collection[str], re.Pattern[str], Callable[[re.Match[str], date], Span]]] = [
+    (("yesterday",), _read(r"\bthe day before yesterday\b"), _at(-2)),
+    (("tomorrow",), _read(r"\bthe day after tomorrow\b"), _at(2)),
+    (("yesterday", "night"), _read(r"\b(?:yesterday|last night)\b"), _at(-1)),
+    (
+        ("today", "tonight", "this "),
+        _read(r"\b(?:today|tonight|this (?:morning|afternoon|evening))\b"),
+        _at(0),
+    ),
+    (("tomorrow",), _read(r"\btomorrow\b"), _at(1)),
+    (("ago",), _read(rf"\b{_COUNT}\s+(?P<unit>day|week|month|year)s?\s+ago\b"), _ago),
+    (_UNITS, _read(rf"\bin\s+{_COUNT}\s+(?P<unit>day|week|month|year)s?(?:'s?)?(?:\s+time)?\b"), _ahead),
+    (_UNITS, _read(rf"\b{_SAID}\s+(?P<unit>weekend|week|month|year)\b"), _which),
+    (_WEEKDAYS, _read(rf"\b{_SAID}\s+(?P<weekday>{'|'.join(_WEEKDAYS)})\b"), _weekday),
+    (_SEASONS, _read(rf"\b{_SAID}\s+(?P<season>{'|'.join(_SEASONS)})\b"), _named_season),
+    (_MONTHS, _read(rf"\b{_SAID}\s+(?P<month>{'|'.join(_MONTHS)})\b"), _named_month),
 ]

@@ -17,7 +17,6 @@ from pygent_rag.ingest import FileReport, Watcher, ingest
 from pygent_rag.passage import Passage, one
 from pygent_rag.place import Place, places
 from pygent_rag.reader import Reader
-from pygent_rag.reranking import Reranking
 from pygent_rag.retrieval import Found, Mode, Retriever
 from pygent_rag.sources import Source, is_file_name, named
 from pygent_rag.store import CollectionRow, Removed, Store
@@ -26,6 +25,7 @@ from pygent_rag.sync import sync
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import SearchIsLexical, UnknownName
+from pygent_shared.reranking import Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.vectors.backlog import Backlog
 from pygent_shared.vectors.reindexing import reindex

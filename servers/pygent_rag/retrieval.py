@@ -15,10 +15,10 @@ from pygent_rag.floor import nothing_answers
 from pygent_rag.gathering import FURTHER, Gathered, gather
 from pygent_rag.passage import Passage, one
 from pygent_rag.ranking import DEPTH, Ranked, deviation, fuse, joined, surrounded
-from pygent_rag.reranking import RERANKED, Reranking
 from pygent_rag.store import CollectionRow, Store
 from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.reranking import RERANKED, Reranking
 from pygent_shared.vectors.backlog import Backlog
 
 Mode = Literal["hybrid", "semantic", "lexical"]

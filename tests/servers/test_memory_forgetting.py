@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from mcp import Client
 from pygent_memory.changing import Changing, change
 from pygent_memory.filters import Filter, filtered
 from pygent_memory.forgetting import Forgetting
-from pygent_memory.memories import Memories
+from pygent_memory.memories import Memories, open_memories
 from pygent_memory.memory import Draft, draft, utc
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.selecting import selection
+from pygent_memory.store import MemoryStore
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.settings import Settings
@@ -543,3 +545,18 @@ async def test_a_filter_that_means_nothing_says_so(client: Client) -> None:
     data, text = await call(client, "memory_forget", query="zebra")
     assert (data["count"], data["confirm"]) == (0, "")
     assert text == 'Nothing in space "default" is meant by that.'
+
+
+def test_a_server_that_starts_sweeps_what_has_expired(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, embedder="none")
+    with closing(Database(tmp_path / "memory.db", MIGRATIONS)) as database:
+        told = [draft("The tide is high.", expires_at="2025-01-02"), draft("The gauge stands.")]
+        MemoryStore(database).add("a", told, "2025-01-01T12:00:00Z")
+
+    with closing(open_memories(settings)) as memories:
+        assert memories.database.query("SELECT what FROM event ORDER BY id") == [
+            ("added",),
+            ("added",),
+            ("expired",),
+        ]
+        assert [memory.text for memory in memories.recent("a", 9)] == ["The gauge stands."]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 
+from pygent_memory.filters import filtered
+from pygent_memory.memories import Memories
+from pygent_memory.memory import draft
 from pygent_memory.ranking import Asked, asked, rank
 from pygent_memory.recall import Found, Place
+from pygent_memory.schema import MIGRATIONS
 from pygent_memory.times import Span
 from pygent_memory.words import Word, any_of, counted, found
+from pygent_shared.database import Database
+from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.reranking import Load, Reranker, Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.testing import call, in_memory, refusal
 
@@ -95,9 +104,44 @@ def test_reasons_name_what_moved_a_score() -> None:
     (ranked,) = rank(
         [item("m", 0.5, speaker="Ann", date="2025-05-31")],
         Asked(spans=(Span(first=TODAY.replace(month=5), last=TODAY),), person="Ann", now=None),
+        explained=True,
     )
     assert ranked.why[0] == "fit 0.50"
     assert {"time asked for x1.5", "Ann x1.1"} <= set(ranked.why)
+
+
+# ---- a cross-encoder
+
+
+class Longest:
+    """A reranker that likes long texts."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+
+def refused(model: str) -> Reranker:
+    raise OSError(f"{model} is not a folder")
+
+
+@pytest.mark.parametrize("load", [lambda model: Longest(), refused])
+def test_a_cross_encoder_gives_the_order_and_one_that_cannot_be_had_says_why(
+    tmp_path: Path, load: Load
+) -> None:
+    told = ["The gauge.", "The tide gauge of the northern harbour was mended.", "A gauge and a tide."]
+    database, nothing = (
+        Database(tmp_path / "memory.db", MIGRATIONS),
+        BackgroundEmbedder(Settings(embedder="none")),
+    )
+    with closing(Memories(database, nothing, reranking=Reranking("longest", load))) as memories:
+        memories.add("a", [draft(text) for text in told])
+        found = memories.search("a", "the gauge", filtered(), limit=9, max_tokens=2000, wait_s=0)
+        texts = [result.text for result in found.results]
+    if load is refused:
+        assert (found.reranked, texts[0]) == ("", told[0])
+        assert found.why.endswith("not reranked by longest: longest is not a folder")
+    else:
+        assert (found.reranked, texts) == ("longest", sorted(told, key=len, reverse=True))
 
 
 # ---- through the tools

@@ -473,6 +473,38 @@ def test_a_folder_of_basic_memory_becomes_entities_observations_relations_and_pr
     assert counts(imported(memories, folder)) == (0, 3, 0, 1)
 
 
+def test_a_file_of_the_reference_server_becomes_entities_observations_and_relations(
+    memories: Memories, tmp_path: Path
+) -> None:
+    file = tmp_path / "memory.jsonl"
+    file.write_text(
+        '{"type":"entity","name":"Ann","entityType":"person","observations":["Mends gauges.","Likes tea."]}\n'
+        '{"type":"relation","from":"Ann","to":"Bo","relationType":"knows"}\n{"type":"entity","na\n'
+    )
+    first = imported(memories, file)
+    assert (first.format, counts(first)) == ("reference", (2, 0, 0, 1))
+    assert (first.entities, first.relations) == (1, 1)
+    told = {(memory.entity, memory.kind, memory.trust, memory.text) for memory in memories.recent("a", 9)}
+    assert told == {("Ann", "observation", "import", text) for text in ("Mends gauges.", "Likes tea.")}
+    assert [item.place for item in first.damaged] == ["line 3"]
+    assert first.aside is not None
+    assert first.aside.read_text() == '{"type":"entity","na\n'
+    assert counts(imported(memories, file)) == (0, 2, 0, 1)
+
+
+def test_what_a_model_derived_comes_back_with_its_sources(memories: Memories, tmp_path: Path) -> None:
+    (told,) = memories.add("a", [draft("Ann moved to Lisbon in May, she said.")])
+    fact = draft("Ann lives in Lisbon.", trust="derived", derived_from=[told.stored.id])
+    memories.add("a", [fact])
+    export_file(memories.database, "a", tmp_path / "a.jsonl")
+    import_file(memories, "b", tmp_path / "a.jsonl")
+    back = {memory.text: memory for memory in memories.recent("b", 9)}
+    assert back["Ann lives in Lisbon."].trust == "derived"
+    assert back["Ann lives in Lisbon."].derived_from == (back["Ann moved to Lisbon in May, she said."].id,)
+    memories.store.forget("b", back["Ann lives in Lisbon."].derived_from, memories.now())
+    assert memories.get("b", [back["Ann lives in Lisbon."].id]) == []
+
+
 def test_what_is_in_no_known_format_or_not_there_is_refused_with_the_formats(
     memories: Memories, tmp_path: Path
 ) -> None:

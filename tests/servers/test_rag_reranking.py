@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pygent_rag.reranking import CrossEncoderReranker, Reranking
+from pygent_shared.reranking import CrossEncoderReranker, Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.testing import call, in_memory
 

@@ -25,11 +25,11 @@ from pygent_rag.library import Library, open_library
 from pygent_rag.passage import Passage, citation
 from pygent_rag.place import Place, places
 from pygent_rag.ranking import deviation, fuse
-from pygent_rag.reranking import Reranking
 from pygent_rag.retrieval import Mode
 from pygent_rag.store_sqlite import SqliteStore
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.errors import UnknownName
+from pygent_shared.reranking import Reranking
 from pygent_shared.settings import Settings
 from pygent_shared.testing import ScriptedEmbedder
 

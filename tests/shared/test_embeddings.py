@@ -328,9 +328,17 @@ def test_many_texts_are_embedded_by_an_export_of_the_same_vectors(tmp_path: Path
         time.sleep(0.1)
 
     assert isinstance(bulk, onnx.OnnxBert)
+    assert embedder.swift() is bulk
     assert (bulk.model, bulk.dimensions) == (computed.model, computed.dimensions)
     assert min(map(cosine, bulk.embed(PASSAGES), computed.embed(PASSAGES))) > 0.985
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".onnx"]
+
+    later = BackgroundEmbedder(Settings(data_dir=tmp_path))
+    assert later.wait(60)
+    while later.swift() is later.ready() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert isinstance(later.swift(), onnx.OnnxBert)
+    assert not isinstance(later.ready(), onnx.OnnxBert)
 
 
 @pytest.fixture

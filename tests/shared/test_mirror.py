@@ -64,6 +64,29 @@ def test_it_is_built_anew_where_the_log_no_longer_tells(
     assert [list(one) for one in found] == [[items[10]]] * 3
 
 
+@pytest.mark.parametrize("few", [changes.FEW_NEW, 2])
+def test_what_lacks_a_vector_is_counted_whether_few_or_many_changed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(changes, "FEW_NEW", few)
+    items = fill(database, some(20))
+    store = MirroredVectors(database, ITEMS)
+    assert (store.pending("m"), store.pending("m", [1]), store.pending("m", [2])) == (0, 0, 0)
+
+    with database.write() as connection:
+        connection.execute("DELETE FROM page_vector WHERE item = ?", (items[3],))
+        connection.executemany("INSERT INTO page (book, text) VALUES (?, '')", [(1,), (1,), (2,)])
+    assert (store.pending("m"), store.pending("m", [1]), store.pending("m", [2])) == (4, 3, 1)
+
+    with database.write() as connection:
+        connection.execute("DELETE FROM page WHERE id = ?", (items[3],))
+    missing = [item for item, _ in store.missing("m", 9)]
+    SqliteVectors(database, ITEMS).put("m", [(item, some(1)[0].tobytes()) for item in missing[:2]])
+    assert (store.pending("m"), store.pending("m", [1]), store.pending("m", [2])) == (1, 0, 1)
+    store.put("m", [(missing[2], some(1)[0].tobytes())])
+    assert (store.pending("m"), store.pending("m", [1]), store.pending("m", [2])) == (0, 0, 0)
+
+
 def test_the_log_is_kept_short(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "KEPT_CHANGES", 10)
     vectors = some(30)

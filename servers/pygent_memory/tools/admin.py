@@ -87,13 +87,13 @@ def add_admin(
         ctx: Context[Any],
         path: Annotated[str, Field(description="A file or folder on this machine.")],
         format: Annotated[
-            str, Field(description="pygent, mem0 or basic-memory. Empty: look at the file.")
+            str, Field(description="pygent, reference, mem0 or basic-memory. Empty: look at the file.")
         ] = "",
         dry_run: Annotated[bool, Field(description="Only say what would happen.")] = False,
         space: Space = "",
     ) -> Annotated[CallToolResult, ImportAnswer]:
-        """Take over memories from a file: an export of ours, a dump of mem0 (get_all as JSON) or a folder of
-        basic-memory.
+        """Take over memories from a file: an export of ours, the file of the reference memory server, a dump
+        of mem0 (get_all as JSON) or a folder of basic-memory.
 
         What is known is counted and left as it is, so the same file can be imported again; what was forgotten
         here is not brought back. Damaged parts are named, and copied to a file beside. Start with dry_run.

@@ -20,7 +20,7 @@ import apsw
 
 from pygent_memory.memories import Memories
 from pygent_memory.memory import Draft, utc
-from pygent_memory.transfer import basic_memory, mem0, own
+from pygent_memory.transfer import basic_memory, mem0, own, reference
 from pygent_memory.transfer.aside import Aside
 from pygent_memory.transfer.found import (
     Damaged,
@@ -40,7 +40,7 @@ BATCH = 200
 ACTOR = "import"
 _HEAD = 4096
 
-FORMATS = {format.name: format for format in (mem0.FORMAT, basic_memory.FORMAT)}
+FORMATS = {format.name: format for format in (reference.FORMAT, mem0.FORMAT, basic_memory.FORMAT)}
 """The formats of others, by name."""
 
 OWN = "pygent"

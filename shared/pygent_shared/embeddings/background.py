@@ -40,6 +40,7 @@ class BackgroundEmbedder:
         self._loaded: Embedder | None = None
         self._bulk: Embedder | None = None
         self._bulk_begun = False
+        self._looked = False
         self.state: State = "idle" if self._engine else "absent"
         self.why = "the embedding model is not loaded yet" if self._engine else _why_absent(settings)
 
@@ -88,6 +89,18 @@ class BackgroundEmbedder:
         if isinstance(self._bulk, child.ChildEmbedder) and not self._bulk.is_running and waiting < PAYS:
             return self._loaded
         return self._bulk or self._loaded
+
+    def swift(self) -> Embedder | None:
+        """What embeds one text fastest: ONNX once it is loaded, where its export was ever made, in a tenth of
+        the time of `ready`'s. For who can do with vectors in 8 bits: of questions to SciFact they cost the
+        nearest passages 0.6 points of nDCG@10; of those to LoCoMo nothing."""
+        from pygent_shared.embeddings import onnx
+
+        if (loaded := self.ready()) is not None and not self._looked:
+            self._looked = True
+            if not self._bulk_begun and onnx.is_made(loaded.model, _kept_in(self._settings)):
+                self._begin_bulk(PAYS)
+        return self._bulk if isinstance(self._bulk, onnx.OnnxBert) else loaded
 
     def _begin_bulk(self, waiting: int) -> None:
         from pygent_shared.embeddings import onnx

@@ -16,6 +16,8 @@ KEPT_CHANGES = 50_000
 """Changes the log keeps. An index that missed more is built anew, which then is cheaper too."""
 LEAST = 2_000
 """Vectors below which there is no index: reading them all is exact, and as fast."""
+FEW_NEW = 1_000
+"""Items that are looked up one by one for whether they have a vector; where more may lack one, all are."""
 READ_AT_ONCE = 10_000
 """Vectors read in one query."""
 
@@ -122,6 +124,8 @@ class FollowedVectors:
     def __init__(self, database: Database, items: Items) -> None:
         self._stored = SqliteVectors(database, items)
         self._changes = Changes(database, items)
+        self._may_turn = bool(items.owner)
+        self._whole: dict[tuple[str, tuple[int, ...] | None], tuple[int, int]] = {}
 
     def put(self, model: str, vectors: Sequence[tuple[int, Vector]]) -> None:
         self._stored.put(model, vectors)
@@ -139,7 +143,27 @@ class FollowedVectors:
         return self._stored.missing(model, limit, after, group)
 
     def pending(self, model: str, groups: Sequence[int] | None = None) -> int:
-        return self._stored.pending(model, groups)
+        """Counted among what came or changed since there were none, where that is little: to go through all
+        items after each write takes a second for a million."""
+        if self._may_turn:
+            return self._stored.pending(model, groups)
+        asked = model, None if groups is None else tuple(groups)
+        upto = self._changes.latest(), self._stored.last()
+        since = self._whole.get(asked)
+        some = None if since is None else self._since(model, since, upto)
+        count = self._stored.pending(model, groups) if some is None else self._stored.lacking(*asked, some)
+        if not count:
+            self._whole[asked] = upto
+        return count
+
+    def _since(self, model: str, since: tuple[int, int], upto: tuple[int, int]) -> list[int] | None:
+        """The items that came or changed between a change and an item, and others; None for too many."""
+        if since == upto:
+            return []
+        if (changed := self._changes.since(since[0], model)) is None:
+            return None
+        new = range(since[1] + 1, upto[1] + 1)
+        return [*changed, *new] if len(changed) + len(new) <= FEW_NEW else None
 
     def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
         return self._stored.read(model, items)

@@ -130,6 +130,25 @@ class SqliteVectors:
         )
         return int(str(count))
 
+    def last(self) -> int:
+        """The highest number of an item; 0 where there is none."""
+        of = self._of
+        ((last,),) = self._database.query(f"SELECT ifnull(max({of.id}), 0) FROM {of.table}")
+        return int(str(last))
+
+    def lacking(self, model: str, groups: Sequence[int] | None, items: Collection[int]) -> int:
+        """How many of these items that there are (in these groups) have no vector of a model."""
+        if not items:
+            return 0
+        of = self._of
+        among, bindings = self._kept_to(model, groups)
+        ((count,),) = self._database.query(
+            f"SELECT count(*) FROM {of.table} AS o WHERE {of.id} IN (SELECT value FROM json_each(?)) {among} "
+            f"AND NOT EXISTS (SELECT 1 FROM {of.table}_vector WHERE item = o.{of.id} AND model = ?)",
+            (json.dumps(list(items)), *bindings, model),
+        )
+        return int(str(count))
+
     def read(self, model: str, items: Collection[int]) -> dict[int, Vector]:
         rows = self._database.query(
             f"SELECT item, vector FROM {self._of.table}_vector "
