@@ -155,6 +155,25 @@ async def test_a_cancelled_run_is_cancelled(settings: Settings) -> None:
         assert (await call(client, "get_run", run=run["run"]))["state"] == "cancelled"
 
 
+async def test_a_run_that_waits_for_its_model_is_listed_as_such(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+
+        async def states() -> list[str]:
+            return [row["state"] for row in (await call(client, "list_runs"))["runs"]]
+
+        await deployed(client)
+        run = await call(client, "run_agent", name="tides", task="When?")
+        assert await states() == ["needs_completion"]
+        assert (await call(client, "get_run", run=run["run"]))["state"] == "needs_completion"
+        resource = await client.read_resource(f"run://{run['run']}")
+        assert isinstance(resource.contents[0], t.TextResourceContents)
+        assert json.loads(resource.contents[0].text)["state"] == "needs_completion"
+        await call(client, "continue_run", run=run["run"], reply=json.dumps(CALL))
+        assert await states() == ["needs_completion"]
+        await call(client, "continue_run", run=run["run"], reply="At six.")
+        assert await states() == ["done"]
+
+
 async def test_an_agent_that_goes_round_in_circles_is_stopped(settings: Settings, tmp_path: Path) -> None:
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, [CALL] * 9))
