@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,13 +93,19 @@ def checked(data: Mapping[str, Any], place: str = "") -> Spec:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = place + ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Spec.model_fields)
+        known = ", ".join(_beside(first["loc"]))
         cure = (
             f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
         )
         raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
     sound(spec)
     return spec
+
+
+def _beside(place: Sequence[int | str]) -> Iterable[str]:
+    """The fields there are where one stands that there is not."""
+    within = Spec.model_fields[str(place[0])].annotation if len(place) > 1 else Spec
+    return within.model_fields if isinstance(within, type) and issubclass(within, BaseModel) else ()
 
 
 def agent_name(name: str) -> str:
