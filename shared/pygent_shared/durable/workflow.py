@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from dbos import DBOS
+from dbos import error as stops
 
 from pygent_shared.durable.failure import Failed
 
@@ -43,6 +44,11 @@ async def publish(key: str, value: Any) -> None:
 async def emit(stream: str, value: Any) -> None:
     """Add a value to a stream of this workflow."""
     await DBOS.write_stream_async(stream, value)
+
+
+def is_stopped(error: BaseException) -> bool:
+    """Whether an error says that this workflow was cancelled, or is no longer this process's."""
+    return isinstance(error, stops.DBOSWorkflowCancelledError | stops.DBOSWorkflowConflictIDError)
 
 
 def workflow_id() -> str:
