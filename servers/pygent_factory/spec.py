@@ -116,11 +116,11 @@ def draft(data: Mapping[str, Any]) -> Spec:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        cure = "Mend it and send it again."
+        why, cure = _clause(first["msg"]), "Mend it and send it again."
         if first["type"] == "extra_forbidden":
-            known = _beside(first["loc"])
+            why, known = "is no field", _beside(first["loc"])
             cure = f"{did_you_mean(str(first['loc'][-1]), known).strip()} The fields are: {', '.join(known)}."
-        raise InvalidArgument(name or "spec", _clause(first["msg"]), cure) from error
+        raise InvalidArgument(name or "spec", why, cure) from error
     sound(spec)
     return spec
 
