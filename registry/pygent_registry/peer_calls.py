@@ -2,7 +2,8 @@
 
 They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
 to ask, no model to lend. Only their results are not cut: programs read them, and no model. A call that one
-of our servers makes while it serves a host reaches what that host may reach, and nothing else.
+of our servers makes while it serves a host reaches what that host may reach, and nothing else; so does one
+that it makes later, for what that host began (`pygent_shared.caller.acting_for`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from pygent_registry.policies import Request, principal_in, wrapped
 from pygent_registry.policies.refusal import owned
 from pygent_registry.roles import Role, permitted, role_of
 from pygent_registry.wire import Progress
+from pygent_shared.caller import acting
 from pygent_shared.errors import UnknownName
+from pygent_shared.http.keys import today
 
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
@@ -87,10 +90,12 @@ class PeerCalls:
 
     def _role(self) -> Role | None:
         """What the host is bound to for whom the server is working that calls; None without such a host."""
+        roles = self._registry.config.roles
+        if (work := acting()) is not None:
+            principal = work.principal and today(work.principal, self._registry.settings)
+            return role_of(principal, roles)
         call = ON_BEHALF_OF.get()
-        if call is None:
-            return None
-        return role_of(principal_in(call.context), self._registry.config.roles)
+        return None if call is None else role_of(principal_in(call.context), roles)
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         link = await self._registry.link(request.server, modern=True)

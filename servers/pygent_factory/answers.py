@@ -27,10 +27,12 @@ class TypeRow(BaseModel):
 
 class TypesAnswer(BaseModel):
     types: list[TypeRow]
+    problems: list[str] = Field(default=[], description="Files of agents that cannot be used, and why.")
 
     @classmethod
-    def of(cls, types: Mapping[str, Spec]) -> TypesAnswer:
+    def of(cls, types: Mapping[str, Spec], problems: Sequence[str]) -> TypesAnswer:
         return cls(
+            problems=list(problems),
             types=[
                 TypeRow(
                     type=name,
@@ -40,11 +42,11 @@ class TypesAnswer(BaseModel):
                     tools=list(spec.tools),
                 )
                 for name, spec in types.items()
-            ]
+            ],
         )
 
     def text(self) -> str:
-        return "\n".join(f"{row.type}: {row.description}" for row in self.types)
+        return "\n".join([*(f"{row.type}: {row.description}" for row in self.types), *self.problems])
 
 
 class AgentRow(BaseModel):
@@ -74,12 +76,11 @@ class AgentRow(BaseModel):
 
 class AgentsAnswer(BaseModel):
     agents: list[AgentRow]
+    problems: list[str] = Field(default=[], description="Files of agents that cannot be used, and why.")
 
     def text(self) -> str:
-        return (
-            "\n".join(row.line() for row in self.agents)
-            or "There are none. Make one: create_agent(name, type)."
-        )
+        rows = [row.line() for row in self.agents] or ["There are none. Make one: create_agent(name, type)."]
+        return "\n".join([*rows, *self.problems])
 
 
 class EventRow(BaseModel):
@@ -102,11 +103,15 @@ class AgentAnswer(BaseModel):
     agent: AgentRow
     spec: dict[str, Any]
     events: list[EventRow]
+    source: str = Field(default="", description="The file it is of; empty: made by create_agent.")
     next: str = Field(default="", description="What can be done with it now.")
 
     @classmethod
-    def of(cls, agent: Agent, events: Sequence[Event]) -> AgentAnswer:
+    def of(cls, agent: Agent, events: Sequence[Event], source: str, is_said: bool) -> AgentAnswer:
+        if source and not is_said:
+            source += " (which says nothing of it now; the agent stays as it was)"
         return cls(
+            source=source,
             agent=AgentRow.of(agent),
             spec=agent.spec.model_dump(mode="json"),
             events=[EventRow.of(event) for event in events],
@@ -115,12 +120,19 @@ class AgentAnswer(BaseModel):
 
     def text(self) -> str:
         spec = json.dumps({key: value for key, value in self.spec.items() if key != "instructions"})
-        lines = [self.agent.line(), spec, f"Instructions:\n{self.spec['instructions'].strip()}", self.next]
+        source = f"Of the file {self.source}." if self.source else ""
+        lines = [
+            self.agent.line(),
+            source,
+            spec,
+            f"Instructions:\n{self.spec['instructions'].strip()}",
+            self.next,
+        ]
         return "\n\n".join(filter(None, lines))
 
 
 _NEXT = {
-    "draft": 'Next: configure_agent(name="{name}", …).',
+    "draft": 'It has no instructions yet. Next: configure_agent(name="{name}", instructions=…).',
     "configured": 'Next: deploy_agent(name="{name}"); then run_agent(name="{name}", task=…).',
     "deployed": 'Next: run_agent(name="{name}", task=…).',
     "paused": 'It takes no runs until deploy_agent(name="{name}").',

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pygent_factory import types
 from pygent_factory.factory import Factory
 from pygent_factory.spec import Spec
 from pygent_shared.server import SuiteServer
@@ -22,9 +21,9 @@ came, and pass the answer to continue_run. While it is running: get_run(run, wai
 The task: {task}"""
 
 
-def add_prompts(server: SuiteServer[Factory]) -> None:
-    """Add one for each kind."""
-    for name, spec in types.types().items():
+def add_prompts(server: SuiteServer[Factory], factory: Factory) -> None:
+    """Add one for each kind, those that stand in files when the server begins as well."""
+    for name, spec in factory.kinds.items():
         server.prompt(name=name, title=f"A {name} agent", description=spec.description)(_prompt(name, spec))
 
 

@@ -14,6 +14,7 @@ from mcp.types import (
 )
 
 from pygent_factory.factory import Factory
+from pygent_factory.files import written
 from pygent_shared.server import SuiteServer
 
 
@@ -33,6 +34,12 @@ def add_resources(server: SuiteServer[Factory], factory: Factory) -> None:
         }
         return json.dumps(data, indent=2)
 
+    @server.resource("agent://{name}/{format}", title="An agent as a file", mime_type="text/plain")
+    def file(name: str, format: str) -> str:
+        """An agent as a file, toml or yaml, for a folder of agents."""
+        spec = factory.agents.get(name).spec
+        return written(name, spec, format, factory.kinds.get(spec.type))
+
     @server.resource("run://{id}", title="A run", mime_type="application/json")
     async def run(id: str) -> str:
         """The whole trace of a run: messages, tool calls, usage, and its strategy's notes."""
@@ -44,7 +51,8 @@ def add_resources(server: SuiteServer[Factory], factory: Factory) -> None:
         argument: CompletionArgument,
         context: CompletionContext | None,
     ) -> Completion | None:
-        if argument.name != "name":
+        if argument.name not in ("name", "format"):
             return None
-        begun = [name for name in factory.agents.names() if name.startswith(argument.value)]
+        known = factory.agents.names() if argument.name == "name" else ["toml", "yaml"]
+        begun = [name for name in known if name.startswith(argument.value)]
         return Completion(values=begun[:100], total=len(begun), has_more=len(begun) > 100)

@@ -1,6 +1,7 @@
 """Runs of agents: each a durable workflow that is pinned to the version it began with.
 
-The one rule: what is known of a run while it goes on is in the engine; here stands only that there is one.
+What is known of a run while it goes on is in the engine; here stands that there is one, and whose it is. The
+one rule: a run has the rights of whoever began it, and is there for them and the machine's own user alone.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import anyio
 
 from pygent_factory import means
 from pygent_factory.budgets import Spent, exhausted, limits
+from pygent_factory.capabilities import fit
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
+from pygent_factory.means import At
 from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
+from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
 from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
 from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers
 
@@ -40,6 +44,8 @@ RunState = State | Literal["needs_completion"]
 """`needs_completion`: it goes on when whoever runs it has answered as its model."""
 SETTLE_SECONDS = 10.0
 """How long a run that was cancelled is waited for, as it ends the step that it is at."""
+LOOK_SECONDS = 0.25
+"""How often a run that is at work in this process is looked at in the store: another may have stopped it."""
 GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
@@ -105,7 +111,8 @@ class Runs:
         self._engine = engine
         self._workspaces = workspaces
         self._models = models
-        self._at: dict[str, list[str]] = {}
+        self._at: dict[str, At] = {}
+        self._over: set[str] = set()
         self._ended: dict[str, Spent] = {}
         engine.workflow(WORKFLOW, self._work)
 
@@ -117,6 +124,7 @@ class Runs:
         conversation: str = "",
         workspace: str = "",
         branch: str = "",
+        capabilities: Sequence[str] = (),
         id: str = "",
     ) -> str:
         """Start a run of an agent's newest version, with all that was said in its conversation before, in a
@@ -125,7 +133,9 @@ class Runs:
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
             UnknownName, IllegalMove: there is no such agent, or it takes no runs.
-            InvalidArgument: the task is empty, no model usable, or a tool pattern matches nothing.
+            InvalidArgument: the task is empty or asks for what the agent lacks, no model is usable, or a tool
+                pattern matches nothing.
+            NotAllowed: it works on code, and the caller is not the machine's own user.
             BudgetSpent: its runs have spent what they may.
             FileRefused, ConfigInvalid: the file of models is none.
         """
@@ -135,7 +145,13 @@ class Runs:
         if agent.state not in RUNS:
             cure = f'Deploy it first: deploy_agent(name="{name}")'
             raise IllegalMove(f'Agent "{name}"', agent.state, "run", cure)
-        tools = await self._tools(agent.spec, own=works_in_one(agent.spec.tools) or bool(workspace))
+        fit(agent, capabilities, self._agents.all())
+        own = works_in_one(agent.spec.tools) or bool(workspace)
+        if own and caller() != OWNER:
+            why = "open repositories of this machine, and you are not its own user"
+            raise NotAllowed("Agents that work on code", why, "Use the endpoint's own token, or stdio.")
+        with acting_for(rights()):
+            tools = await self._tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
         allowed = limits("allowance", agent.spec.allowance)
@@ -145,13 +161,13 @@ class Runs:
         run = id or f"r{uuid4().hex[:12]}"
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at) "
-                "SELECT ?, id, ?, ?, ?, ? FROM agent WHERE name = ?",
-                (run, agent.version, task, conversation, _now(), name),
+                "INSERT OR IGNORE INTO run (id, agent, version, task, conversation, started_at, caller) "
+                "SELECT ?, id, ?, ?, ?, ?, ? FROM agent WHERE name = ?",
+                (run, agent.version, task, conversation, _now(), caller(), name),
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
         spec["memory_space"] = agent.spec.memory_space or name
-        await self._engine.start(WORKFLOW, spec, task, history, asked, id=run)
+        await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
         return run
 
     async def follow(self, run: str, number: int, within: float, report: Report | None = None) -> Run | Need:
@@ -163,19 +179,35 @@ class Runs:
         """
         from pygent_shared.models.host import need
 
-        began = time.monotonic()
+        until = time.monotonic() + within
         while True:
+            here = self._here(run)
             found = await self.get(run)
             if found.state not in GOING:
                 return found
-            asked = await self._engine.seen(run, need(number), 0)
             if report and (at := self._at.get(run)):
-                await report(at)
-            if asked is not None:
+                await report(at.texts)
+            waits = found.state == "needs_completion"
+            if waits and (asked := await self._engine.seen(run, need(number), 0)) is not None:
                 return Need(run=run, number=number, request=asked)
-            if (waited := time.monotonic() - began) > within:
+            if time.monotonic() > until:
                 return found
-            await anyio.sleep(pause(waited))
+            await self._moved(run, here, until, report)
+
+    async def _moved(self, run: str, here: int, until: float, report: Report | None) -> None:
+        """Wait until there may be something new of a run: of one that is at work in this process, until it
+        asks or ends, or a while has gone by."""
+        began = time.monotonic()
+        while (now := time.monotonic()) < min(until, began + LOOK_SECONDS):
+            await anyio.sleep(pause((now - began) / 4))
+            if report and (at := self._at.get(run)):
+                await report(at.texts)
+            if here < 0 or self._here(run) != here:
+                return
+
+    def _here(self, run: str) -> int:
+        """How often a run has asked for its host's model that is at work in this process; -1: it is not."""
+        return self._at[run].asks if run in self._at else -1
 
     def answered(self, run: str) -> int:
         """How often a run was given what the host's model said: the number of the next time."""
@@ -183,9 +215,14 @@ class Runs:
         return cast(int, rows[0][0]) if rows else 0
 
     async def answer(self, run: str, number: int, reply: Any, model: str) -> None:
-        """Give a run what the host's model said; the same number twice counts once."""
+        """Give a run what the host's model said; the same number twice counts once.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
         from pygent_shared.models.host import answer
 
+        self._row(run)
         said = {"reply": reply, "model": model}
         await self._engine.signal(run, answer(number), said, key=f"{run}:{number}")
         with self._database.write() as connection:
@@ -199,10 +236,7 @@ class Runs:
         Raises:
             UnknownName: there is none.
         """
-        rows = self._database.query(f"{_RUNS} WHERE r.id = ?", (run,))
-        if not rows:
-            raise UnknownName("run", run, self._ids(), "See them: list_runs()")
-        found = await self._stands(rows[0])
+        found = await self._stands(self._row(run))
         if found.state != "cancelled":
             return found
         worktree = made(await self._engine.steps(run))
@@ -211,8 +245,9 @@ class Runs:
     async def all(self, agent: str = "", limit: int = 50) -> list[Run]:
         """The newest runs, of one agent or of all."""
         rows = self._database.query(
-            f"{_RUNS} WHERE ?1 = '' OR a.name = ?1 ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?2",
-            (agent, limit),
+            f"{_RUNS} WHERE {_MINE} AND (?2 = '' OR a.name = ?2) "
+            "ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?3",
+            (caller(), agent, limit),
         )
         return [await self._stands(row) for row in rows]
 
@@ -240,7 +275,8 @@ class Runs:
             InvalidArgument: its last run has not ended.
         """
         rows = self._database.query(
-            f"{_RUNS} WHERE a.name = ? AND r.conversation = ? ORDER BY r.rowid", (agent, conversation)
+            f"{_RUNS} WHERE r.caller = ? AND a.name = ? AND r.conversation = ? ORDER BY r.rowid",
+            (caller(), agent, conversation),
         )
         runs = [await self._stands(row) for row in rows]
         if runs and runs[-1].state in GOING:
@@ -255,8 +291,7 @@ class Runs:
         status = await self._engine.status(id)
         state: RunState = status.state
         if state not in GOING:
-            with self._database.write() as connection:
-                connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (id,))
+            self._note_end(id)
         elif await self._engine.seen(id, need(self.answered(id)), 0) is not None:
             state = "needs_completion"
         result = status.result or {}
@@ -273,8 +308,20 @@ class Runs:
             seconds=(status.changed - status.started).total_seconds(),
         )
 
-    def _ids(self) -> list[str]:
-        return [str(id) for (id,) in self._database.query("SELECT id FROM run ORDER BY rowid DESC LIMIT 50")]
+    def _note_end(self, run: str) -> None:
+        if run not in self._over:
+            with self._database.write(durable=False) as connection:  # it could be seen again
+                connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (run,))
+            self._over.add(run)
+
+    def _row(self, run: str) -> Sequence[Any]:
+        """What is kept of a run of the caller. Raises UnknownName: it has none of this id."""
+        rows = self._database.query(f"{_RUNS} WHERE {_MINE} AND r.id = ?2", (caller(), run))
+        if not rows:
+            recent = f"SELECT id FROM run AS r WHERE {_MINE} ORDER BY rowid DESC LIMIT 50"
+            known = [str(id) for (id,) in self._database.query(recent, (caller(),))]
+            raise UnknownName("run", run, known, "See them: list_runs()")
+        return rows[0]
 
     async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
         """The definitions of the tools of a spec, those of a workspace (`own`) included.
@@ -323,9 +370,21 @@ class Runs:
         return Spent(**await workflow.step("spent before", spent))
 
     async def _work(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None = None
+        self,
+        spec_data: dict[str, Any],
+        task: str,
+        history: list[Any],
+        asked: dict[str, Any] | None = None,
+        of: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The workflow. It gives the answer, or the error, with all that was said and done."""
+        """The workflow, with the rights `of` whoever began it."""
+        with acting_for(of):
+            return await self._done(spec_data, task, history, asked)
+
+    async def _done(
+        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """The answer, or the error, with all that was said and done."""
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
         from pygent_factory.thinker import Thinker
@@ -336,17 +395,20 @@ class Runs:
         definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
         said = ModelMessagesTypeAdapter.validate_python(history)
         run = workflow.workflow_id()
-        at = self._at[run] = []
+        at = self._at[run] = At()
         worktree = None
         try:
             needs = means.needed(spec, definitions, task, history)
             before = await self._before(run) if limits("allowance", spec.allowance) else None
-            given = await means.begun(spec, needs, Table(self._models), before, at.append)
+            try:
+                given = await means.begun(spec, needs, Table(self._models), before, at)
+            except (Failed, PygentError) as error:  # what was there when it was begun is gone
+                return {"error": str(error)}
 
             async def solved(peers: Peers) -> dict[str, Any]:
                 timed = means.InTime(peers, given.deadline)
-                tools = PeerTools(timed, definitions, at.append, spec.memory_space)
-                return await _solved(spec, task, Thinker(spec, given, tools, said, at.append), tools)
+                tools = PeerTools(timed, definitions, at.tell, spec.memory_space)
+                return await _solved(spec, task, Thinker(spec, given, tools, said, at.tell), tools)
 
             if asked is None:
                 return await solved(self._offered)
@@ -383,6 +445,10 @@ async def _solved(spec: Spec, task: str, thinker: Thinker, tools: PeerTools) -> 
 _RUNS = """
     SELECT r.id, a.name, r.version, r.task, r.started_at FROM run AS r JOIN agent AS a ON a.id = r.agent
 """
+
+
+_MINE = "(?1 = '' OR r.caller = ?1)"
+"""Of the caller ?1; the machine's own user sees all."""
 
 
 def _now() -> str:

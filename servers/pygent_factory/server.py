@@ -28,5 +28,5 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Factory
     add_agents(server, factory)
     add_runs(server, factory)
     add_resources(server, factory)
-    add_prompts(server)
+    add_prompts(server, factory)
     return server

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pygent_factory.soundness import sound
-from pygent_shared.errors import FileRefused, InvalidArgument
+from pygent_shared.errors import InvalidArgument, did_you_mean
 from pygent_shared.models.table import Capability
 
 Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
@@ -53,7 +51,7 @@ class Spec(BaseModel):
 
     type: str = Field(description="The kind of agent it was made from.")
     description: str = Field(default="", description="What it is good for, in a sentence.")
-    instructions: str = Field(min_length=1, description="The system prompt.")
+    instructions: str = Field(default="", description="The system prompt. Empty: it is a draft.")
     model: str | tuple[str, ...] = Field(
         default="host",
         description="provider:model, host (the MCP host's own) or auto; or several, tried in their order.",
@@ -73,39 +71,55 @@ class Spec(BaseModel):
         """The names of its models, in order."""
         return (self.model,) if isinstance(self.model, str) else self.model
 
-    def changed(self, changes: Mapping[str, Any]) -> Spec:
+    @property
+    def lacking(self) -> str:
+        """The field without which it cannot run; "" where it could."""
+        return "" if self.instructions.strip() else "instructions"
+
+    def changed(self, changes: Mapping[str, Any], *, begun: bool = True) -> Spec:
         """The next version.
+
+        Args:
+            begun: whether it must be able to run.
 
         Raises:
             InvalidArgument: a field is unknown or its value unusable.
         """
-        return checked({**self.model_dump(exclude_unset=True), **changes})
+        return (checked if begun else draft)({**self.model_dump(exclude_unset=True), **changes})
 
 
-def checked(data: Mapping[str, Any], place: str = "") -> Spec:
-    """A spec from outside.
+def checked(data: Mapping[str, Any]) -> Spec:
+    """A spec from outside that could run.
 
     Raises:
         InvalidArgument: a field is missing, unknown or unusable; the first that is, is named.
     """
+    spec = draft(data)
+    if spec.lacking:
+        raise InvalidArgument(spec.lacking, "is not usable: it is empty", "Say what the agent is to do.")
+    return spec
+
+
+def draft(data: Mapping[str, Any]) -> Spec:
+    """A spec from outside that may lack what it needs to run. Raises as `checked` does."""
     try:
         spec = Spec.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        name = place + ".".join(str(part) for part in first["loc"])
-        known = ", ".join(_beside(first["loc"]))
-        cure = (
-            f"The fields are: {known}" if first["type"] == "extra_forbidden" else "Mend it and send it again"
-        )
-        raise InvalidArgument(name or "spec", _clause(first["msg"]), f"{cure}.") from error
+        name = ".".join(str(part) for part in first["loc"])
+        cure = "Mend it and send it again."
+        if first["type"] == "extra_forbidden":
+            known = _fields(first["loc"][:-1])
+            cure = f"{did_you_mean(str(first['loc'][-1]), known).strip()} The fields are: {', '.join(known)}."
+        raise InvalidArgument(name or "spec", _clause(first["msg"]), cure) from error
     sound(spec)
     return spec
 
 
-def _beside(place: Sequence[int | str]) -> Iterable[str]:
-    """The fields there are where one stands that there is not."""
-    within = Spec.model_fields[str(place[0])].annotation if len(place) > 1 else Spec
-    return within.model_fields if isinstance(within, type) and issubclass(within, BaseModel) else ()
+def _fields(place: tuple[int | str, ...]) -> list[str]:
+    """The fields that may stand at a place of a spec."""
+    inside: dict[str, type[BaseModel]] = {"budget": Budget, "allowance": Allowance, "needs": Needs}
+    return list((inside[str(place[0])] if place else Spec).model_fields)
 
 
 def agent_name(name: str) -> str:
@@ -118,22 +132,6 @@ def agent_name(name: str) -> str:
         return name
     why = f"{name[:70]!r} is not a name of at most 63 letters a-z, digits, - and _ that begins with a letter"
     raise InvalidArgument("name", why, 'Take one such as "release-notes".')
-
-
-def read(path: Path) -> Spec:
-    """The spec in a TOML file.
-
-    Raises:
-        FileRefused: it cannot be read, or is no TOML.
-        InvalidArgument: it is no spec.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefused(path, f"cannot be read: {error.strerror}", "Check the path.") from error
-    except ValueError as error:
-        raise FileRefused(path, f"is no TOML: {error}", "Mend that line.") from error
-    return checked(data, place=f"{path.name}: ")
 
 
 def _clause(message: str) -> str:

@@ -6,7 +6,7 @@ The one rule: a move and its record are one transaction, and a version is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -62,7 +62,16 @@ CREATE INDEX run_of_conversation ON run(agent, conversation) WHERE conversation 
 CREATE INDEX run_unfinished ON run(ended) WHERE ended = 0;
 """
 
-MIGRATIONS = (_SCHEMA,)
+_WHOSE = "ALTER TABLE run ADD COLUMN caller TEXT NOT NULL DEFAULT ''"
+_SOURCES = """
+CREATE TABLE source (
+    agent INTEGER PRIMARY KEY REFERENCES agent(id),
+    path TEXT NOT NULL,
+    spec TEXT NOT NULL
+);
+"""
+
+MIGRATIONS = (_SCHEMA, _WHOSE, _SOURCES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +110,8 @@ class AgentStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, spec: Spec, now: str, *, state: State = "configured") -> Agent:
-        """A new agent.
+    def create(self, name: str, spec: Spec, now: str) -> Agent:
+        """A new agent; a draft, where its spec lacks what it needs to run.
 
         Raises:
             InvalidArgument: there is one of that name, or was.
@@ -111,28 +120,57 @@ class AgentStore:
             if _one(connection, "SELECT 1 FROM agent WHERE name = ?", (name,)):
                 cure = f'Change it: configure_agent(name="{name}", …); or take another name.'
                 raise InvalidArgument("name", f'"{name}" is taken', cure)
-            connection.execute(
-                "INSERT INTO agent (name, state, version, created_at) VALUES (?, ?, 0, ?)", (name, state, now)
-            )
-            key = connection.last_insert_rowid()
-            self._add_version(connection, key, 1, spec, now)
-            self._record(connection, key, "create", "", state, 1, now)
+            self._create(connection, name, spec, now)
         return self.get(name)
 
+    def take_over(self, name: str, spec: Spec, path: str, now: str) -> bool:
+        """Have an agent be as its file says, where the file says something it did not say before: what was
+        configured since stays otherwise. Whether anything changed.
+
+        Raises:
+            InvalidArgument: there is one of that name that is of no file.
+            IllegalMove: it is retired.
+        """
+        said = _data(spec)
+        with self._database.write() as connection:
+            row = _one(
+                connection,
+                "SELECT a.id, s.path, s.spec FROM agent AS a LEFT JOIN source AS s ON s.agent = a.id "
+                "WHERE a.name = ?",
+                (name,),
+            )
+            if row is None:
+                key = self._create(connection, name, spec, now)
+            else:
+                key, known, before = cast("tuple[int, str | None, str]", tuple(row))
+                if known is None:
+                    raise InvalidArgument(
+                        "name", f'"{name}" is taken by an agent of no file', "Take another in the file."
+                    )
+                if before != said:
+                    self._configure(connection, name, lambda _: spec, now)
+                elif known == path:
+                    return False
+            connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (key, path, said))
+        return row is None or before != said
+
+    def source(self, name: str) -> str:
+        """The path of the file that an agent is of; "" for one of none."""
+        rows = self._database.query(
+            "SELECT s.path FROM source AS s JOIN agent AS a ON a.id = s.agent WHERE a.name = ?", (name,)
+        )
+        return str(rows[0][0]) if rows else ""
+
     def configure(self, name: str, changes: dict[str, Any], now: str) -> Agent:
-        """A new version of an agent; none where the changes change nothing.
+        """A new version of an agent; none where the changes change nothing. A draft is configured once it
+        lacks nothing.
 
         Raises:
             UnknownName, IllegalMove, InvalidArgument: there is no such agent, it is retired, or a change is
                 unusable.
         """
         with self._database.write() as connection:
-            key, state, version = _found(connection, name)
-            after = moved(name, state, "configure")
-            spec = _spec(connection, key, version)
-            if (changed := spec.changed(changes)) != spec:
-                self._add_version(connection, key, version + 1, changed, now)
-                self._move(connection, key, "configure", state, after, version + 1, now)
+            self._configure(connection, name, lambda spec: spec.changed(changes, begun=not spec.lacking), now)
         return self.get(name)
 
     def move(self, name: str, move: Move, now: str) -> Agent:
@@ -193,9 +231,30 @@ class AgentStore:
             for at, actor, move, before, after, version in cast("list[tuple[Any, ...]]", rows)
         ]
 
+    def _create(self, connection: apsw.Connection, name: str, spec: Spec, now: str) -> int:
+        state: State = "draft" if spec.lacking else "configured"
+        connection.execute(
+            "INSERT INTO agent (name, state, version, created_at) VALUES (?, ?, 0, ?)", (name, state, now)
+        )
+        key = connection.last_insert_rowid()
+        self._add_version(connection, key, 1, spec, now)
+        self._record(connection, key, "create", "", state, 1, now)
+        return key
+
+    def _configure(
+        self, connection: apsw.Connection, name: str, change: Callable[[Spec], Spec], now: str
+    ) -> None:
+        key, state, version = _found(connection, name)
+        moved(name, state, "configure")
+        spec = _spec(connection, key, version)
+        if (changed := change(spec)) != spec:
+            move: Move = "edit" if changed.lacking else "configure"
+            after = moved(name, state, move)
+            self._add_version(connection, key, version + 1, changed, now)
+            self._move(connection, key, move, state, after, version + 1, now)
+
     def _add_version(self, connection: apsw.Connection, key: int, number: int, spec: Spec, now: str) -> None:
-        data = json.dumps(spec.model_dump(mode="json", exclude_unset=True))
-        connection.execute("INSERT INTO version VALUES (?, ?, ?, ?)", (key, number, data, now))
+        connection.execute("INSERT INTO version VALUES (?, ?, ?, ?)", (key, number, _data(spec), now))
         connection.execute("UPDATE agent SET version = ? WHERE id = ?", (number, key))
 
     def _move(
@@ -231,6 +290,10 @@ _AGENTS = """
     SELECT a.name, a.state, a.version, v.spec, a.created_at
     FROM agent AS a JOIN version AS v ON v.agent = a.id AND v.number = a.version
 """
+
+
+def _data(spec: Spec) -> str:
+    return json.dumps(spec.model_dump(mode="json", exclude_unset=True))
 
 
 def _agent(row: Sequence[apsw.SQLiteValue]) -> Agent:

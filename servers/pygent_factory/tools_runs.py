@@ -1,4 +1,5 @@
 """The tools that run agents."""
+# ruff: noqa: B006 - pydantic copies a tool's defaults at every call
 
 from __future__ import annotations
 
@@ -45,6 +46,9 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
             str, Field(description="For agents that work on code: the path of a git repository.")
         ] = "",
         branch: Annotated[str, Field(description="Where the work begins. Empty: what is checked out.")] = "",
+        capabilities: Annotated[
+            list[str], Field(description="What the task asks for; an agent that lacks some of it is refused.")
+        ] = [],
         wait_s: Wait = 50.0,
     ) -> CallToolResult | t.InputRequiredResult:
         """Give an agent a task. The run is durable: it goes on when the connection ends, and after a crash.
@@ -55,7 +59,9 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         worktree of the repository on a branch of its own, which stays; nothing is merged.
         """
         runs = await factory.runs()
-        run = await brought(runs, context) or await runs.begin(name, task, workspace=workspace, branch=branch)
+        run = await brought(runs, context) or await runs.begin(
+            name, task, workspace=workspace, branch=branch, capabilities=capabilities
+        )
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Talk with an agent", annotations=RUNS)

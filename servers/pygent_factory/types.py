@@ -1,10 +1,14 @@
-"""The kinds of agent that ship: each a file in `configs/agents`, with the tools of its trade."""
+"""The kinds of agent that ship: each a file in `configs/agents`, with the tools of its trade. A user's own
+stand in folders of theirs (`files.py`), in the same form.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
-from pygent_factory.spec import Spec, read
+from pygent_factory.files import read
+from pygent_factory.spec import Spec
 from pygent_shared.errors import UnknownName
 from pygent_shared.shipped import shipped
 
@@ -15,12 +19,23 @@ def types() -> dict[str, Spec]:
     return {path.stem: read(path) for path in sorted(shipped("agents").glob("*.toml"))}
 
 
-def of(name: str) -> Spec:
+NONE = "custom"
+"""The type of an agent of no kind: nothing but a name, until it is configured."""
+
+
+def of(name: str, kinds: Mapping[str, Spec] | None = None) -> Spec:
     """The spec that an agent of a kind begins with.
+
+    Args:
+        name: of one of the kinds, or "" for one of none.
+        kinds: without any, those that ship.
 
     Raises:
         UnknownName: there is no such kind.
     """
-    if name not in types():
-        raise UnknownName("agent type", name, types(), "See them: agent_types()")
-    return types()[name]
+    known = types() if kinds is None else kinds
+    if name in ("", NONE) and name not in known:
+        return Spec(type=NONE)
+    if name not in known:
+        raise UnknownName("agent type", name, known, "See them: agent_types()")
+    return known[name]

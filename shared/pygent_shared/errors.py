@@ -62,7 +62,7 @@ class InvalidArgument(CallerError):
     """A value that cannot be used: `name` is the argument as the caller knows it."""
 
     def __init__(self, name: str, why: str, cure: str) -> None:
-        self.name = name
+        self.name, self.why, self.cure = name, why, cure
         super().__init__(f"{name}: {why}. {cure}")
 
 

@@ -131,6 +131,9 @@ class Settings:
         "A cross-encoder of sentence-transformers that reads the best passages of a search anew: a local "
         "folder, or a hub name; empty is none.",
     )
+    agents: str = row(
+        "", "Folder of agents in files, TOML or YAML, beside the folder agents next to the config file."
+    )
     models: str = row(
         "",
         "TOML file of language models that agents whose model is auto choose from, before those that are "

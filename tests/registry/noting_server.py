@@ -19,5 +19,11 @@ def greet(name: str) -> str:
     return f"Hello {name}."
 
 
+@server.tool()
+def read() -> str:
+    """What was written down."""
+    return Path(sys.argv[1]).read_text(encoding="utf-8")
+
+
 if __name__ == "__main__":
     server.run()

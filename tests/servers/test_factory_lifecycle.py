@@ -10,11 +10,11 @@ import apsw
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pygent_factory import types
 from pygent_factory.lifecycle import LEGAL, Move
-from pygent_factory.spec import Spec, agent_name, checked
+from pygent_factory.spec import Spec, agent_name, checked, draft
 from pygent_factory.store import MIGRATIONS, AgentStore
 from pygent_shared.database import Database
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
@@ -65,9 +65,14 @@ class Agents(RuleBasedStateMachine):
         super().__init__()
         self.database = Database(Path(mkdtemp()) / "factory.db", MIGRATIONS)
         self.agents = AgentStore(self.database)
-        self.agents.create("a", SPEC, NOW)
-        self.specs = [SPEC]
+        self.specs: list[Spec] = []
         self.done = 1
+
+    @initialize(instructions=st.sampled_from(["", "Help."]))
+    def create(self, instructions: str) -> None:
+        self.specs = [draft({"type": "general", "instructions": instructions})]
+        made = self.agents.create("a", self.specs[0], NOW)
+        assert made.state == ("configured" if instructions else "draft")
 
     @rule(move=st.sampled_from(["deploy", "pause", "retire"]))
     def move(self, move: Move) -> None:
@@ -79,14 +84,19 @@ class Agents(RuleBasedStateMachine):
             with pytest.raises(IllegalMove):
                 self.agents.move("a", move, NOW)
 
-    @rule(instructions=st.sampled_from(["Help.", "Help well.", "Be short."]))
+    @rule(instructions=st.sampled_from(["", "Help.", "Help well.", "Be short."]))
     def configure(self, instructions: str) -> None:
         state = self.agents.get("a").state
         if state == "retired":
             with pytest.raises(IllegalMove):
                 self.agents.configure("a", {"instructions": instructions}, NOW)
             return
-        self.agents.configure("a", {"instructions": instructions}, NOW)
+        if not instructions and state != "draft":
+            with pytest.raises(InvalidArgument, match="instructions: is not usable: it is empty"):
+                self.agents.configure("a", {"instructions": instructions}, NOW)
+            return
+        after = self.agents.configure("a", {"instructions": instructions}, NOW).state
+        assert after == (LEGAL[state]["configure"] if instructions else "draft")
         if self.specs[-1].instructions != instructions:
             self.specs.append(self.specs[-1].changed({"instructions": instructions}))
             self.done += 1
@@ -108,6 +118,21 @@ class Agents(RuleBasedStateMachine):
 
 
 TestAgents = Agents.TestCase
+
+
+def test_a_draft_is_edited_until_it_has_instructions_and_takes_no_runs_before(agents: AgentStore) -> None:
+    agents.create("a", draft({"type": "custom"}), NOW)
+    with pytest.raises(IllegalMove, match=r"is draft, and cannot be deployed then\. Configure it first"):
+        agents.move("a", "deploy", NOW)
+    assert agents.configure("a", {"description": "Helps."}, NOW).state == "draft"
+    assert agents.configure("a", {"instructions": "Help."}, NOW).state == "configured"
+    with pytest.raises(InvalidArgument, match="instructions: is not usable"):
+        agents.configure("a", {"instructions": " "}, NOW)
+    assert [(event.move, event.after) for event in agents.events("a")] == [
+        ("create", "draft"),
+        ("edit", "draft"),
+        ("configure", "configured"),
+    ]
 
 
 def test_a_version_cannot_be_changed_even_past_the_store(agents: AgentStore, database: Database) -> None:
@@ -137,6 +162,8 @@ def test_unknown_agents_and_versions_are_named_with_the_nearest(agents: AgentSto
         ({"strategy": "guess"}, "strategy: is not usable"),
         ({"budget": {"requests": 0}}, r"budget\.requests: is not usable"),
         ({"colour": "red"}, "The fields are: type, description"),
+        ({"strateg": "react"}, 'Did you mean "strategy"'),
+        ({"budget": {"tokns": 5}}, r'budget\.tokns: .* Did you mean "tokens"'),
         ({"model": "gpt-4"}, "'gpt-4' names no model"),
         ({"instructions": ""}, "instructions: is not usable"),
     ],

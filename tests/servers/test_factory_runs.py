@@ -260,21 +260,38 @@ async def test_each_kind_has_a_prompt_that_leads_to_a_run(settings: Settings) ->
     assert 'create_agent(name, type="research")' in message.content.text
 
 
+async def test_no_agent_is_given_a_task_it_lacks_the_capability_for(settings: Settings) -> None:
+    async with factory(settings, Notes()) as client:
+        await deployed(client)
+        found = {"capabilities": ["find", "cite"]}
+        for name in ("idle", "finder"):
+            await call(client, "create_agent", name=name, tools=["notes__*"], more=found)
+        asked = {"name": "tides", "task": "When?", "capabilities": ["answer", "find"]}
+        told = await refusal(client, "run_agent", **asked)
+        assert '"tides" cannot be asked for find, but for answer, summarise, write.' in told
+        assert 'Look for one: list_agents(capability="find").' in told
+        listed = await call(client, "list_agents", capability="find")
+        assert [row["name"] for row in listed["agents"]] == ["finder", "idle"]
+        await call(client, "configure_agent", name="finder", more={"capabilities": ["find", "answer"]})
+        await call(client, "deploy_agent", name="finder")
+        assert "Ask finder." in await refusal(client, "run_agent", **asked)
+        assert (await call(client, "list_runs"))["runs"] == []
+        run = await call(client, "run_agent", **{**asked, "name": "finder"})
+        assert run["state"] == "needs_completion"
+
+
 @pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("run_agent", {"name": "tides", "task": "When?"}),
-        ("get_run", {"run": "r1"}),
-        ("list_runs", {}),
-        ("cancel_run", {"run": "r1"}),
-        ("continue_run", {"run": "r1", "reply": "Six."}),
-    ],
+    ("tool", "more"), [("get_run", {}), ("cancel_run", {}), ("continue_run", {"reply": "Six."})]
 )
-async def test_runs_are_the_machines_own_users_alone(
-    settings: Settings, tool: str, arguments: dict[str, Any]
+async def test_a_run_is_not_there_for_another_caller(
+    settings: Settings, tool: str, more: dict[str, Any]
 ) -> None:
     async with factory(settings, Notes()) as client:
-        result = await client.call_tool(tool, arguments, meta={META: "ann"})
+        await deployed(client)
+        run = (await call(client, "run_agent", name="tides", task="When?"))["run"]
+        result = await client.call_tool(tool, {"run": run, **more}, meta={META: "ann"})
         assert result.is_error
         assert isinstance(result.content[0], t.TextContent)
-        assert "the rights of the machine's own user" in result.content[0].text
+        assert f'There is no run "{run}".' in result.content[0].text
+        listed = await client.call_tool("list_runs", {}, meta={META: "ann"})
+        assert listed.structured_content == {"runs": []}

@@ -6,20 +6,23 @@ from typing import Any
 
 from pygent_registry.calls import ON_BEHALF_OF
 from pygent_registry.policies import EntryOf, Handler, Policy, Request, principal_in
-from pygent_shared.caller import META, named
+from pygent_shared.caller import META, RIGHTS, acting, kept, named
+from pygent_shared.http.identity import Principal
 
 
 def name_caller(entry_of: EntryOf) -> Policy:
     """Put the caller's name into `_meta` for a server of the suite; no other server learns it.
 
-    A call that one of our servers makes while it serves a host is that host's.
+    A call that one of our servers makes while it serves a host is that host's; one that it makes for work
+    begun before is the one's who began it.
     """
 
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
-            name = _name(request)
-            if name and entry_of(request.server).server:
-                meta = {**(request.params.get("_meta") or {}), META: name}
+            principal = _principal(request)
+            if (name := named(principal)) and entry_of(request.server).server:
+                told = {META: name, RIGHTS: kept(principal)}
+                meta = {**(request.params.get("_meta") or {}), **told}
                 request = request.with_params({**request.params, "_meta": meta})
             return await handler(request)
 
@@ -28,6 +31,10 @@ def name_caller(entry_of: EntryOf) -> Policy:
     return policy
 
 
-def _name(request: Request) -> str:
-    call = ON_BEHALF_OF.get() if request.by else None
-    return named(principal_in(call.context if call else request.context))
+def _principal(request: Request) -> Principal | None:
+    if not request.by:
+        return principal_in(request.context)
+    if (work := acting()) is not None:
+        return work.principal
+    call = ON_BEHALF_OF.get()
+    return principal_in((call or request).context)

@@ -7,10 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import anyio.from_thread
-from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
-from mcp.types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from pygent_memory.graph.answers import graph_data, indented
 from pygent_memory.graph.knowledge import KnowledgeGraph
@@ -22,6 +19,7 @@ from pygent_shared.errors import PygentError
 from pygent_shared.lazy import Lazy
 from pygent_shared.server import SuiteServer
 from pygent_shared.settings import Settings
+from pygent_shared.subscribers import Subscribers
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +49,7 @@ class Graphs:
         self._memories = memories
         self._settings = settings
         self._spaces = spaces
-        self._subscribers: dict[tuple[int, str], Any] = {}
+        self._subscribers: Subscribers | None = None
 
     def get(self) -> KnowledgeGraph:
         """The graphs, opened now if they are not yet."""
@@ -64,7 +62,8 @@ class Graphs:
     def tell(self, ctx: Context[Any], space: str) -> None:
         """Tell whoever wants to hear it that the graph of a space changed. From a worker thread."""
         if space == self._spaces.reading(""):
-            anyio.from_thread.run(self._tell, ctx)
+            assert self._subscribers is not None, "its resource is added before a tool is called"
+            self._subscribers.tell(ctx, URI)
 
     def add_resource(self, server: SuiteServer[Any]) -> None:
         """Add the graph of the default space as a resource that can be subscribed to."""
@@ -75,10 +74,7 @@ class Graphs:
             graph = KnowledgeGraph(self._memories.get(), whole=True)
             return indented(graph_data(graph.read(self._spaces.reading(""))))
 
-        # The SDK has no other door for clients of the 2025 era; those of the 2026 era listen on its bus.
-        inside = server._lowlevel_server
-        inside.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        inside.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
+        self._subscribers = Subscribers(server)
 
     def _mirror(self, space: str) -> None:
         file = _file(self._settings, memories := self._memories.get())
@@ -87,28 +83,6 @@ class Graphs:
                 file.mirror(KnowledgeGraph(memories), space)
             except (PygentError, OSError) as error:
                 log.warning("The graph is stored, and was not written to %s: %s", file.path, error)
-
-    async def _tell(self, ctx: Context[Any]) -> None:
-        await ctx.notify_resource_updated(URI)
-        for (_, uri), session in list(self._subscribers.items()):
-            if uri == URI:
-                await session.send_resource_updated(URI)
-
-    async def _subscribe(
-        self, context: ServerRequestContext[Any, Any], params: SubscribeRequestParams
-    ) -> EmptyResult:
-        connection = context.session._connection
-        key = (id(connection), str(params.uri))
-        if key not in self._subscribers:
-            connection.exit_stack.callback(self._subscribers.pop, key, None)
-        self._subscribers[key] = context.session
-        return EmptyResult()
-
-    async def _unsubscribe(
-        self, context: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams
-    ) -> EmptyResult:
-        self._subscribers.pop((id(context.session._connection), str(params.uri)), None)
-        return EmptyResult()
 
 
 def _file(settings: Settings, memories: Memories) -> ReferenceFile | None:

@@ -6,6 +6,7 @@ processes that died taken over; state as JSON; a version that does not change wi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -86,12 +87,18 @@ class Engine:
         self._registered: dict[str, Any] = {}
         self._executor: Executor | None = None
         self._dbos: type[DBOS] | None = None
+        self._home: asyncio.AbstractEventLoop | None = None
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
 
         async def run(*arguments: Any) -> Any:  # methods are welcome too, which the engine does not take
-            return await function(*arguments)
+            if self._home is None or self._home is asyncio.get_running_loop():
+                return await function(*arguments)
+            # DBOS goes on with what it takes over in a loop of its own, where nothing of ours is at home. The
+            # context goes along.
+            done = asyncio.run_coroutine_threadsafe(_awaited(function, arguments), self._home)
+            return await asyncio.wrap_future(done)
 
         self._workflows[name] = run
         if self._dbos is not None:
@@ -104,6 +111,7 @@ class Engine:
         Raises:
             MissingExtra: the engine is not installed.
         """
+        self._home = asyncio.get_running_loop()
         executor = await anyio.to_thread.run_sync(self._launch)
         try:
             async with anyio.create_task_group() as tasks:
@@ -257,6 +265,10 @@ class Engine:
         self._dbos, self._executor = None, None
         self._registered.clear()
         executor.close()
+
+
+async def _awaited(function: Workflow, arguments: Sequence[Any]) -> Any:
+    return await function(*arguments)
 
 
 def pause(waited: float) -> float:

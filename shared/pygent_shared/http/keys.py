@@ -256,6 +256,23 @@ def exposed(settings: Settings) -> str:
     return f"{path} may be {'written' if mode & 0o022 else 'read'} by others (mode {mode:04o})"
 
 
+def today(principal: Principal, settings: Settings) -> Principal:
+    """A principal that was let in some time ago, as it stands now: who came with a key that is no longer
+    active may do nothing. What others may do is as it was then.
+    """
+    if principal.kind != "key":
+        return principal
+    try:
+        keys = KeyFile(settings).read()
+    except FileRefused as error:
+        log.warning("No key counts: %s", error)
+        keys = ()
+    for key in keys:
+        if key.id == principal.credential and key.state(datetime.now(UTC)) == "active":
+            return _principal(key)
+    return replace(principal, roles=(), limited=True)
+
+
 def _principal(key: Key) -> Principal:
     return Principal(
         name=f"key:{key.name}", kind="key", credential=key.id, roles=key.roles, limited=bool(key.roles)
