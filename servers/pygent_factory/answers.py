@@ -160,6 +160,7 @@ class RunAnswer(BaseModel):
         default=[], description="Why that model: how it was chosen, and which gave no answer."
     )
     tools: list[dict[str, Any]] = Field(default=[], description="The tool calls it made.")
+    memory: str = Field(default="", description="Why what it learned is not kept for later runs.")
     workspace: dict[str, Any] = Field(
         default={}, description="Where its work on code lies: repository, branch, commit, changes."
     )
@@ -184,6 +185,7 @@ class RunAnswer(BaseModel):
             model=used[-1] if run.trace or len(models) == 1 else "",
             model_notes=_notes(trace.get("model", {})),
             tools=trace.get("tools", []),
+            memory=trace.get("notes", {}).get("memory", ""),
             workspace=trace.get("workspace") or run.workspace or {},
         )
 
@@ -197,7 +199,9 @@ class RunAnswer(BaseModel):
             if self.unsupported:
                 answer += f"\n\nNot borne out by what it found: {', '.join(self.unsupported)}."
             run = f"Run {self.run} of {self.agent}, version {self.version}{source}."
-            return "\n\n".join(filter(None, (answer, self._work(), " ".join([run, *self.model_notes]))))
+            return "\n\n".join(
+                filter(None, (answer, self._work(), " ".join([run, *self.model_notes, self.memory]).strip()))
+            )
         if self.state in ("failed", "cancelled"):
             done = "was cancelled" if self.state == "cancelled" else "failed"
             told = f"Run {self.run} of {self.agent} {done}{f': {self.error}' if self.error else '.'}"

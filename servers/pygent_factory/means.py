@@ -82,9 +82,8 @@ def usable(spec: Spec, needs: Needs, table: Table) -> Choice:
         MissingExtra: what runs agents is not installed.
     """
     choice = _named(spec) or choose(spec.models, needs, table, os.environ)
-    for name in choice.names:
-        if name != models.HOST:
-            models.resolve(name)  # what is wrong with it is said now
+    for name in {choice.names[0], *spec.models}.intersection(choice.names) - {models.HOST}:
+        models.resolve(name)  # what is wrong with it is said now
     bounds = [*limits("budget", spec.budget), *limits("allowance", spec.allowance)]
     if priced := [limit for limit in bounds if limit.field == "usd"]:
         for name in choice.names:

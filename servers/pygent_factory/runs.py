@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
@@ -21,22 +21,19 @@ from pygent_factory.capabilities import fit
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
-from pygent_factory.means import At
-from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
-from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
+from pygent_factory.work import Work
+from pygent_factory.workspace.tools import works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
 from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
-from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, UnknownName
 from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
-    from pygent_factory.thinker import Thinker
-    from pygent_factory.tools import PeerTools
+    pass
 
 WORKFLOW = "run"
 
@@ -106,15 +103,13 @@ class Runs:
     ) -> None:
         self._database = database
         self._agents = agents
-        self._peers = peers
-        self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._workspaces = workspaces
         self._models = models
-        self._at: dict[str, At] = {}
         self._over: set[str] = set()
         self._ended: dict[str, Spent] = {}
-        engine.workflow(WORKFLOW, self._work)
+        self._work = Work(peers, WithLiterature(peers, access), workspaces, models, self._before)
+        engine.workflow(WORKFLOW, self._work.run)
 
     async def begin(
         self,
@@ -151,7 +146,7 @@ class Runs:
             why = "open repositories of this machine, and you are not its own user"
             raise NotAllowed("Agents that work on code", why, "Use the endpoint's own token, or stdio.")
         with acting_for(rights()):
-            tools = await self._tools(agent.spec, own=own)
+            tools = await self._work.tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
         allowed = limits("allowance", agent.spec.allowance)
@@ -185,7 +180,7 @@ class Runs:
             found = await self.get(run)
             if found.state not in GOING:
                 return found
-            if report and (at := self._at.get(run)):
+            if report and (at := self._work.at.get(run)):
                 await report(at.texts)
             waits = found.state == "needs_completion"
             if waits and (asked := await self._engine.seen(run, need(number), 0)) is not None:
@@ -200,14 +195,14 @@ class Runs:
         began = time.monotonic()
         while (now := time.monotonic()) < min(until, began + LOOK_SECONDS):
             await anyio.sleep(pause((now - began) / 4))
-            if report and (at := self._at.get(run)):
+            if report and (at := self._work.at.get(run)):
                 await report(at.texts)
             if here < 0 or self._here(run) != here:
                 return
 
     def _here(self, run: str) -> int:
         """How often a run has asked for its host's model that is at work in this process; -1: it is not."""
-        return self._at[run].asks if run in self._at else -1
+        return self._work.at[run].asks if run in self._work.at else -1
 
     def answered(self, run: str) -> int:
         """How often a run was given what the host's model said: the number of the next time."""
@@ -258,11 +253,27 @@ class Runs:
         await self._engine.cancel(run)
         if found.state == "running":
             with anyio.move_on_after(SETTLE_SECONDS):
-                while run in self._at:
+                while run in self._work.at:
                     await anyio.sleep(pause(1))
         elif found.state == "needs_completion" and (worktree := made(await self._engine.steps(run))):
             await self._workspaces.stopped(run, worktree, found.task)
         return await self.get(run)
+
+    async def resume(self, run: str) -> None:
+        """Go on with a run that was cancelled, after the last step that was done.
+
+        Raises:
+            UnknownName, IllegalMove: there is no such run, or it was not cancelled.
+        """
+        found = await self.get(run)
+        if found.state != "cancelled":
+            cure = f'Look at it: get_run(run="{run}")'
+            raise IllegalMove(f'Run "{run}"', found.state, "resumed", cure)
+        with self._database.write() as connection:
+            connection.execute("UPDATE run SET ended = 0 WHERE id = ?", (run,)).fetchall()
+        self._ended.pop(run, None)
+        self._over.discard(run)
+        await self._engine.resume(run)
 
     def unfinished(self) -> bool:
         """Whether there is a run whose end nobody has seen: it may have to go on."""
@@ -323,24 +334,6 @@ class Runs:
             raise UnknownName("run", run, known, "See them: list_runs()")
         return rows[0]
 
-    async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
-        """The definitions of the tools of a spec, those of a workspace (`own`) included.
-
-        Raises:
-            InvalidArgument: a pattern matches nothing.
-        """
-        from pygent_factory.tools import matching, unmatched
-
-        if not spec.tools:
-            return []
-        definitions = [*await self._offered.list_tools(), *(DEFINITIONS if own else ())]
-        missing = unmatched(spec.tools, definitions)
-        if missing and self._peers is not None:
-            known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
-            why = f"{missing[0]!r} matches no tool; there are those of {known}"
-            raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
-        return [dict(item) for item in matching(spec.tools, definitions)]
-
     async def _spent(self, agent: str, *, but: str = "") -> Spent:
         """What all runs of an agent have spent so far; one of them may be left out."""
         spent, prices = Spent(), Table(self._models)
@@ -358,88 +351,11 @@ class Runs:
         return spent
 
     async def _before(self, run: str) -> Spent:
-        """What the other runs of its agent have spent when a run begins: a step of it."""
-        from pygent_shared.durable import workflow
-
-        async def spent() -> dict[str, Any]:
-            ((agent,),) = self._database.query(
-                "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
-            )
-            return asdict(await self._spent(str(agent), but=run))
-
-        return Spent(**await workflow.step("spent before", spent))
-
-    async def _work(
-        self,
-        spec_data: dict[str, Any],
-        task: str,
-        history: list[Any],
-        asked: dict[str, Any] | None = None,
-        of: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """The workflow, with the rights `of` whoever began it."""
-        with acting_for(of):
-            return await self._done(spec_data, task, history, asked)
-
-    async def _done(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """The answer, or the error, with all that was said and done."""
-        from pydantic_ai.messages import ModelMessagesTypeAdapter
-
-        from pygent_factory.thinker import Thinker
-        from pygent_factory.tools import PeerTools
-        from pygent_shared.durable import workflow
-
-        spec = Spec.model_validate(spec_data)
-        definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
-        said = ModelMessagesTypeAdapter.validate_python(history)
-        run = workflow.workflow_id()
-        at = self._at[run] = At()
-        worktree = None
-        try:
-            needs = means.needed(spec, definitions, task, history)
-            before = await self._before(run) if limits("allowance", spec.allowance) else None
-            try:
-                given = await means.begun(spec, needs, Table(self._models), before, at)
-            except (Failed, PygentError) as error:  # what was there when it was begun is gone
-                return {"error": str(error)}
-
-            async def solved(peers: Peers) -> dict[str, Any]:
-                timed = means.InTime(peers, given.deadline)
-                tools = PeerTools(timed, definitions, at.tell, spec.memory_space)
-                return await _solved(spec, task, Thinker(spec, given, tools, said, at.tell), tools)
-
-            if asked is None:
-                return await solved(self._offered)
-            worktree = await self._workspaces.begin(run, asked)
-            ended = await solved(WorkspaceTools(worktree, self._offered))
-            ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
-            return ended
-        except BaseException as error:
-            if worktree and workflow.is_stopped(error):
-                await self._workspaces.stopped(run, worktree, task)
-            raise
-        finally:
-            self._at.pop(run, None)
-
-
-async def _solved(spec: Spec, task: str, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
-    """What an agent made of its task: the answer or the error, and all that was said and done."""
-    from pydantic_ai.exceptions import AgentRunError, UserError
-
-    from pygent_factory.strategies import table
-    from pygent_factory.tools import Stuck
-
-    try:
-        async with thinker.thinking():
-            answer = await table(spec.strategy)(thinker, await tools.reminded(task))
-            answer = await thinker.supported(answer)
-    except Stuck as error:
-        return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
-    except (AgentRunError, UserError, Failed, PygentError) as error:
-        return {"error": str(error), "trace": thinker.trace()}
-    return {"answer": answer, "trace": thinker.trace()}
+        """What the other runs of its agent have spent when a run begins."""
+        ((agent,),) = self._database.query(
+            "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
+        )
+        return await self._spent(str(agent), but=run)
 
 
 _RUNS = """

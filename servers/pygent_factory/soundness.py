@@ -12,7 +12,11 @@ from pygent_shared.errors import InvalidArgument
 if TYPE_CHECKING:
     from pygent_factory.spec import Spec
 
-LEAST_REQUESTS = {"self_consistency": 5, "reflexion": 2, "beam": 2, "best_first": 2, "mcts": 2}
+LEAST_REQUESTS = {
+    "self_consistency": 5,
+    "reflexion": 2,
+    **dict.fromkeys(("beam", "depth_first", "best_first", "mcts"), 2),
+}
 """Calls of the model without which a strategy comes to no answer."""
 _DEFS = "#/$defs/"
 

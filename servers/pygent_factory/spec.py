@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +12,16 @@ from pygent_factory.soundness import sound
 from pygent_shared.errors import InvalidArgument, did_you_mean
 from pygent_shared.models.table import Capability
 
-Strategy = Literal["react", "chain_of_thought", "self_consistency", "reflexion", "beam", "best_first", "mcts"]
+Strategy = Literal[
+    "react",
+    "chain_of_thought",
+    "self_consistency",
+    "reflexion",
+    "beam",
+    "depth_first",
+    "best_first",
+    "mcts",
+]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -109,17 +118,17 @@ def draft(data: Mapping[str, Any]) -> Spec:
         name = ".".join(str(part) for part in first["loc"])
         cure = "Mend it and send it again."
         if first["type"] == "extra_forbidden":
-            known = _fields(first["loc"][:-1])
+            known = _beside(first["loc"])
             cure = f"{did_you_mean(str(first['loc'][-1]), known).strip()} The fields are: {', '.join(known)}."
         raise InvalidArgument(name or "spec", _clause(first["msg"]), cure) from error
     sound(spec)
     return spec
 
 
-def _fields(place: tuple[int | str, ...]) -> list[str]:
-    """The fields that may stand at a place of a spec."""
-    inside: dict[str, type[BaseModel]] = {"budget": Budget, "allowance": Allowance, "needs": Needs}
-    return list((inside[str(place[0])] if place else Spec).model_fields)
+def _beside(place: Sequence[int | str]) -> list[str]:
+    """The fields there are where one stands that there is not."""
+    within = Spec.model_fields[str(place[0])].annotation if len(place) > 1 else Spec
+    return list(within.model_fields) if isinstance(within, type) and issubclass(within, BaseModel) else []
 
 
 def agent_name(name: str) -> str:

@@ -18,6 +18,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
 from pygent_factory.citing import mend, unsupported
+from pygent_factory.lessons import Lessons
 from pygent_factory.means import Means
 from pygent_factory.spec import Spec
 from pygent_factory.tools import PeerTools, Tell
@@ -58,6 +59,7 @@ class Thinker:
         self._notes: dict[str, Any] = {}
         self._worked: list[ModelMessage] = history
         self._unsupported: list[str] = []
+        self.lessons = Lessons(tools)
 
     @asynccontextmanager
     async def thinking(self) -> AsyncIterator[None]:

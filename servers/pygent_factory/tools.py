@@ -94,6 +94,21 @@ class PeerTools(AbstractToolset[None]):
         found = (result.get("structuredContent") or {}).get("results", [text])
         return task if is_error or not found else REMINDED.format(memories=text, task=task)
 
+    async def there(self, *names: str) -> bool:
+        """Whether tools of these names can be called, the agent's own or not. A step of the run."""
+
+        async def look() -> bool:
+            return {*names} <= {item["name"] for item in await self._peers.list_tools()}
+
+        try:
+            return bool(await workflow.step("look for tools", look))
+        except Failed:
+            return False
+
+    async def own(self, name: str, arguments: dict[str, Any]) -> tuple[Mapping[str, Any], str, bool]:
+        """What a tool of the memory server brought, called in the agent's own space; see `_call`."""
+        return await self._call(name, {**arguments, "space": self._space})
+
     async def _call(self, name: str, arguments: dict[str, Any]) -> tuple[Mapping[str, Any], str, bool]:
         """What a call brought, as it came and as a text, and whether that is an error."""
 

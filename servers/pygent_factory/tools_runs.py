@@ -108,8 +108,19 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
 
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
-        """Stop a run before its next step. What it has done so far stays readable."""
+        """Stop a run before its next step. What it has done so far stays readable; resume_run goes on."""
         return _told(factory, await (await factory.runs()).cancel(run))
+
+    @server.tool(title="Resume a run", annotations=RUNS)
+    async def resume_run(
+        context: Context[Any], run: RunId, wait_s: Wait = 50.0
+    ) -> CallToolResult | t.InputRequiredResult:
+        """Go on with a run that cancel_run stopped, after the last step it has done: nothing is asked or paid
+        twice. Returns what run_agent does."""
+        runs = await factory.runs()
+        if (brought_to := await brought(runs, context)) is None:
+            await runs.resume(run)
+        return await _answered(factory, runs, brought_to or run, context, wait_s)
 
     @server.tool(title="List runs", annotations=READS)
     async def list_runs(

@@ -95,6 +95,49 @@ async def test_what_an_agent_remembers_is_its_own_and_stands_before_its_next_tas
     assert asked["b"] == "When does the tide turn?"
 
 
+async def test_what_reflexion_learned_is_kept_and_the_agents_later_runs_begin_with_it(
+    fronted: Fronted,
+) -> None:
+    lesson = "Read the date of the tide table first."
+    replies = ["At five.", "FAIL: last year's table.", lesson, "At six.", "PASS"]
+    more = {"strategy": "reflexion"}
+    async with fronted({"memory": {"server": "memory"}, "factory": {"server": "factory"}}) as client:
+        for name in ("a", "b"):
+            await call(client, "factory__create_agent", name=name, type="", instructions="Help.", more=more)
+            await call(client, "factory__deploy_agent", name=name)
+        run = await call(client, "factory__run_agent", name="a", task="When does the tide turn?")
+        assert run["messages"][-1]["text"] == "When does the tide turn?"
+        for reply in replies:
+            run = await call(client, "factory__continue_run", run=run["run"], reply=reply)
+        assert (run["state"], run["answer"], run.get("memory", "")) == ("done", "At six.", "")
+        asked = {}
+        for name in ("a", "b"):
+            run = await call(client, "factory__run_agent", name=name, task="When will the tide be low?")
+            asked[name] = run["messages"][-1]["text"]
+        (kept,) = (await call(client, "memory__memory_search", query="tide", space="a"))["results"]
+    assert f"From earlier tries:\n- {lesson}" in asked["a"]
+    assert asked["b"] == "When will the tide be low?"
+    assert (kept["text"].splitlines()[0], kept["tags"]) == (lesson, ["lesson"])
+
+
+async def test_without_a_memory_server_reflexion_says_that_nothing_is_kept(fronted: Fronted) -> None:
+    async with fronted({"factory": {"server": "factory"}}) as client:
+        await call(
+            client,
+            "factory__create_agent",
+            name="a",
+            type="",
+            instructions="Help.",
+            more={"strategy": "reflexion"},
+        )
+        await call(client, "factory__deploy_agent", name="a")
+        run = await call(client, "factory__run_agent", name="a", task="When?")
+        for reply in ("At six.", "PASS"):
+            run = await call(client, "factory__continue_run", run=run["run"], reply=reply)
+    assert run["state"] == "done"
+    assert run["memory"].startswith("Its lessons are of this run alone: no memory server can be reached")
+
+
 class Held:
     """A chat server that calls a tool first, then answers; its second reply waits until it may come."""
 

@@ -210,13 +210,15 @@ async def test_each_strategy_finds_the_answer(settings: Settings, tmp_path: Path
         assert run["usage"]["requests"] == len(replies[strategy])
 
 
-@pytest.mark.parametrize("strategy", ["beam", "best_first", "mcts"])
+@pytest.mark.parametrize("strategy", ["beam", "depth_first", "best_first", "mcts"])
 async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
     settings: Settings, tmp_path: Path, strategy: str
 ) -> None:
     replies = ["- high\n- low", "sure", "likely", "- ANSWER: six", "sure"]
     if strategy == "beam":  # which thinks every thought of a level further
         replies[4:] = ["nothing follows", "sure"]
+    if strategy == "depth_first":  # which goes back, as the first thought leads nowhere
+        replies[1:] = ["sure", "- higher", "impossible", "likely", "- ANSWER: six", "sure"]
     async with factory(settings, Notes()) as client:
         await deployed(client, script(tmp_path, replies), strategy=strategy)
         run = await call(client, "run_agent", name="tides", task="When?")
@@ -225,6 +227,9 @@ async def test_a_tree_of_thoughts_is_searched_and_shown_whole(
     assert isinstance(resource.contents[0], t.TextResourceContents)
     tree = json.loads(resource.contents[0].text)["trace"]["notes"]["tree"]
     assert [node["fate"] for node in tree].count("goal") == 1
+    if strategy == "depth_first":
+        fates = ["expanded", "expanded", "expanded", "pruned", "goal"]
+        assert [node["fate"] for node in tree] == fates
 
 
 async def test_a_conversation_is_remembered_word_for_word(settings: Settings) -> None:

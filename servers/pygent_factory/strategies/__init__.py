@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pygent_factory.thinker import Solve
 
-FILES = {
-    "react": "react",
-    "chain_of_thought": "chain_of_thought",
-    "self_consistency": "self_consistency",
-    "reflexion": "reflexion",
-    "beam": "thoughts",
-    "best_first": "thoughts",
-    "mcts": "thoughts",
-}
-
 
 def table(name: str) -> Solve:
-    """The strategy of a name."""
-    module = import_module(f"pygent_factory.strategies.{FILES[name]}")
-    solve: Solve = getattr(module, name, None) or module.solve
+    """The strategy of a name, which is its file's."""
+    solve: Solve = import_module(f"pygent_factory.strategies.{name}").solve
     return solve

@@ -1,4 +1,6 @@
-"""Reflexion (Shinn et al., NeurIPS 2023, arXiv:2303.11366): try, be judged, learn, try again."""
+"""Reflexion (Shinn et al., NeurIPS 2023, arXiv:2303.11366): try, be judged, learn, try again. What was
+learned stays in the agent's memory, and its later runs begin with it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ The judgement:
 
 async def solve(thinker: Thinker, task: str) -> object:
     """The first answer that passes, or the last one."""
-    lessons: list[str] = []
+    lessons = await thinker.lessons.known(task)
+    thinker.note("lessons known", list(lessons))
     answer: object = ""
     for trial in range(TRIALS):
         learned = "".join(f"\n- {lesson}" for lesson in lessons)
@@ -39,6 +42,10 @@ async def solve(thinker: Thinker, task: str) -> object:
         if verdict.strip().upper().startswith("PASS"):
             break
         if trial + 1 < TRIALS:
-            lessons.append(await thinker.say(REFLECT.format(task=task, answer=answer, verdict=verdict)))
+            lesson = await thinker.say(REFLECT.format(task=task, answer=answer, verdict=verdict))
+            await thinker.lessons.keep(task, lesson)
+            lessons.append(lesson)
     thinker.note("lessons", lessons)
+    if thinker.lessons.lost:
+        thinker.note("memory", thinker.lessons.lost)
     return answer

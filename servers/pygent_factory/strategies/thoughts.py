@@ -1,5 +1,5 @@
 """Tree of Thoughts (Yao et al., NeurIPS 2023, arXiv:2305.10601): the model proposes next steps and values
-them, and a search chooses which to follow.
+them, and a search chooses which to follow. Each way to search is a strategy, in a file of its own.
 """
 
 from __future__ import annotations
@@ -8,15 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 
 from pygent_factory.search.explore import Budget, explore
-from pygent_factory.search.methods import beam as beam_search
-from pygent_factory.search.methods import best_first as best_first_search
-from pygent_factory.search.methods import tree_search
 from pygent_factory.search.questions import Steps
 from pygent_factory.search.tree import Tree
 from pygent_factory.thinker import Thinker
 
 BRANCHES = 3
-WIDTH = 3
 DEPTH = 4
 EXPANSIONS = 10
 ANSWER = "ANSWER:"
@@ -63,22 +59,8 @@ class _Model:
         return WORTH[words[-1]] if words else WORTH["impossible"]
 
 
-async def beam(thinker: Thinker, task: str) -> object:
-    """Breadth first, the best few of each level kept."""
-    return await _search(thinker, task, lambda tree: beam_search(tree, is_answer, width=WIDTH, depth=DEPTH))
-
-
-async def best_first(thinker: Thinker, task: str) -> object:
-    """Always the most promising thought next."""
-    return await _search(thinker, task, lambda tree: best_first_search(tree, is_answer, depth=DEPTH))
-
-
-async def mcts(thinker: Thinker, task: str) -> object:
-    """Monte Carlo tree search."""
-    return await _search(thinker, task, lambda tree: tree_search(tree, is_answer, depth=DEPTH))
-
-
-async def _search(thinker: Thinker, task: str, method: Method) -> object:
+async def search(thinker: Thinker, task: str, method: Method) -> object:
+    """The answer that a method found, or else one from the best thoughts; the whole tree is noted."""
     tree: Tree[Thoughts] = Tree(())
     model = _Model(thinker, task)
     outcome = await explore(tree, method(tree), model, model, budget=Budget(expansions=EXPANSIONS))
