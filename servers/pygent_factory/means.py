@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pygent_factory.budgets import Limit, Meter, Spent, deadline, limits
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     from pygent_shared.models.chain import Chain
 
 LETTERS_A_TOKEN = 4
+
+
+@dataclass
+class At:
+    """What a run has been at in this process, and how often it has spoken: to its user, or to say what it needs
+    its host's model for.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    spoken: int = 0
+
+    def tell(self, text: str) -> None:
+        """It begins something."""
+        self.texts.append(text)
+
+    def speak(self) -> None:
+        """It has said something that is waited for."""
+        self.spoken += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +84,8 @@ def usable(spec: Spec, needs: Needs, table: Table) -> Choice:
         MissingExtra: what runs agents is not installed.
     """
     choice = _named(spec) or choose(spec.models, needs, table, os.environ)
-    for name in choice.names:
-        if name != models.HOST:
-            models.resolve(name)  # what is wrong with it is said now
+    for name in {choice.names[0], *spec.models}.intersection(choice.names) - {models.HOST}:
+        models.resolve(name)  # what is wrong with it is said now
     bounds = [*limits("budget", spec.budget), *limits("allowance", spec.allowance)]
     if priced := [limit for limit in bounds if limit.field == "usd"]:
         for name in choice.names:
@@ -93,13 +110,12 @@ class InTime:
         return await self._peers.list_tools()
 
 
-async def begun(
-    spec: Spec, needs: Needs, table: Table, before: Spent | None, tell: Callable[[str], None]
-) -> Means:
+async def begun(spec: Spec, needs: Needs, table: Table, before: Spent | None, at: At) -> Means:
     """The means of the run that begins: the choice of a model and the deadline are steps of it.
 
     Args:
         before: what the agent's other runs have spent, where it has an allowance.
+        at: is told of what happens.
     """
     from pygent_shared.durable import workflow
     from pygent_shared.models.chain import Chain
@@ -111,7 +127,7 @@ async def begun(
         return usable(spec, needs, table).model_dump(mode="json")
 
     chosen = _named(spec) or Choice.model_validate(await workflow.step("choose model", choice))
-    chain = Chain(chosen.names, lambda name: _made(name, until), tell)
+    chain = Chain(chosen.names, lambda name: _made(name, until, at), at.tell)
     return Means(choice=chosen, model=chain, meter=Meter(bounds, table), deadline=until)
 
 
@@ -122,11 +138,11 @@ def _named(spec: Spec) -> Choice | None:
     return Choice(names=list(spec.models), why="", passed=[])
 
 
-def _made(name: str, until: Deadline) -> Model:
+def _made(name: str, until: Deadline, at: At) -> Model:
     if name == models.HOST:
         from pygent_shared.models.host import HostModel
 
-        return HostModel(until)
+        return HostModel(until, at.speak)
     model = models.resolve(name)
     if name.partition(":")[0] == models.SCRIPTED:
         return model

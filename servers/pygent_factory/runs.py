@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
@@ -21,22 +21,20 @@ from pygent_factory.capabilities import fit
 from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
-from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
-from pygent_factory.user import offered, reply, said
-from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
+from pygent_factory.user import reply, said
+from pygent_factory.work import Work
+from pygent_factory.workspace.tools import works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
 from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
-from pygent_shared.durable.failure import Failed
-from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, PygentError, UnknownName
+from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, UnknownName
 from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
-    from pygent_factory.thinker import Thinker
-    from pygent_factory.tools import PeerTools
+    pass
 
 WORKFLOW = "run"
 
@@ -47,6 +45,8 @@ RunState = State | Literal["needs_completion"]
 """`needs_completion`: it goes on when whoever runs it has answered as its model."""
 SETTLE_SECONDS = 10.0
 """How long a run that was cancelled is waited for, as it ends the step that it is at."""
+LOOK_SECONDS = 0.25
+"""How often a run that is at work in this process is looked at in the store: another may have stopped it."""
 GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
@@ -117,14 +117,13 @@ class Runs:
     ) -> None:
         self._database = database
         self._agents = agents
-        self._peers = peers
-        self._offered = WithLiterature(peers, access)
         self._engine = engine
         self._workspaces = workspaces
         self._models = models
-        self._at: dict[str, list[str]] = {}
+        self._over: set[str] = set()
         self._ended: dict[str, Spent] = {}
-        engine.workflow(WORKFLOW, self._work)
+        self._work = Work(peers, WithLiterature(peers, access), workspaces, models, self._before)
+        engine.workflow(WORKFLOW, self._work.run)
 
     async def begin(
         self,
@@ -164,7 +163,7 @@ class Runs:
             why = "open repositories of this machine, and you are not its own user"
             raise NotAllowed("Agents that work on code", why, "Use the endpoint's own token, or stdio.")
         with acting_for(rights()):
-            tools = await self._tools(agent.spec, own=own)
+            tools = await self._work.tools(agent.spec, own=own)
         asked = await self._workspaces.asked(tools, workspace, branch)
         history = await self._said(name, conversation) if conversation else []
         allowed = limits("allowance", agent.spec.allowance)
@@ -201,16 +200,17 @@ class Runs:
         """
         from pygent_shared.models.host import need
 
-        began = time.monotonic()
+        until = time.monotonic() + within
         heard, question = 0, None
         while True:
+            here = self._here(run)
             found = await self.get(run)
             if found.state not in GOING:
                 return found
-            asked = await self._engine.seen(run, need(number), 0)
-            if report and (at := self._at.get(run)):
-                await report(at)
-            if asked is not None:
+            if report and (at := self._work.at.get(run)):
+                await report(at.texts)
+            waits = found.state == "needs_completion"
+            if waits and (asked := await self._engine.seen(run, need(number), 0)) is not None:
                 return Need(run=run, number=number, request=asked)
             for what in await self.said(run, heard):
                 heard += 1
@@ -220,9 +220,24 @@ class Runs:
                 return question
             if seen is not None and heard > seen:
                 return found
-            if (waited := time.monotonic() - began) > within:
+            if time.monotonic() > until:
                 return found
-            await anyio.sleep(pause(waited))
+            await self._moved(run, here, until, report)
+
+    async def _moved(self, run: str, here: int, until: float, report: Report | None) -> None:
+        """Wait until there may be something new of a run: of one that is at work in this process, until it
+        speaks or ends, or a while has gone by."""
+        began = time.monotonic()
+        while (now := time.monotonic()) < min(until, began + LOOK_SECONDS):
+            await anyio.sleep(pause((now - began) / 4))
+            if report and (at := self._work.at.get(run)):
+                await report(at.texts)
+            if here < 0 or self._here(run) != here:
+                return
+
+    def _here(self, run: str) -> int:
+        """How often a run has spoken that is at work in this process; -1: it is not."""
+        return self._work.at[run].spoken if run in self._work.at else -1
 
     def answered(self, run: str) -> int:
         """How often a run was given what the host's model said: the number of the next time."""
@@ -286,7 +301,7 @@ class Runs:
         await self._engine.cancel(run)
         if found.state == "running":
             with anyio.move_on_after(SETTLE_SECONDS):
-                while run in self._at:
+                while run in self._work.at:
                     await anyio.sleep(pause(1))
         elif found.state == "needs_completion" and (worktree := made(await self._engine.steps(run))):
             await self._workspaces.stopped(run, worktree, found.task)
@@ -305,6 +320,7 @@ class Runs:
         with self._database.write() as connection:
             connection.execute("UPDATE run SET ended = 0 WHERE id = ?", (run,)).fetchall()
         self._ended.pop(run, None)
+        self._over.discard(run)
         await self._engine.resume(run)
 
     def unfinished(self) -> bool:
@@ -334,8 +350,7 @@ class Runs:
         status = await self._engine.status(id)
         state: RunState = status.state
         if state not in GOING:
-            with self._database.write() as connection:
-                connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (id,))
+            self._note_end(id)
         elif await self._engine.seen(id, need(self.answered(id)), 0) is not None:
             state = "needs_completion"
         result = status.result or {}
@@ -354,12 +369,23 @@ class Runs:
         )
 
     def _has_begun(self, id: str, name: str) -> bool:
+        """Whether there is a run of the caller, of this agent, with this id.
+
+        Raises:
+            InvalidArgument: it is another agent's, or another caller's.
+        """
         rows = self._database.query(
             "SELECT a.name, r.caller FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (id,)
         )
         if rows and rows[0] != (name, caller()):
             raise InvalidArgument("id", "is that of another run", "Take another, or none.")
         return bool(rows)
+
+    def _note_end(self, run: str) -> None:
+        if run not in self._over:
+            with self._database.write(durable=False) as connection:  # it could be seen again
+                connection.execute("UPDATE run SET ended = 1 WHERE id = ? AND ended = 0", (run,))
+            self._over.add(run)
 
     def _row(self, run: str) -> Sequence[Any]:
         """What is kept of a run of the caller. Raises UnknownName: it has none of this id."""
@@ -369,25 +395,6 @@ class Runs:
             known = [str(id) for (id,) in self._database.query(recent, (caller(),))]
             raise UnknownName("run", run, known, "See them: list_runs()")
         return rows[0]
-
-    async def _tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
-        """The definitions of the tools of a spec, those of a workspace (`own`) included.
-
-        Raises:
-            InvalidArgument: a pattern matches nothing.
-        """
-        from pygent_factory.tools import matching, unmatched
-
-        if not spec.tools:
-            return []
-        own_tools = [*(DEFINITIONS if own else ()), *offered(spec.tools)]
-        definitions = [*await self._offered.list_tools(), *own_tools]
-        missing = unmatched(spec.tools, definitions)
-        if missing and self._peers is not None:
-            known = ", ".join(sorted({item["name"].partition("__")[0] for item in definitions}))
-            why = f"{missing[0]!r} matches no tool; there are those of {known}"
-            raise InvalidArgument("tools", why, "See them: pygent list. Then configure_agent(…, tools=[…]).")
-        return [dict(item) for item in matching(spec.tools, definitions)]
 
     async def _spent(self, agent: str, *, but: str = "") -> Spent:
         """What all runs of an agent have spent so far; one of them may be left out."""
@@ -406,90 +413,11 @@ class Runs:
         return spent
 
     async def _before(self, run: str) -> Spent:
-        """What the other runs of its agent have spent when a run begins: a step of it."""
-        from pygent_shared.durable import workflow
-
-        async def spent() -> dict[str, Any]:
-            ((agent,),) = self._database.query(
-                "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
-            )
-            return asdict(await self._spent(str(agent), but=run))
-
-        return Spent(**await workflow.step("spent before", spent))
-
-    async def _work(
-        self,
-        spec_data: dict[str, Any],
-        task: str,
-        history: list[Any],
-        asked: dict[str, Any] | None = None,
-        of: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """The workflow, with the rights `of` whoever began it."""
-        with acting_for(of):
-            return await self._done(spec_data, task, history, asked)
-
-    async def _done(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """The answer, or the error, with all that was said and done."""
-        from pydantic_ai.messages import ModelMessagesTypeAdapter
-
-        from pygent_factory.thinker import Thinker
-        from pygent_factory.tools import PeerTools
-        from pygent_shared.durable import workflow
-
-        spec = Spec.model_validate(spec_data)
-        definitions = await workflow.step("list tools", lambda: self._tools(spec, own=asked is not None))
-        said = ModelMessagesTypeAdapter.validate_python(history)
-        run = workflow.workflow_id()
-        at = self._at[run] = []
-        worktree = None
-        try:
-            needs = means.needed(spec, definitions, task, history)
-            before = await self._before(run) if limits("allowance", spec.allowance) else None
-            given = await means.begun(spec, needs, Table(self._models), before, at.append)
-
-            async def solved(peers: Peers) -> dict[str, Any]:
-                timed = means.InTime(peers, given.deadline)
-                tools = PeerTools(timed, definitions, at.append, spec.memory_space)
-                return await _solved(spec, task, Thinker(spec, given, tools, said, at.append), tools)
-
-            if asked is None:
-                return await solved(self._offered)
-            worktree = await self._workspaces.begin(run, asked)
-            ended = await solved(WorkspaceTools(worktree, self._offered))
-            ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
-            return ended
-        except BaseException as error:
-            if worktree and workflow.is_stopped(error):
-                await self._workspaces.stopped(run, worktree, task)
-            raise
-        finally:
-            self._at.pop(run, None)
-
-
-async def _solved(spec: Spec, task: str, thinker: Thinker, tools: PeerTools) -> dict[str, Any]:
-    """What an agent made of its task: the answer or the error, and all that was said and done."""
-    from pydantic_ai.exceptions import AgentRunError, UserError
-
-    from pygent_factory.strategies import table
-    from pygent_factory.tools import Stuck
-    from pygent_factory.user import Declined, Replied
-
-    try:
-        async with thinker.thinking():
-            answer = await table(spec.strategy)(thinker, await tools.reminded(task))
-            answer = await thinker.supported(answer)
-    except Replied as done:
-        return {"answer": str(done), "trace": thinker.trace()}
-    except Declined as error:
-        return {"error": str(error), "declined": True, "trace": thinker.trace()}
-    except Stuck as error:
-        return {"error": f"The run was stopped: {error}.", "trace": thinker.trace()}
-    except (AgentRunError, UserError, Failed, PygentError) as error:
-        return {"error": str(error), "trace": thinker.trace()}
-    return {"answer": answer, "trace": thinker.trace()}
+        """What the other runs of its agent have spent when a run begins."""
+        ((agent,),) = self._database.query(
+            "SELECT a.name FROM run AS r JOIN agent AS a ON a.id = r.agent WHERE r.id = ?", (run,)
+        )
+        return await self._spent(str(agent), but=run)
 
 
 _RUNS = """

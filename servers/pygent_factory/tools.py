@@ -55,14 +55,20 @@ class PeerTools(AbstractToolset[None]):
         peers: where they are called.
         definitions: as on the wire, under the names that `peers` knows.
         tell: is told of each call.
+        user: the tools towards its user.
         space: of the memory server, for calls that name none.
     """
 
     def __init__(
-        self, peers: Peers, definitions: Sequence[Mapping[str, Any]], tell: Tell, space: str = ""
+        self,
+        peers: Peers,
+        definitions: Sequence[Mapping[str, Any]],
+        tell: Tell,
+        user: ToUser,
+        space: str = "",
     ) -> None:
         self._peers = peers
-        self._user = ToUser()
+        self._user = user
         self._definitions = definitions
         self._tell = tell
         self._space = space

@@ -6,7 +6,7 @@ it has seen. The one rule: all of it is done by the workflow itself, and no step
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pygent_shared.durable.failure import Failed
@@ -70,9 +70,14 @@ def offered(patterns: Sequence[str]) -> Sequence[dict[str, Any]]:
 
 
 class ToUser:
-    """The tools, for one run."""
+    """The tools, for one run.
 
-    def __init__(self) -> None:
+    Args:
+        spoke: is called when the run has said something.
+    """
+
+    def __init__(self, spoke: Callable[[], None]) -> None:
+        self._spoke = spoke
         self._number = 0
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
@@ -113,4 +118,5 @@ class ToUser:
 
         number, self._number = self._number, self._number + 1
         await workflow.publish(said(number), what)
+        self._spoke()
         return number

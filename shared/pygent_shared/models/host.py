@@ -5,6 +5,8 @@ do: sampling, a round of `input_required`, or the host's model answering by a to
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
@@ -33,10 +35,12 @@ class HostModel(Model):
 
     Args:
         deadline: of the answers; each is waited for a week at most.
+        tell: is called when it has said what it needs.
     """
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, tell: Callable[[], None]) -> None:
         super().__init__()
+        self._tell = tell
         self._deadline = deadline
         self._asked = 0
 
@@ -58,6 +62,7 @@ class HostModel(Model):
         most = (model_settings or {}).get("max_tokens", MAX_TOKENS)
         wanted = {**prompt(messages, model_request_parameters), "max_tokens": most}
         await workflow.publish(need(number), wanted)
+        self._tell()
         left = self._deadline.left()
         said = await workflow.signalled(answer(number), max(0.0, min(PATIENCE_SECONDS, left)))
         if said is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -56,14 +56,9 @@ class Table:
     def __init__(self, own: str = "") -> None:
         self.own = _read(Path(own).expanduser()) if own else {}
 
-    @cached_property
-    def shipped(self) -> dict[str, Row]:
-        """The rows that come with the program."""
-        return _read(shipped("models.toml"))
-
     def __iter__(self) -> Iterator[Row]:
         yield from self.own.values()
-        yield from (row for name, row in self.shipped.items() if name not in self.own)
+        yield from (row for name, row in _shipped().items() if name not in self.own)
 
     def usd(
         self, name: str, tokens_in: int, tokens_out: int, cached: int = 0, known: float | None = None
@@ -74,9 +69,16 @@ class Table:
             return self.own[name].usd(tokens_in, tokens_out, cached)
         if known is not None:
             return known
-        if name in self.shipped:
-            return self.shipped[name].usd(tokens_in, tokens_out, cached)
-        return 0.0 if name.partition(":")[0] in (models.SCRIPTED, "ollama") else None
+        if name.partition(":")[0] in (models.SCRIPTED, "ollama"):
+            return 0.0
+        row = _shipped().get(name)
+        return None if row is None else row.usd(tokens_in, tokens_out, cached)
+
+
+@cache
+def _shipped() -> dict[str, Row]:
+    """The rows that come with the program."""
+    return _read(shipped("models.toml"))
 
 
 def published(name: str) -> float | None:
