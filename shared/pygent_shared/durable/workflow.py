@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from dbos import DBOS
@@ -20,14 +20,35 @@ async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
     Raises:
         Failed: it raised something, which is written down too.
     """
+    return await DBOS.run_step_async({"name": name}, _noted(do))
 
+
+class Place:
+    """A place for a step among those of the workflow that runs, taken now: steps that are done at once have
+    the same places whenever the workflow is run again, whichever of them ends first.
+    """
+
+    def __init__(self) -> None:
+        self._reserved = DBOS.reserve_step()
+
+    @property
+    def number(self) -> int:
+        """The number the step will have."""
+        return self._reserved.step_id
+
+    async def step(self, name: str, do: Callable[[], Awaitable[Result]]) -> Result:
+        """The step, as `step` does it; once. It is stopped in the middle when the workflow is cancelled."""
+        return await self._reserved.run_async({"name": name, "preemptible": True}, _noted(do))
+
+
+def _noted(do: Callable[[], Awaitable[Result]]) -> Callable[[], Coroutine[Any, Any, Result]]:
     async def done() -> Result:
         try:
             return await do()
         except Exception as error:
             raise Failed.of(error) from error
 
-    return await DBOS.run_step_async({"name": name}, done)
+    return done
 
 
 async def signalled(topic: str, within: float) -> Any:
