@@ -121,7 +121,9 @@ class Settings:
         secret=True,
     )
     workflow_workers: int = row(
-        16, "Workflows that one process carries out at once; those it takes over are not counted.", least=1
+        16,
+        "Workflows one process carries out at once, but for those it takes over; 0 leaves them to others.",
+        least=0,
     )
     workflow_limit: int = row(
         0, "Workflows that all processes together carry out at once; 0 is no limit.", least=0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,25 @@ pytestmark = pytest.mark.anyio
 
 PATIENCE = 30
 NEEDS_SANDBOX = pytest.mark.skipif(missing() is not None, reason="needs bubblewrap")
+
+
+CONNECTED: list[Any] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        CONNECTED.append(arguments[1])
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def nothing_connects() -> Iterator[None]:
+    """Whatever a workflow does, nothing is connected to."""
+    CONNECTED.clear()
+    yield
+    assert CONNECTED == []
 
 
 @asynccontextmanager
