@@ -77,11 +77,15 @@ class Part:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     places: dict[str, list[Any]] = field(default_factory=dict)
     undos: dict[str, Any] = field(default_factory=dict)
+    is_broken: bool = False
+    """Whether a step has failed that is not optional."""
 
     def __post_init__(self) -> None:
         from pygent_shared.durable.workflow import Place
 
-        self.outcomes |= {name: Outcome.model_validate(kept) for name, kept in self.kept.items()}
+        self._known = dict(self.outer)
+        for name, kept in self.kept.items():
+            self.note(name, Outcome.model_validate(kept))
         for name in self.graph.order:
             if name not in self.outcomes:
                 count = 2 if self.graph.steps[name].kind == "agent" else 1
@@ -90,11 +94,16 @@ class Part:
             if self.graph.steps[name].undo is not None:
                 self.undos[name] = Place()
 
+    def note(self, name: str, outcome: Outcome) -> None:
+        """Have what came of a step."""
+        self.outcomes[name] = outcome
+        self._known[name] = outcome.value
+        self.is_broken |= outcome.is_failed and not self.graph.steps[name].optional
+
     @property
     def readable(self) -> dict[str, Any]:
         """What its expressions may read."""
-        given = {name: outcome.value for name, outcome in self.outcomes.items()}
-        return {**self.scope, "steps": {**self.outer, **given}}
+        return {**self.scope, "steps": self._known}
 
     @property
     def failed(self) -> list[str]:
@@ -132,14 +141,14 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
         for other in before:
             after[other].append(name)
     try:
-        while tasks or (ready and not part.failed):
-            while ready and len(tasks) < concurrency and not part.failed:
+        while tasks or (ready and not part.is_broken):
+            while ready and len(tasks) < concurrency and not part.is_broken:
                 name = ready.pop(0)
                 tasks[asyncio.create_task(_done(part, carrier, name))] = name
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 name = tasks.pop(task)
-                part.outcomes[name] = task.result()
+                part.note(name, task.result())
                 for later in after[name]:
                     waits[later].discard(name)
                     if not waits[later]:
@@ -148,7 +157,7 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if part.failed:
+    if part.is_broken:
         await _undo(part, carrier)
         name = part.failed[0]
         raise Red(f'Step "{part.prefix}{name}" failed: {part.outcomes[name].error}')
@@ -168,7 +177,8 @@ async def _done(part: Part, carrier: Carrier, name: str) -> Outcome:
         outcome = await _tried(part, carrier, step, shown, run)
         return outcome.model_dump(exclude_defaults=True)
 
-    return Outcome.model_validate(await places[-1].step(shown, do))
+    is_long = step.kind not in ("tool", "condition")
+    return Outcome.model_validate(await places[-1].step(shown, do, long=is_long))
 
 
 async def _begun(part: Part, carrier: Carrier, step: Step) -> dict[str, Any]:

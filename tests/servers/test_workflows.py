@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -509,3 +510,11 @@ async def test_what_cannot_be_begun_says_why(settings: Settings) -> None:
         assert 'There is no workflow "w1"' in await refusal(client, "workflow_status", workflow="w1")
     async with orchestration(settings) as client:
         assert "this one stands alone" in await refusal(client, "start_workflow", name="w")
+
+
+def test_the_engine_is_not_imported_before_a_workflow_is_asked_for() -> None:
+    check = (
+        "import sys, pygent_orchestration.server; print({'dbos', 'sqlalchemy', 'yaml'} & set(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"

@@ -25,7 +25,7 @@ async def twice(number: int) -> int:
 
 
 async def test_two_servers_of_a_process_share_a_store_and_either_may_end_first(tmp_path: Path) -> None:
-    one, other = (Engine(tmp_path / "durable.db", name=name) for name in ("one", "other"))
+    one, other = (Engine(tmp_path / "durable.db", name=name, limits=Limits()) for name in ("one", "other"))
     one.workflow("one", twice)
     other.workflow("other", twice)
     async with one.running():
@@ -46,8 +46,9 @@ async def test_a_process_has_one_store_at_a_time(tmp_path: Path) -> None:
                 raise AssertionError
 
 
-async def test_a_queue_keeps_to_its_limit(tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "durable.db", limits=Limits(each=2))
+@pytest.mark.parametrize("limits", [Limits(each=2), Limits(all=2)], ids=["each", "all"])
+async def test_a_queue_keeps_to_its_limit(tmp_path: Path, limits: Limits) -> None:
+    engine = Engine(tmp_path / "durable.db", limits=limits)
     at, most, go = 0, 0, asyncio.Event()
 
     async def busy() -> None:
@@ -72,7 +73,7 @@ async def test_a_queue_keeps_to_its_limit(tmp_path: Path) -> None:
 
 
 async def test_work_from_a_queue_is_done_in_the_loop_of_the_server(tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "durable.db")
+    engine = Engine(tmp_path / "durable.db", limits=Limits())
 
     async def where() -> int:
         return threading.get_ident()
@@ -85,7 +86,7 @@ async def test_work_from_a_queue_is_done_in_the_loop_of_the_server(tmp_path: Pat
 
 async def test_what_an_engine_was_at_when_it_ended_goes_on_when_it_runs_again(tmp_path: Path) -> None:
     begun = asyncio.Event()
-    engine = Engine(tmp_path / "durable.db")
+    engine = Engine(tmp_path / "durable.db", limits=Limits())
     first = True
 
     async def waits() -> str:
@@ -159,7 +160,7 @@ async def test_a_workflow_is_cancelled_with_those_below_it_and_in_the_middle_of_
             await engine.start("inner", id="o/in")
             return (await engine.wait("o/in", PATIENCE)).result
 
-        return await workflow.Place().step("ask", ask)
+        return await workflow.Place().step("ask", ask, long=True)
 
     engine.workflow("inner", inner)
     engine.workflow("outer", outer)

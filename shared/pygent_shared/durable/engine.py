@@ -39,8 +39,12 @@ RECOVERY_SECONDS = 2.0
 SOONEST_SECONDS = 0.002
 LATEST_SECONDS = 0.05
 """Between two looks at a workflow that is waited for: often at first, as most end soon."""
+HERE_SECONDS = 1.0
+"""And at one that runs in this process: its end is told, but for what others do to it."""
 QUEUE_SECONDS = 0.1
-"""Between two looks at a queue."""
+"""Between two looks at the queue."""
+AGAIN_SECONDS = 0.5
+"""And for what goes on: was taken over, resumed or forked, or is begun by the clock."""
 FIRST_VERSION = "1"
 
 Workflow = Callable[..., Awaitable[Any]]
@@ -110,6 +114,7 @@ class Engine:
         version: of the workflows. Those that began under another are left to the processes that have it.
         name: of the engine: processes with one of this name share its queue, and take over from each other.
         limits: of what is put in the queue; what is started past it, taken over or resumed is not counted.
+            None: it has no queue.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class Engine:
         *,
         version: str = FIRST_VERSION,
         name: str = "pygent",
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
     ) -> None:
         self._store = store
         self._version = version
@@ -130,6 +135,8 @@ class Engine:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._at_work: dict[str, asyncio.Event] = {}
+        """Of each workflow that runs here, what tells of its end."""
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
@@ -194,6 +201,7 @@ class Engine:
         one of this id was. Returns its id."""
         from dbos import SetWorkflowID
 
+        assert self._limits is not None, "the engine has no queue"
         workflow = self._named(name)
 
         async def put() -> str:
@@ -219,10 +227,10 @@ class Engine:
         Raises:
             UnknownName: there is none of this id.
         """
-        found = await self._outside(self._dbos.get_workflow_status_async(id))
-        if found is None:
+        listed = self._dbos.list_workflows_async(workflow_ids=[id], load_input=False)
+        if not (found := await self._outside(listed)):
             raise UnknownName("workflow", id, ())
-        return self._read(found)
+        return self._read(found[0])
 
     async def below(self, id: str) -> list[Status]:
         """The workflows whose ids begin with this one and a slash: they belong to it."""
@@ -235,11 +243,14 @@ class Engine:
         Args:
             latest: seconds between two looks, once it has taken long.
         """
-        began = time.monotonic()
-        while (status := await self.status(id)).state in UNENDED:
-            if (waited := time.monotonic() - began) > within:
-                break
-            await anyio.sleep(pause(waited, latest))
+        since = time.monotonic()
+        end = since + within
+        while (status := await self.status(id)).state in UNENDED and (now := time.monotonic()) <= end:
+            if at_work := self._at_work.get(id):
+                with anyio.move_on_after(min(end - now, HERE_SECONDS)):
+                    await at_work.wait()
+                    since = time.monotonic()  # what it gave is written down in an instant
+            await anyio.sleep(pause(time.monotonic() - since, latest))
         return status
 
     async def steps(self, id: str) -> list[Step]:
@@ -385,13 +396,16 @@ class Engine:
         assert self._loop is not None
 
         async def here() -> Any:
-            task = asyncio.current_task()
+            task, id = asyncio.current_task(), self._dbos.workflow_id or ""
             assert task is not None
             self._tasks.add(task)
+            ended = self._at_work.setdefault(id, asyncio.Event())
             try:
                 return await function(*arguments)
             finally:
                 self._tasks.discard(task)
+                self._at_work.pop(id, None)
+                ended.set()
 
         if asyncio.get_running_loop() is self._loop:
             return await here()
@@ -414,11 +428,14 @@ class Engine:
         from dbos._queue import queue_worker_thread
 
         listeners = []
-        for name, limits in ((self._queue, self._limits), (self._own_queue, Limits())):
+        queues = [(self._own_queue, Limits(), AGAIN_SECONDS)]
+        if self._limits is not None:
+            queues.append((self._queue, self._limits, QUEUE_SECONDS))
+        for name, limits, seconds in queues:
             queue = self._dbos.register_queue(
                 name,
                 global_concurrency=limits.all,
-                polling_interval_sec=QUEUE_SECONDS,
+                polling_interval_sec=seconds,
                 on_conflict="always_update",
             )
             # As it is here: in the database it would be every process's.

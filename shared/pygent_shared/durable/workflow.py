@@ -36,9 +36,13 @@ class Place:
         """The number the step will have."""
         return self._reserved.step_id
 
-    async def step(self, name: str, do: Callable[[], Awaitable[Result]]) -> Result:
-        """The step, as `step` does it; once. It is stopped in the middle when the workflow is cancelled."""
-        return await self._reserved.run_async({"name": name, "preemptible": True}, _noted(do))
+    async def step(self, name: str, do: Callable[[], Awaitable[Result]], *, long: bool = False) -> Result:
+        """The step, as `step` does it; once.
+
+        Args:
+            long: stop it in the middle when the workflow is cancelled, which is looked for meanwhile.
+        """
+        return await self._reserved.run_async({"name": name, "preemptible": long}, _noted(do))
 
 
 def _noted(do: Callable[[], Awaitable[Result]]) -> Callable[[], Coroutine[Any, Any, Result]]:
