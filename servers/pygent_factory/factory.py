@@ -63,7 +63,7 @@ class Factory:
             semantic_scholar_key=settings.semantic_scholar_key,
             openalex_key=settings.openalex_key,
         )
-        self._engine = Engine(settings.data_dir / "durable.db", version=VERSION)
+        self._engine = Engine(settings.durable_store, version=VERSION)
         self._owner: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
 

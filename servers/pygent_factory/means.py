@@ -27,8 +27,8 @@ LETTERS_A_TOKEN = 4
 
 @dataclass
 class At:
-    """What a run has been at in this process, and how often it has spoken: to its user, or to say what it needs
-    its host's model for.
+    """What a run has been at in this process, and how often it has spoken: to its user, or to say what it
+    needs its host's model for.
     """
 
     texts: list[str] = field(default_factory=list)

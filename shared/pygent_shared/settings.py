@@ -114,6 +114,20 @@ class Settings:
         "all-MiniLM-L6-v2",
         "The sentence-transformers model: the built-in one, a local folder, or a hub name.",
     )
+    durable_url: str = row(
+        "",
+        "PostgreSQL in which durable work is kept, such as postgresql://user:password@host/database, so that "
+        "several machines share it; empty: durable.db in DATA_DIR.",
+        secret=True,
+    )
+    workflow_workers: int = row(
+        16,
+        "Workflows one process carries out at once, but for those it takes over; 0 leaves them to others.",
+        least=0,
+    )
+    workflow_limit: int = row(
+        0, "Workflows that all processes together carry out at once; 0 is no limit.", least=0
+    )
     vectors: Literal["memory", "exact", "faiss", "chroma", "pgvector"] = row(
         "memory",
         "What finds the nearest vectors: codes in memory; exact, which reads them all; or, extras, faiss or "
@@ -328,6 +342,11 @@ class Settings:
     def vector_index(self) -> str:
         """What `open_vectors` is to open: the value of `vectors`, and with pgvector where that is."""
         return f"{POSTGRES}{self.postgres_url}" if self.vectors == "pgvector" else self.vectors
+
+    @property
+    def durable_store(self) -> Path | str:
+        """Where durable work is kept: a file, or the URL of a PostgreSQL."""
+        return self.durable_url or self.data_dir / "durable.db"
 
     def environ(self) -> dict[str, str]:
         """The `PYGENT_*` variables that give a child process these settings.

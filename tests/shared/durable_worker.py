@@ -1,7 +1,7 @@
-"""A process at work on a durable store: `python durable_worker.py FOLDER [WORKFLOW ID COUNT] [--version V]`.
+"""A process at work on a durable store: `python durable_worker.py FOLDER [ID …] [--tick]`.
 
-It starts the workflow, where one is named, and works until it is ended. Each step that it really does adds a
-line to FOLDER/done: its process, the workflow and the step.
+It starts a workflow of each id, and with --tick one every second, and works until it is ended. Each
+step that it really does adds a line to FOLDER/done: its process, the workflow and the step.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def counting(folder: Path) -> Engine:
         await workflow.emit("said", said)
         return {"total": total, "said": said}
 
+    async def tick(at: str, word: str) -> None:
+        note(folder, f"{word} {os.getpid()} {at}")
+
     engine.workflow("count", count)
+    engine.workflow("tick", tick)
     return engine
 
 
@@ -55,6 +59,7 @@ async def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("folder", type=Path)
     asked.add_argument("start", nargs="*")
+    asked.add_argument("--tick", action="store_true")
     options = asked.parse_args()
     sys.addaudithook(
         lambda event, args: event == "socket.connect" and note(options.folder, f"connect {args}")
@@ -63,6 +68,8 @@ async def main() -> None:
     async with engine.running():
         for id in options.start:
             await engine.start("count", id, 10, id=id)
+        if options.tick:
+            await engine.schedule("tick", "tick", "* * * * * *", "UTC", "tick")
         note(options.folder, f"{os.getpid()} up")
         await anyio.sleep_forever()
 

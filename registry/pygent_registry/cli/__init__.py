@@ -24,6 +24,7 @@ COMMANDS = {
     "ask": ("Answer a question from the documents in a folder, with citations.", "ask"),
     "up": ("Serve every server of the config over HTTP, behind one endpoint.", "up"),
     "serve": ("Serve all servers, or one, to a host: over stdio, or HTTP.", "serve"),
+    "worker": ("Carry workflows out from the shared queue, and serve nobody.", "worker"),
     "list": ("Show the servers, their state and their tools.", "listing"),
     "call": ("Call a tool and print its result.", "call"),
     "logs": ("Show what a server wrote to stderr, while pygent up runs.", "logs"),

@@ -1,30 +1,36 @@
-"""The durable engine of a process: DBOS behind a small interface, and this the only module that knows it.
+"""The durable engine of a server: DBOS behind a small interface; only this package knows it.
 
 What DBOS leaves to its users is done here: an id of its own for every process, held by a lock; the work of
-processes that died taken over; state as JSON; a version that does not change with every edit of the source.
+processes that died taken over by those that know it; state as JSON; versions that do not change with every
+edit of the source; all of a server's workflows in the event loop of that server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import uuid4
 
 import anyio
-import anyio.to_thread
+from anyio.to_thread import run_sync
 
-from pygent_shared.durable.executor import Executor, FileExecutor, PostgresExecutor
-from pygent_shared.errors import MissingExtra, UnknownName
+from pygent_shared.durable.process import Process, join, leave
+from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
     from dbos import DBOS
+
+    from pygent_shared.durable.schedules import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +39,19 @@ RECOVERY_SECONDS = 2.0
 SOONEST_SECONDS = 0.002
 LATEST_SECONDS = 0.05
 """Between two looks at a workflow that is waited for: often at first, as most end soon."""
+HERE_SECONDS = 1.0
+"""And at one that runs in this process: its end is told, but for what others do to it."""
+QUEUE_SECONDS = 0.1
+"""Between two looks at the queue."""
+AGAIN_SECONDS = 0.5
+"""And for what goes on: was taken over, resumed or forked, or is begun by the clock."""
+FIRST_VERSION = "1"
 
 Workflow = Callable[..., Awaitable[Any]]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Given = TypeVar("Given")
+
+UNENDED: tuple[State, ...] = ("waiting", "running")
 
 _STATES: dict[str, State] = {
     "ENQUEUED": "waiting",
@@ -70,39 +86,67 @@ class Step:
     name: str
     result: Any = None
     error: str = ""
+    started: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How many workflows of a queue run at once: in each process, and in all together; None is any number."""
+
+    each: int | None = None
+    all: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueStatus:
+    """What waits in a queue, and which process is at how many of what it has taken from it."""
+
+    waiting: int
+    running: dict[str, int]
 
 
 class Engine:
-    """Runs workflows. There is one in a process.
+    """Runs workflows. A process may have several, for different workflows, on one store.
 
     Args:
         store: a SQLite file, or the URL of a PostgreSQL database.
         version: of the workflows. Those that began under another are left to the processes that have it.
+        name: of the engine: processes with one of this name share its queue, and take over from each other.
+        limits: of what is put in the queue; what is started past it, taken over or resumed is not counted.
+            None: it has no queue.
     """
 
-    def __init__(self, store: Path | str, *, version: str = "1") -> None:
+    def __init__(
+        self,
+        store: Path | str,
+        *,
+        version: str = FIRST_VERSION,
+        name: str = "pygent",
+        limits: Limits | None = None,
+    ) -> None:
         self._store = store
         self._version = version
+        self._queue = name
+        self._own_queue = f"{name}-again"
+        self._limits = limits
         self._workflows: dict[str, Workflow] = {}
         self._registered: dict[str, Any] = {}
-        self._executor: Executor | None = None
-        self._dbos: type[DBOS] | None = None
-        self._home: asyncio.AbstractEventLoop | None = None
+        self._process: Process | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._at_work: dict[str, asyncio.Event] = {}
+        """Of each workflow that runs here, what tells of its end."""
 
     def workflow(self, name: str, function: Workflow) -> None:
         """Let a coroutine function be started under a name. Its arguments and result are fit for JSON."""
 
         async def run(*arguments: Any) -> Any:  # methods are welcome too, which the engine does not take
-            if self._home is None or self._home is asyncio.get_running_loop():
-                return await function(*arguments)
-            # DBOS goes on with what it takes over in a loop of its own, where nothing of ours is at home. The
-            # context goes along.
-            done = asyncio.run_coroutine_threadsafe(_awaited(function, arguments), self._home)
-            return await asyncio.wrap_future(done)
+            return await self._at_home(function, arguments)
 
         self._workflows[name] = run
-        if self._dbos is not None:
-            self._registered[name] = self._dbos.workflow(name=name)(run)
+        if self._process is not None:
+            self._registered[name] = self._process.dbos.workflow(name=self._versioned(name))(run)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -110,10 +154,16 @@ class Engine:
 
         Raises:
             MissingExtra: the engine is not installed.
+            NotAllowed: this process is at work on another store.
         """
-        self._home = asyncio.get_running_loop()
-        executor = await anyio.to_thread.run_sync(self._launch)
+        self._loop = asyncio.get_running_loop()
+        process = self._process = await run_sync(join, self._store)
+        stop = threading.Event()
+        listeners: Sequence[threading.Thread] = ()
         try:
+            for name, function in self._workflows.items():
+                self._registered[name] = process.dbos.workflow(name=self._versioned(name))(function)
+            listeners = await run_sync(self._listen, stop)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._take_over)
                 try:
@@ -122,16 +172,54 @@ class Engine:
                     tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._end, executor)
+                stop.set()
+                for listener in listeners:
+                    await run_sync(listener.join)
+                await self._interrupt()
+                self._process = None
+                self._registered.clear()
+                await run_sync(leave, process)
 
     async def start(self, name: str, *arguments: Any, id: str = "") -> str:
-        """Begin a workflow, or do nothing where one of this id has begun. Returns its id."""
+        """Begin a workflow here and now, or do nothing where one of this id has begun. Returns its id.
+
+        Asked in a workflow's step, it is no child of that one, but for its id: see `cancel`.
+        """
         from dbos import SetWorkflowID
 
         workflow = self._named(name)
-        with SetWorkflowID(id or uuid4().hex):
-            handle = await self._engine.start_workflow_async(workflow, *arguments)
-        return handle.workflow_id
+
+        async def begin() -> str:
+            with SetWorkflowID(id or uuid4().hex):
+                handle = await self._dbos.start_workflow_async(workflow, *arguments)
+            return str(handle.workflow_id)
+
+        return await self._outside(begin())
+
+    async def enqueue(self, name: str, *arguments: Any, id: str = "") -> str:
+        """Have a workflow begun by whichever process with this engine has room for it, or do nothing where
+        one of this id was. Returns its id."""
+        from dbos import SetWorkflowID
+
+        assert self._limits is not None, "the engine has no queue"
+        workflow = self._named(name)
+
+        async def put() -> str:
+            with SetWorkflowID(id or uuid4().hex):
+                handle = await self._dbos.enqueue_workflow_async(self._queue, workflow, *arguments)
+            return str(handle.workflow_id)
+
+        return await self._outside(put())
+
+    async def queue_status(self) -> QueueStatus:
+        """What the queue holds, and who is at work on it."""
+        found = await self._outside(
+            self._dbos.list_workflows_async(
+                queue_name=self._queue, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False
+            )
+        )
+        running = Counter(item.executor_id or "" for item in found if item.status == "PENDING")
+        return QueueStatus(waiting=len(found) - running.total(), running=dict(running))
 
     async def status(self, id: str) -> Status:
         """Where a workflow stands.
@@ -139,27 +227,30 @@ class Engine:
         Raises:
             UnknownName: there is none of this id.
         """
-        found = await self._engine.get_workflow_status_async(id)
-        if found is None:
+        listed = self._dbos.list_workflows_async(workflow_ids=[id], load_input=False)
+        if not (found := await self._outside(listed)):
             raise UnknownName("workflow", id, ())
-        return Status(
-            id=id,
-            workflow=found.name,
-            state=_STATES[found.status],
-            result=found.output,
-            error=str(found.error or ""),
-            executor=found.executor_id or "",
-            started=_time(found.created_at),
-            changed=_time(found.updated_at),
-        )
+        return self._read(found[0])
 
-    async def wait(self, id: str, within: float) -> Status:
-        """Where a workflow stands once it has ended, or after so many seconds. Raises as `status` does."""
-        began = time.monotonic()
-        while (status := await self.status(id)).state in ("waiting", "running"):
-            if (waited := time.monotonic() - began) > within:
-                break
-            await anyio.sleep(pause(waited))
+    async def below(self, id: str) -> list[Status]:
+        """The workflows whose ids begin with this one and a slash: they belong to it."""
+        found = self._dbos.list_workflows_async(workflow_id_prefix=f"{id}/", load_input=False)
+        return [self._read(item) for item in await self._outside(found)]
+
+    async def wait(self, id: str, within: float, *, latest: float = LATEST_SECONDS) -> Status:
+        """Where a workflow stands once it has ended, or after so many seconds. Raises as `status` does.
+
+        Args:
+            latest: seconds between two looks, once it has taken long.
+        """
+        since = time.monotonic()
+        end = since + within
+        while (status := await self.status(id)).state in UNENDED and (now := time.monotonic()) <= end:
+            if at_work := self._at_work.get(id):
+                with anyio.move_on_after(min(end - now, HERE_SECONDS)):
+                    await at_work.wait()
+                    since = time.monotonic()  # what it gave is written down in an instant
+            await anyio.sleep(pause(time.monotonic() - since, latest))
         return status
 
     async def steps(self, id: str) -> list[Step]:
@@ -170,114 +261,214 @@ class Engine:
                 name=step["function_name"],
                 result=step["output"],
                 error=str(step["error"] or ""),
+                started=_time(step["started_at_epoch_ms"]),
+                ended=_time(step["completed_at_epoch_ms"]),
             )
-            for step in await self._engine.list_workflow_steps_async(id)
+            for step in await self._dbos.list_workflow_steps_async(id)
         ]
 
     async def signal(self, id: str, topic: str, message: Any, *, key: str = "") -> None:
         """Send a workflow a message; two of one key are one message."""
-        await self._engine.send_async(id, message, topic, idempotency_key=key or None)
+        await self._dbos.send_async(id, message, topic, idempotency_key=key or None)
 
     async def seen(self, id: str, key: str, within: float) -> Any:
         """What a workflow published under a key; None where it has not, after so many seconds."""
-        return await self._engine.get_event_async(id, key, timeout_seconds=within)
+        return await self._dbos.get_event_async(id, key, timeout_seconds=within)
 
     async def stream(self, id: str, name: str, *, after: int = 0) -> AsyncIterator[Any]:
         """What a workflow emits, from the value of a number on, until it ends."""
-        async for value in self._engine.read_stream_async(id, name, offset=after):
+        async for value in self._dbos.read_stream_async(id, name, offset=after):
             yield value
 
     async def cancel(self, id: str) -> None:
-        """Stop a workflow before its next step, and what it does in this process right now; those it started
-        stop before their next step."""
-        await self._engine.cancel_workflow_async(id, cancel_children=True)
+        """Stop a workflow, those it started, and those below it: before their next step, and in this process in
+        the middle of the one they are at.
+        """
         from pygent_shared.durable.workflow import stop
 
-        stop(id)
+        await self._dbos.cancel_workflow_async(id, cancel_children=True)
+        if below := [status.id for status in await self.below(id) if status.state in UNENDED]:
+            await self._dbos.cancel_workflows_async(below)
+        for one in (id, *below):
+            stop(one)
 
     async def resume(self, id: str) -> None:
-        """Go on with a workflow that was cancelled or has failed, after the last step that was done."""
-        await self._engine.resume_workflows_async([id])
+        """Go on with a workflow that was cancelled, and those below it, after the last step that was done.
+        One that has failed or is done stays so."""
+        below = [status.id for status in await self.below(id) if status.state == "cancelled"]
+        await self._dbos.resume_workflows_async([id, *below], queue_name=self._own_queue)
 
     async def fork(self, id: str, step: int) -> str:
         """Begin a new workflow that shares the steps of another up to one. Returns its id."""
-        handle = await self._engine.fork_workflow_async(id, step)
+        handle = await self._dbos.fork_workflow_async(id, step, queue_name=self._own_queue)
         return handle.workflow_id
+
+    async def schedule(self, name: str, workflow: str, cron: str, zone: str, argument: Any) -> None:
+        """Begin a workflow by the clock: with the time, as ISO 8601 has it, and an argument.
+
+        Args:
+            name: of the schedule; one of this name is replaced.
+            cron: five fields, or six with seconds before them.
+            zone: IANA's name of the time zone it is meant in.
+
+        Raises:
+            InvalidArgument: the expression or the time zone is none.
+            UnknownName: there is no such workflow.
+        """
+        from pygent_shared.durable.schedules import checked
+
+        checked(cron, zone)
+        function = self._named(workflow)
+
+        def put() -> None:
+            self._dbos.delete_schedule(name)
+            self._dbos.create_schedule(
+                schedule_name=name,
+                workflow_fn=function,
+                schedule=cron,
+                context=argument,
+                cron_timezone=zone,
+                queue_name=self._own_queue,
+            )
+
+        await run_sync(put)
+
+    async def unschedule(self, name: str) -> None:
+        """Take a schedule away; what it has begun goes on."""
+        await run_sync(self._dbos.delete_schedule, name)
+
+    async def pause_schedule(self, name: str, *, paused: bool) -> None:
+        """Have a schedule begin nothing for a while, or go on. The times it missed are not made up for."""
+        await run_sync(self._dbos.pause_schedule if paused else self._dbos.resume_schedule, name)
+
+    async def schedules(self) -> list[Schedule]:
+        """The schedules of this engine's workflows, by name."""
+        from pygent_shared.durable.schedules import read
+
+        mine = {self._versioned(name): name for name in self._workflows}
+        rows = await run_sync(self._dbos.list_schedules)
+        found = [row for row in rows if row["workflow_name"] in mine]
+        now = datetime.now(UTC)
+        return [
+            read(row, mine[row["workflow_name"]], now)
+            for row in sorted(found, key=lambda row: row["schedule_name"])
+        ]
 
     async def recover(self) -> Sequence[str]:
         """Take over what processes that died were at, as is done every two seconds. Returns their ids."""
-        assert self._executor is not None
-        pending = await self._engine.list_workflows_async(
-            status="PENDING", load_input=False, load_output=False, app_version=self._version
+        assert self._process is not None
+        executor = self._process.executor
+        pending = await self._dbos.list_workflows_async(
+            status="PENDING",
+            load_input=False,
+            load_output=False,
+            name=list(map(self._versioned, self._workflows)),
         )
-        others = {work.executor_id for work in pending if work.executor_id} - {self._executor.id}
-        dead = [id for id in sorted(others) if await anyio.to_thread.run_sync(self._executor.is_dead, id)]
+        others = {work.executor_id for work in pending if work.executor_id} - {executor.id}
+        dead = [id for id in sorted(others) if await run_sync(executor.is_dead, id)]
         if dead:
             log.warning("Going on with what %d ended process(es) left unfinished", len(dead))
-            # Private, but with a check of the owner that the public way to resume lacks.
-            await anyio.to_thread.run_sync(self._engine._recover_pending_workflows, dead)
+            left = [work.workflow_id for work in pending if work.executor_id in dead]
+            await run_sync(self._requeue, left, dead)
         return dead
 
     @property
-    def _engine(self) -> type[DBOS]:
-        assert self._dbos is not None, "the engine is not running"
-        return self._dbos
+    def _dbos(self) -> type[DBOS]:
+        assert self._process is not None, "the engine is not running"
+        return self._process.dbos
 
     def _named(self, name: str) -> Any:
         if name not in self._registered:
             raise UnknownName("workflow", name, self._registered)
         return self._registered[name]
 
+    def _versioned(self, name: str) -> str:
+        return name if self._version == FIRST_VERSION else f"{name}@{self._version}"
+
+    def _read(self, found: Any) -> Status:
+        return Status(
+            id=found.workflow_id,
+            workflow=found.name.partition("@")[0],
+            state=_STATES[found.status],
+            result=found.output,
+            error=str(found.error or ""),
+            executor=found.executor_id or "",
+            started=_time(found.created_at),
+            changed=_time(found.updated_at),
+        )
+
+    async def _at_home(self, function: Workflow, arguments: Sequence[Any]) -> Any:
+        """Run a workflow in the loop the engine runs in: what comes from a queue is started in another."""
+        assert self._loop is not None
+
+        async def here() -> Any:
+            task, id = asyncio.current_task(), self._dbos.workflow_id or ""
+            assert task is not None
+            self._tasks.add(task)
+            ended = self._at_work.setdefault(id, asyncio.Event())
+            try:
+                return await function(*arguments)
+            finally:
+                self._tasks.discard(task)
+                self._at_work.pop(id, None)
+                ended.set()
+
+        if asyncio.get_running_loop() is self._loop:
+            return await here()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(here(), self._loop))
+
+    async def _outside(self, work: Coroutine[Any, Any, Given]) -> Given:
+        """Do something as nobody's step."""
+        return await asyncio.get_running_loop().create_task(work, context=Context())
+
+    async def _interrupt(self) -> None:
+        """End the workflows at work here, as a crash would, but for what they clean up."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _listen(self, stop: threading.Event) -> list[threading.Thread]:
+        """Take workflows from the queues until told to stop."""
+        from dbos._dbos import _get_dbos_instance
+        from dbos._queue import queue_worker_thread
+
+        listeners = []
+        queues = [(self._own_queue, Limits(), AGAIN_SECONDS)]
+        if self._limits is not None:
+            queues.append((self._queue, self._limits, QUEUE_SECONDS))
+        for name, limits, seconds in queues:
+            queue = self._dbos.register_queue(
+                name,
+                global_concurrency=limits.all,
+                polling_interval_sec=seconds,
+                on_conflict="always_update",
+            )
+            # As it is here: in the database it would be every process's.
+            queue.database_backed_queue, queue._worker_concurrency = False, limits.each
+            listener = threading.Thread(
+                target=queue_worker_thread, args=(stop, _get_dbos_instance(), queue), daemon=True
+            )
+            listener.start()
+            listeners.append(listener)
+        return listeners
+
+    def _requeue(self, ids: Sequence[str], dead: Sequence[str]) -> None:
+        from dbos._dbos import _get_dbos_instance
+
+        for id in ids:
+            # Private, but with a check of the owner that the public way to resume lacks.
+            _get_dbos_instance()._sys_db.reenqueue_for_recovery(id, list(dead), self._own_queue)
+
     async def _take_over(self) -> None:
         while True:
             await self.recover()
             await anyio.sleep(RECOVERY_SECONDS)
 
-    def _launch(self) -> Executor:
-        try:
-            from dbos import DBOS, DBOSConfig
 
-            from pygent_shared.durable.storage import Json, sqlite
-        except ImportError as error:
-            raise MissingExtra("durable workflows", "agents") from error
-        config: DBOSConfig = {
-            "name": "pygent",
-            "application_version": self._version,
-            "log_level": "ERROR",
-            "serializer": Json(),
-            "notification_listener_polling_interval_sec": LATEST_SECONDS,
-        }
-        if isinstance(self._store, Path):
-            files = FileExecutor(self._store.parent / "executors")
-            files.tidy()
-            self._executor = files
-            config["system_database_engine"] = sqlite(self._store)
-            config["system_database_url"] = f"sqlite:///{self._store}"
-        else:
-            self._executor = PostgresExecutor(self._store)
-            config["system_database_url"] = self._store
-        config["executor_id"] = self._executor.id
-        DBOS(config=config)
-        self._dbos = DBOS
-        for name, function in self._workflows.items():
-            self._registered[name] = DBOS.workflow(name=name)(function)
-        DBOS.launch()
-        return self._executor
-
-    def _end(self, executor: Executor) -> None:
-        self._engine.destroy(destroy_registry=True)
-        self._dbos, self._executor = None, None
-        self._registered.clear()
-        executor.close()
-
-
-async def _awaited(function: Workflow, arguments: Sequence[Any]) -> Any:
-    return await function(*arguments)
-
-
-def pause(waited: float) -> float:
+def pause(waited: float, latest: float = LATEST_SECONDS) -> float:
     """How long to wait before the next look, after so many seconds."""
-    return min(max(waited / 5, SOONEST_SECONDS), LATEST_SECONDS)
+    return min(max(waited / 5, SOONEST_SECONDS), latest)
 
 
 def _time(milliseconds: int | None) -> datetime:

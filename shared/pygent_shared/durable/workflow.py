@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -24,7 +24,32 @@ async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
     Raises:
         Failed: it raised something, which is written down too.
     """
+    return await DBOS.run_step_async({"name": name}, _noted(do))
 
+
+class Place:
+    """A place for a step among those of the workflow that runs, taken now: steps that are done at once have
+    the same places whenever the workflow is run again, whichever of them ends first.
+    """
+
+    def __init__(self) -> None:
+        self._reserved = DBOS.reserve_step()
+
+    @property
+    def number(self) -> int:
+        """The number the step will have."""
+        return self._reserved.step_id
+
+    async def step(self, name: str, do: Callable[[], Awaitable[Result]], *, long: bool = False) -> Result:
+        """The step, as `step` does it; once.
+
+        Args:
+            long: stop it in the middle when the workflow is cancelled, which is looked for meanwhile.
+        """
+        return await self._reserved.run_async({"name": name, "preemptible": long}, _noted(do))
+
+
+def _noted(do: Callable[[], Awaitable[Result]]) -> Callable[[], Coroutine[Any, Any, Result]]:
     async def done() -> Result:
         try:
             with _stoppable(workflow_id()):
@@ -35,7 +60,7 @@ async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
         except Exception as error:
             raise Failed.of(error) from error
 
-    return await DBOS.run_step_async({"name": name}, done)
+    return done
 
 
 async def signalled(topic: str, within: float) -> Any:

@@ -1,0 +1,1 @@
+"""The orchestration server: workflows as data, carried out durably."""

@@ -1,0 +1,115 @@
+"""The orchestration of a process: its definitions, its workflows, and the engine that carries them out.
+
+The engine is begun by the first use of a workflow, or at once where there is one that has not ended, or a
+schedule: whoever only asks what this server is, or defines a workflow, does not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from pygent_orchestration.library import Library
+from pygent_orchestration.store import MIGRATIONS, Store
+from pygent_orchestration.workflows import Workflows
+from pygent_shared.caller import OWNER, caller
+from pygent_shared.database import Database
+from pygent_shared.durable.engine import Engine, Limits
+from pygent_shared.durable.keeper import Keeper
+from pygent_shared.errors import NotAllowed
+from pygent_shared.peers import Peers
+from pygent_shared.settings import Settings
+
+NAME = "workflows"
+ALONE = "-alone"
+"""What a server without peers begins is left to such servers, and it takes nothing of the others'."""
+VERSION = "1"
+"""Of how workflows are carried out: those that began under another are left to the processes that have it."""
+
+
+class Orchestration:
+    """Opened at its first use, closed with the last connection.
+
+    Args:
+        settings: name the folder of the database, the store of the engine, and the limits.
+        peers: whose tools and agents steps use; None where this server stands alone.
+    """
+
+    def __init__(self, settings: Settings, peers: Peers | None) -> None:
+        self._settings = settings
+        self._peers = peers
+        self._users = 0
+        self._database: Database | None = None
+        self._store: Store | None = None
+        self._workflows: Workflows | None = None
+        alone = ALONE if peers is None else ""
+        self._engine = Engine(
+            settings.durable_store,
+            name=f"{NAME}{alone}",
+            version=f"{VERSION}{alone}",
+            limits=Limits(each=settings.workflow_workers, all=settings.workflow_limit or None),
+        )
+        self._keeper = Keeper(self._engine)
+
+    @property
+    def library(self) -> Library:
+        """The definitions there are."""
+        return self._opened().library
+
+    @property
+    def store(self) -> Store:
+        """Where definitions are kept."""
+        self._opened()
+        assert self._store is not None
+        return self._store
+
+    async def workflows(self) -> Workflows:
+        """The workflows; the engine is at work then.
+
+        Raises:
+            NotAllowed: the caller is not the machine's own user, whose workflows they are.
+        """
+        owned("Workflows")
+        workflows = self._opened()
+        await self._keeper.on()
+        return workflows
+
+    @asynccontextmanager
+    async def lifespan(self, server: object) -> AsyncIterator[Orchestration]:
+        """Be there until the last user is gone."""
+        self._users += 1
+        try:
+            if (self._settings.data_dir / "orchestration.db").exists() and self.store.is_awaited():
+                await self._keeper.on()
+            yield self
+        finally:
+            self._users -= 1
+            if not self._users:
+                with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
+                    await self._close()
+
+    def _opened(self) -> Workflows:
+        if self._workflows is None:
+            self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
+            self._store = Store(self._database)
+            self._workflows = Workflows(self._store, self._engine, self._peers)
+        return self._workflows
+
+    async def _close(self) -> None:
+        await self._keeper.off()
+        if self._database is not None:
+            self._database.close()
+            self._database = self._store = self._workflows = None
+
+
+def owned(what: str) -> None:
+    """Look whether the caller is the machine's own user.
+
+    Raises:
+        NotAllowed: it is somebody else.
+    """
+    if caller() != OWNER:
+        why = "run with the rights of the machine's own user, and you are somebody else"
+        raise NotAllowed(what, why, "Use the endpoint's own token, or stdio.")

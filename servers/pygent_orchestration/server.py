@@ -1,0 +1,32 @@
+"""The orchestration server put together."""
+
+from __future__ import annotations
+
+from pygent_orchestration.orchestration import Orchestration
+from pygent_orchestration.resources import add_resources
+from pygent_orchestration.tools_definitions import add_definitions
+from pygent_orchestration.tools_schedules import add_schedules
+from pygent_orchestration.tools_workflows import add_workflows
+from pygent_shared.peers import Peers
+from pygent_shared.server import SuiteServer, calls_peers
+from pygent_shared.settings import Settings
+
+INSTRUCTIONS = """\
+Workflows defined as data, carried out durably: agents' runs, tools of all servers, commands in a sandbox \
+and approvals, at once where they do not wait for each other. Find one (list_workflows), or define your own \
+(define_workflow), begin it (start_workflow) and follow it (wait_for_workflow). They outlast this connection \
+and crashes: only what was being done at that moment is done again."""
+
+
+@calls_peers
+def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Orchestration]:
+    """The orchestration server. Its steps use the tools of peers; without peers they have none."""
+    orchestration = Orchestration(settings, peers)
+    server: SuiteServer[Orchestration] = SuiteServer(
+        "pygent-orchestration", instructions=INSTRUCTIONS, lifespan=orchestration.lifespan
+    )
+    add_definitions(server, orchestration)
+    add_workflows(server, orchestration)
+    add_schedules(server, orchestration, settings)
+    add_resources(server, orchestration)
+    return server

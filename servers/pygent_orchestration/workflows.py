@@ -1,0 +1,441 @@
+"""Workflows as they are begun, carried out, asked about and answered."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import anyio
+
+from pygent_orchestration.actions import FACTORY, Actions, Red
+from pygent_orchestration.carrying_out import FOREVER, Carrier, Part, carry_out, for_each, in_rounds
+from pygent_orchestration.events import BEGIN, KEPT, STEP, WAITS, Event, history, states
+from pygent_orchestration.expressions import ExpressionInvalid
+from pygent_orchestration.graph import Graph
+from pygent_orchestration.library import Library
+from pygent_orchestration.reading import given
+from pygent_orchestration.spec import Definition
+from pygent_orchestration.standing import Standing, total, tree
+from pygent_orchestration.store import Begun, Store
+from pygent_shared.durable.engine import UNENDED, Engine, QueueStatus, Status, pause
+from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
+from pygent_shared.peers import Peers
+
+if TYPE_CHECKING:
+    from pygent_shared.durable.schedules import Schedule
+
+WORKFLOW = "workflow"
+BODY = "body"
+APPROVAL = "approval"
+SIGNAL = "signal"
+TICK = "tick"
+_SAID = "said"
+_SIGNS = re.compile(r"[^0-9A-Za-z-]")
+
+LATEST_SECONDS = 1.0
+"""Between two looks at what may take days."""
+FOLLOW_SECONDS = 0.25
+
+Report = Callable[[Standing], Awaitable[None]]
+"""Is told, now and then, where a workflow stands."""
+
+
+class Workflows:
+    """Begins them and follows them.
+
+    Args:
+        store: of definitions, and of what was begun.
+        engine: carries them out, once it is needed.
+        peers: whose tools and agents the steps use; None where this server stands alone.
+    """
+
+    def __init__(self, store: Store, engine: Engine, peers: Peers | None) -> None:
+        self._store = store
+        self._engine = engine
+        self._peers = peers
+        self._actions = Actions(peers)
+        self.library = Library(store)
+        engine.workflow(WORKFLOW, self._work)
+        engine.workflow(BODY, self._body)
+        engine.workflow(APPROVAL, _answer)
+        engine.workflow(SIGNAL, _answer)
+        engine.workflow(TICK, self._tick)
+
+    async def begin(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        kept: Mapping[str, Any] | None = None,
+        origin: str = "",
+        id: str = "",
+    ) -> str:
+        """Begin a workflow, pinned to a version of its definition and to those of the workflows it uses as
+        they are now. Returns its id.
+
+        Args:
+            kept: outcomes of steps, by name, that are not done again.
+            origin: the workflow they are from.
+
+        Raises:
+            UnknownName: there is none of that name, or one of its tools there is not.
+            InvalidArgument: an input is missing, unknown or of another type.
+        """
+        number, definition = self.library.get(name, version)
+        whole = given(definition.inputs, inputs)
+        uses = self.library.uses(name, definition)
+        await self._look_at_tools([definition, *uses.values()])
+        begun = Begun(
+            id=id or f"w{uuid4().hex[:12]}",
+            name=name,
+            version=number,
+            inputs=whole,
+            began_at=now(),
+            origin=origin,
+        )
+        self._store.begin(begun)
+        for step, outcome in (kept or {}).items():
+            self._store.note(begun.id, KEPT, now(), step, outcome)
+        plan = {
+            "definition": _dumped(definition),
+            "uses": {used: _dumped(other) for used, other in uses.items()},
+            "inputs": whole,
+            "kept": dict(kept or {}),
+        }
+        await self._engine.enqueue(WORKFLOW, plan, id=begun.id)
+        return begun.id
+
+    async def get(self, id: str) -> Standing:
+        """Where a workflow stands. Raises UnknownName: there is none."""
+        begun = self._store.get(id)
+        status = await self._engine.status(id)
+        _, definition = self.library.get(begun.name, begun.version)
+        rows = {id: (status, await self._engine.steps(id))}
+        for below in await self._engine.below(id):
+            rows[below.id] = (below, await self._engine.steps(below.id))
+        noted = self._store.noted(id)
+        at = states(definition, history(begun, status, rows[id][1], noted))
+        waits = {f"{id}/{note.step}": note.data for note in noted if note.kind == WAITS}
+        kept = {note.step: note.data for note in noted if note.kind == KEPT}
+        nodes = tree(id, definition, rows, at, waits, kept)
+        ended: dict[str, Any] = status.result or {}
+        return Standing(
+            id=id,
+            name=begun.name,
+            version=begun.version,
+            state="failed" if ended.get("error") else status.state,
+            value=ended.get("value"),
+            error=ended.get("error") or status.error,
+            steps=nodes,
+            usage=total(node.usage for node in nodes),
+            began_at=begun.began_at,
+            seconds=(
+                (datetime.now(UTC) if status.state in UNENDED else status.changed) - status.started
+            ).total_seconds(),
+            origin=begun.origin,
+        )
+
+    async def all(self, name: str, limit: int) -> list[tuple[Begun, Status]]:
+        """The newest workflows, of one definition or of all, and where they stand."""
+        return [(begun, await self._status(begun.id)) for begun in self._store.all(name, limit)]
+
+    async def history(self, id: str) -> list[Event]:
+        """All that happened to a workflow, oldest first. Raises UnknownName: there is none."""
+        begun, status = self._store.get(id), await self._engine.status(id)
+        return history(begun, status, await self._engine.steps(id), self._store.noted(id))
+
+    async def follow(self, id: str, within: float, report: Report | None = None) -> Standing:
+        """Where a workflow stands once it has ended, or after so many seconds."""
+        self._store.get(id)
+        began = time.monotonic()
+        seen = -1
+        while True:
+            status = await self._status(id)
+            if report and (count := len(await self._engine.steps(id))) != seen:
+                seen = count
+                await report(await self.get(id))
+            waited = time.monotonic() - began
+            if status.state not in UNENDED or waited > within:
+                return await self.get(id)
+            await anyio.sleep(min(pause(waited, FOLLOW_SECONDS), max(within - waited, 0.01)))
+
+    async def decide(self, id: str, step: str, comment: str, *, approved: bool) -> None:
+        """Answer a workflow that waits for an approval. The first answer counts. Raises as `signal` does."""
+        said = {"approved": approved, "comment": comment}
+        await self._say(id, step, APPROVAL, said, "approved" if approved else "rejected")
+
+    async def signal(self, id: str, step: str, message: Any) -> None:
+        """Give a workflow the message that one of its steps waits for.
+
+        Args:
+            step: which one, as its status has it; empty where it waits for one only.
+
+        Raises:
+            UnknownName: there is no such workflow, or it does not wait at that step.
+            InvalidArgument: it waits for several, and none is named; or for none.
+        """
+        await self._say(id, step, SIGNAL, {"message": message}, "signalled")
+
+    async def cancel(self, id: str) -> Standing:
+        """Stop a workflow, with all that belongs to it; the runs of its agents too."""
+        self._store.get(id)
+        if (await self._engine.status(id)).state in UNENDED:
+            runs = await self._open_runs(id)
+            await self._engine.cancel(id)
+            self._store.note(id, "cancelled", now())
+            for run in runs:
+                await self._actions.stop(run)
+        return await self.get(id)
+
+    async def resume(self, id: str) -> str:
+        """Go on with a workflow that was cancelled or has failed. One that has failed goes on as another,
+        which keeps what was done well. Returns the id of the one that goes on.
+
+        Raises:
+            IllegalMove: it goes on anyway, or is done.
+        """
+        standing = await self.get(id)
+        if standing.state == "cancelled":
+            self._store.go_on(id)
+            await self._engine.resume(id)
+            self._store.note(id, "resumed", now())
+            return id
+        if standing.state != "failed":
+            cure = f'To do a part of it again: fork_from(workflow="{id}", step=…)'
+            raise IllegalMove(f"Workflow {id}", standing.state, "resumed", cure)
+        done = [node.name for node in standing.steps if node.state == "done" and not node.is_undone]
+        return await self._again(id, done)
+
+    async def fork(self, id: str, step: str, *, newest: bool = False, inputs: Mapping[str, Any]) -> str:
+        """Begin another workflow that keeps what one did before a step, and does that step, and those after
+        it, again. Returns its id.
+
+        Args:
+            newest: by the newest version of its definition.
+            inputs: other ones than it had.
+
+        Raises:
+            UnknownName: it has no such step.
+        """
+        begun = self._store.get(id)
+        version, definition = self.library.get(begun.name, None if newest else begun.version)
+        if step not in definition.steps:
+            raise UnknownName("step", step, definition.steps)
+        graph = Graph(definition.steps)
+        again = {step}
+        for name in graph.order:
+            if again & set(graph.before[name]):
+                again.add(name)
+        done = [node.name for node in (await self.get(id)).steps if node.state in ("done", "skipped")]
+        return await self._again(id, [name for name in done if name not in again], version, inputs)
+
+    async def schedule(
+        self, name: str, workflow: str, cron: str, zone: str, inputs: Mapping[str, Any]
+    ) -> None:
+        """Begin a workflow by the clock, each time by its newest definition.
+
+        Raises:
+            UnknownName, InvalidArgument: there is none, or the inputs, cron expression or zone are unusable.
+        """
+        given(self.library.get(workflow)[1].inputs, inputs)
+        argument = {"schedule": name, "workflow": workflow, "inputs": dict(inputs)}
+        await self._engine.schedule(name, TICK, cron, zone, argument)
+        self._store.clock(name, on=True)
+
+    async def unschedule(self, name: str) -> None:
+        """Take a schedule away. Raises UnknownName: there is none."""
+        await self._scheduled(name)
+        await self._engine.unschedule(name)
+        self._store.clock(name, on=False)
+
+    async def pause(self, name: str, *, paused: bool) -> None:
+        """Have a schedule begin nothing for a while, or go on. Raises UnknownName: there is none."""
+        await self._scheduled(name)
+        await self._engine.pause_schedule(name, paused=paused)
+
+    async def schedules(self) -> list[Schedule]:
+        """The schedules, by name."""
+        return await self._engine.schedules()
+
+    async def queue(self) -> QueueStatus:
+        """What waits to be begun, and who is at work."""
+        return await self._engine.queue_status()
+
+    # What follows is carried out by the engine.
+
+    async def _work(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """The workflow: a graph of steps, and what it gives or why it failed."""
+        from pygent_shared.durable import workflow
+
+        id = workflow.workflow_id()
+        definition = Definition.model_validate(plan["definition"])
+        part = Part(graph=Graph(definition.steps), scope={"inputs": plan["inputs"]}, kept=plan["kept"])
+        try:
+            await carry_out(part, self._carrier(id, plan["uses"]), definition.concurrency)
+            ended = {"value": part.gives(definition.output)}
+        except (Red, ExpressionInvalid) as error:
+            ended = {"error": str(error)}
+        if "/" not in id:
+            self._store.end(id)
+        return ended
+
+    async def _body(self, work: dict[str, Any], uses: dict[str, Any]) -> dict[str, Any]:
+        """The body of a map, or of rounds."""
+        from pygent_shared.durable import workflow
+
+        carrier = self._carrier(workflow.workflow_id(), uses)
+        try:
+            return {"value": await (for_each if "items" in work else in_rounds)(work, carrier)}
+        except (Red, ExpressionInvalid) as error:
+            return {"error": str(error)}
+
+    async def _tick(self, at: str, argument: dict[str, Any]) -> str:
+        """What a schedule begins: the workflow that it is for."""
+        from pygent_shared.durable import workflow
+
+        id = f"{argument['schedule']}-{_SIGNS.sub('', at)}"
+
+        async def begin() -> str:
+            return await self.begin(argument["workflow"], argument["inputs"], id=id)
+
+        return await workflow.step("begin", begin)
+
+    def _carrier(self, id: str, uses: Mapping[str, Any]) -> Carrier:
+        told: set[tuple[str, str]] = set()
+        top, _, path = id.partition("/")
+
+        def tell(step: str, what: str, text: str) -> None:
+            if (step, text) in told:
+                return
+            told.add((step, text))
+            name, data = f"{path}/{step}" if path else step, {"for": what, "text": text}
+            if not any(note.step == name and note.data == data for note in self._store.noted(top)):
+                self._store.note(top, WAITS, now(), name, data)
+
+        return Carrier(id=id, actions=self._actions, children=_Children(self._engine, uses), tell=tell)
+
+    async def _say(self, id: str, step: str, what: str, said: dict[str, Any], kind: str) -> None:
+        self._store.get(id)
+        waiting = [
+            below.id.removeprefix(f"{id}/")
+            for below in await self._engine.below(id)
+            if below.workflow == what and below.state in UNENDED
+        ]
+        if not waiting:
+            article = "an" if what == APPROVAL else "a"
+            cure = f'See where it stands: workflow_status(workflow="{id}").'
+            raise InvalidArgument("workflow", f'"{id}" waits for {article} {what} nowhere', cure)
+        if not step and len(waiting) > 1:
+            raise InvalidArgument("step", f"it waits at {' and '.join(sorted(waiting))}", "Name one of them.")
+        if step and step not in waiting:
+            raise UnknownName("step that waits", step, waiting)
+        name = step or waiting[0]
+        await self._engine.signal(f"{id}/{name}", _SAID, said, key=f"{id}/{name}")
+        self._store.note(id, kind, now(), name, said)
+
+    async def _status(self, id: str) -> Status:
+        status = await self._engine.status(id)
+        if status.state not in UNENDED:
+            self._store.end(id)
+        return status
+
+    async def _again(
+        self,
+        id: str,
+        done: Sequence[str],
+        version: int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> str:
+        begun = self._store.get(id)
+        results = {event.step: event.data for event in await self.history(id) if event.kind == STEP}
+        return await self.begin(
+            begun.name,
+            {**begun.inputs, **(inputs or {})},
+            version=begun.version if version is None else version,
+            kept={name: results[name] for name in done},
+            origin=id,
+        )
+
+    async def _scheduled(self, name: str) -> None:
+        known = [schedule.name for schedule in await self._engine.schedules()]
+        if name not in known:
+            raise UnknownName("schedule", name, known, "See them: list_schedules().")
+
+    async def _open_runs(self, id: str) -> list[str]:
+        """The runs of agents that a workflow waits for."""
+        found = []
+        for at in [id, *(below.id for below in await self._engine.below(id))]:
+            steps = {step.name: step for step in await self._engine.steps(at)}
+            for name, step in steps.items():
+                head, _, part = name.partition(" ")
+                if part == BEGIN and head not in steps and "run" in step.result:
+                    found.append(str(step.result["run"]))
+        return found
+
+    async def _look_at_tools(self, definitions: Sequence[Definition]) -> None:
+        """Raises UnknownName: a tool that is named there is not."""
+        tools = {tool for definition in definitions for tool in definition.tools}
+        tools |= {f"{FACTORY}run_agent" for definition in definitions if definition.has_agents}
+        if not tools:
+            return
+        if self._peers is None:
+            why = "uses other servers, and this one stands alone"
+            raise InvalidArgument("workflow", why, "Run it behind pygent serve or pygent up.")
+        known = [str(tool["name"]) for tool in await self._peers.list_tools()]
+        for tool in sorted(tools):
+            if tool not in known:
+                raise UnknownName("tool", tool, known, "See them: pygent list.")
+
+
+class _Children:
+    """Workflows below one: `carrying_out.Children`."""
+
+    def __init__(self, engine: Engine, uses: Mapping[str, Any]) -> None:
+        self._engine = engine
+        self._uses = uses
+
+    async def asked(self, id: str, kind: str, within: float) -> Any:
+        return (await self._ended(kind, id, within)).result
+
+    async def body(self, id: str, work: dict[str, Any]) -> Any:
+        return _value(await self._ended(BODY, id, work, dict(self._uses)))
+
+    async def other(self, id: str, name: str, inputs: Mapping[str, Any]) -> Any:
+        definition = Definition.model_validate(self._uses[name])
+        whole = given(definition.inputs, inputs)
+        plan = {"definition": self._uses[name], "uses": dict(self._uses), "inputs": whole, "kept": {}}
+        return _value(await self._ended(WORKFLOW, id, plan))
+
+    async def _ended(self, workflow: str, id: str, *arguments: Any) -> Status:
+        await self._engine.start(workflow, *arguments, id=id)
+        return await self._engine.wait(id, FOREVER, latest=LATEST_SECONDS)
+
+
+def _value(status: Status) -> Any:
+    if status.state == "cancelled":
+        raise Red("It was cancelled.")
+    ended = status.result or {}
+    if error := ended.get("error") or status.error:
+        raise Red(error)
+    return ended.get("value")
+
+
+async def _answer(within: float) -> Any:
+    """Wait for what somebody says."""
+    from pygent_shared.durable import workflow
+
+    return await workflow.signalled(_SAID, within)
+
+
+def now() -> str:
+    """The time of an event."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _dumped(definition: Definition) -> dict[str, Any]:
+    return definition.model_dump(mode="json", by_alias=True, exclude_unset=True)

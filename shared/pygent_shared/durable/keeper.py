@@ -1,0 +1,50 @@
+"""An engine that is begun when it is first needed, and ended when its server is.
+
+It begins and ends in one task of its own, as what it holds open must.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from pygent_shared.durable.engine import Engine
+
+
+class Keeper:
+    """Keeps one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._owner: asyncio.Task[None] | None = None
+        self._begun: asyncio.Future[None] | None = None
+
+    async def on(self) -> None:
+        """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
+        if self._owner is None:
+            self._begun = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.create_task(self._own(self._begun))
+        assert self._begun is not None
+        try:
+            await asyncio.shield(self._begun)
+        except Exception:
+            self._owner = None
+            raise
+
+    async def off(self) -> None:
+        """Have it end, if it was begun."""
+        if self._owner is not None:
+            self._owner.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._owner
+            self._owner = None
+
+    async def _own(self, begun: asyncio.Future[None]) -> None:
+        try:
+            async with self._engine.running():
+                begun.set_result(None)
+                await asyncio.Event().wait()
+        except Exception as error:
+            if begun.done():
+                raise
+            begun.set_exception(error)

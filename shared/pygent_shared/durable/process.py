@@ -1,0 +1,103 @@
+"""DBOS as a process has it: one, on one store, for all of its engines. It ends with the last of them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pygent_shared.durable.executor import Executor, FileExecutor, PostgresExecutor
+from pygent_shared.errors import MissingExtra, NotAllowed
+
+if TYPE_CHECKING:
+    from dbos import DBOS, DBOSConfig
+
+NAME = "pygent"
+VERSION = "1"
+"""Of everything, always: what has versions is a workflow, and they are in its name."""
+
+LOOK_SECONDS = 0.05
+"""How often messages to workflows are looked for."""
+SCHEDULE_SECONDS = 1.0
+"""How often it is looked for schedules that are new or were changed."""
+
+
+class Process:
+    """This process at work on a store.
+
+    Args:
+        store: a SQLite file, or the URL of a PostgreSQL database.
+
+    Raises:
+        MissingExtra: the engine is not installed.
+    """
+
+    def __init__(self, store: Path | str) -> None:
+        try:
+            from dbos import DBOS
+
+            from pygent_shared.durable.storage import Json, sqlite
+        except ImportError as error:
+            raise MissingExtra("durable workflows", "agents") from error
+        config: DBOSConfig = {
+            "name": NAME,
+            "application_version": VERSION,
+            "log_level": "ERROR",
+            "serializer": Json(),
+            "notification_listener_polling_interval_sec": LOOK_SECONDS,
+            "scheduler_polling_interval_sec": SCHEDULE_SECONDS,
+        }
+        self.executor: Executor
+        if isinstance(store, Path):
+            files = FileExecutor(store.parent / "executors")
+            files.tidy()
+            self.executor = files
+            config["system_database_engine"] = sqlite(store)
+            config["system_database_url"] = f"sqlite:///{store}"
+        else:
+            self.executor = PostgresExecutor(store)
+            config["system_database_url"] = store
+        config["executor_id"] = self.executor.id
+        self.store = store
+        self.users = 0
+        DBOS(config=config)
+        DBOS.listen_queues([])  # each engine listens to its own, for as long as it runs
+        self.dbos: type[DBOS] = DBOS
+        DBOS.launch()
+
+    def end(self) -> None:
+        """Stop. What is unfinished is left to others, or to the next time."""
+        self.dbos.destroy(destroy_registry=True)
+        self.executor.close()
+
+
+_lock = threading.Lock()
+_process: Process | None = None
+
+
+def join(store: Path | str) -> Process:
+    """The process's one, begun now if there is none.
+
+    Raises:
+        NotAllowed: it is at work on another store.
+        MissingExtra: the engine is not installed.
+    """
+    global _process
+    with _lock:
+        if _process is None:
+            _process = Process(store)
+        elif _process.store != store:
+            why = "are at work on another store in this process, which has one at a time"
+            raise NotAllowed("Durable workflows", why, "Give all servers of a process one data_dir.")
+        _process.users += 1
+        return _process
+
+
+def leave(process: Process) -> None:
+    """Have no more use for it."""
+    global _process
+    with _lock:
+        process.users -= 1
+        if not process.users:
+            _process = None
+            process.end()
