@@ -281,8 +281,8 @@ class Engine:
             yield value
 
     async def cancel(self, id: str) -> None:
-        """Stop a workflow, those it started, and those below it: before their next step, and in this process in
-        the middle of the one they are at.
+        """Stop a workflow, those it started, and those below it: before their next step, and in this process
+        in the middle of the one they are at.
         """
         from pygent_shared.durable.workflow import stop
 
