@@ -34,11 +34,13 @@ class Cards:
     Args:
         settings: how callers say who they are, and whether clients of earlier protocols are served.
         version: of the program.
+        accepts: media types that messages may have besides texts and data.
     """
 
-    def __init__(self, settings: Settings, version: str) -> None:
+    def __init__(self, settings: Settings, version: str, accepts: Sequence[str] = ()) -> None:
         self._settings = settings
         self._version = version
+        self._inputs = [TEXT, JSON, *accepts]
 
     def agent(self, agent: Agent, url: str) -> AgentCard:
         """The card of an agent that is reached at a URL (without a slash at its end)."""
@@ -89,7 +91,7 @@ class Cards:
             "capabilities": AgentCapabilities(
                 streaming=True, push_notifications=self._settings.a2a_push != "off", extended_agent_card=True
             ),
-            "default_input_modes": [TEXT, JSON],
+            "default_input_modes": self._inputs,
             **self._security(),
         }
 

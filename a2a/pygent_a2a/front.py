@@ -7,11 +7,11 @@ The one rule: the SDK is not imported here, but by the first request that needs 
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from pygent_shared.errors import PygentError
+from pygent_a2a.factory import Agents, Factory
+from pygent_shared.errors import FileRefused, PygentError
 from pygent_shared.fronts import Tools
 from pygent_shared.settings import Settings
 
@@ -44,7 +45,15 @@ _OPEN = re.compile(rf"{AGENTS}|({AGENTS}/[^/]+|{SUITE})?({_NAMES})")
 
 
 def build_front(settings: Settings, tools: Tools) -> A2A | None:
-    """The front over these tools; None where it is switched off."""
+    """The front over these tools; None where it is switched off.
+
+    Raises:
+        FileRefused: there is no file of the key that cards are to be signed with.
+    """
+    key = Path(settings.a2a_key).expanduser()
+    if settings.a2a_key and not key.is_file():
+        cure = "Make one: openssl ecparam -name prime256v1 -genkey -noout -out cards.pem"
+        raise FileRefused(key, "does not exist, and PYGENT_A2A_KEY names it", cure)
     return None if settings.a2a == "off" else A2A(settings, tools)
 
 
@@ -55,16 +64,23 @@ class A2A:
         settings: what is served, and to whom.
         tools: of the suite.
         read: what a message is for an agent, if not all that it says.
+        accepts: media types that it can read besides texts and data.
     """
 
+    name = "a2a"
     paths = (AGENTS,)
 
     def __init__(
-        self, settings: Settings, tools: Tools, read: Callable[[Message], str] | None = None
+        self,
+        settings: Settings,
+        tools: Tools,
+        read: Callable[[Message], str] | None = None,
+        accepts: Sequence[str] = (),
     ) -> None:
         self._settings = settings
-        self._read = read
+        self._read, self._accepts = read, accepts
         self._tools = tools
+        self._agents = Agents(Factory(tools), settings.a2a_agents)
         self._hub: Hub | None = None
         self._tasks: TaskGroup | None = None
         self._opening = anyio.Lock()
@@ -85,6 +101,9 @@ class A2A:
                 yield
             finally:
                 tasks.cancel_scope.cancel()
+
+    async def check(self) -> Mapping[str, Any]:
+        return {"ok": True, "agents": [agent.name for agent in await self._agents.deployed()]}
 
     def is_open(self, path: str) -> bool:
         return self._settings.a2a == "open" and bool(_OPEN.fullmatch(path))
@@ -116,8 +135,6 @@ class A2A:
     async def _opened(self) -> Hub:
         async with self._opening:
             if self._hub is None:
-                # mcp brings OpenTelemetry's API, and the SDK makes sixty spans a request wherever that is.
-                os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
                 hub = await to_thread.run_sync(self._made)
                 assert self._tasks is not None, "a request came outside of running()"
                 await self._tasks.start(hub.run)
@@ -128,4 +145,4 @@ class A2A:
         from pygent_a2a.hub import Hub
         from pygent_a2a.parts import prompt
 
-        return Hub(self._settings, self._tools, self._read or prompt)
+        return Hub(self._settings, self._tools, self._agents, self._read or prompt, self._accepts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,24 +43,29 @@ class Hub:
     Args:
         settings: what is served, and to whom.
         tools: of the suite.
+        agents: those that may be served.
         read: what a message is for an agent.
+        accepts: media types that it can read besides texts and data.
 
     Raises:
         FileRefused: the key that cards are signed with cannot be used.
     """
 
-    def __init__(self, settings: Settings, tools: Tools, read: Read) -> None:
+    def __init__(
+        self, settings: Settings, tools: Tools, agents: Agents, read: Read, accepts: Sequence[str]
+    ) -> None:
         self._settings = settings
-        factory = Factory(tools)
-        self._agents = Agents(factory, settings.a2a_agents)
-        self._cards = Cards(settings, version("pygent-factory"))
+        self._agents = agents
+        self._cards = Cards(settings, version("pygent-factory"), accepts)
         self._signer = Signer(Path(settings.a2a_key).expanduser()) if settings.a2a_key else None
         self._keys = self._signer
         if self._keys is None and settings.a2a_push != "off":
             self._keys = Signer(made_key(settings.data_dir / PUSH_KEY))
         whose = "public" if settings.a2a == "open" else "private"
         self._documents = Documents(f"{whose}, max-age={CACHE_SECONDS}")
-        self._service = Service(settings, factory, self._agents, self._card, self._extended, read, self._keys)
+        self._service = Service(
+            settings, Factory(tools), agents, self._card, self._extended, read, self._keys
+        )
         self._endpoints: dict[str, Endpoint] = {}
         self._suite = self._endpoint(Tenants(self._picked))
 

@@ -23,12 +23,14 @@ class VersionMetrics(BaseModel):
     input_tokens: int
     output_tokens: int
     tool_calls: int
+    usd: float | None = Field(default=None, description="What they cost; null where a price is not known.")
 
     @classmethod
     def of(cls, version: int, runs: Sequence[Run]) -> VersionMetrics:
         ended = [run for run in runs if run.state in ("done", "failed", "cancelled")]
         states = [run.state for run in ended]
         spent = [run.trace["usage"] for run in ended if run.trace]
+        costs = [run.trace.get("usd") for run in ended if run.trace]
         return cls(
             version=version,
             runs=len(runs),
@@ -40,6 +42,7 @@ class VersionMetrics(BaseModel):
             input_tokens=sum(usage["input_tokens"] for usage in spent),
             output_tokens=sum(usage["output_tokens"] for usage in spent),
             tool_calls=sum(usage["tool_calls"] for usage in spent),
+            usd=None if None in costs else sum(cost for cost in costs if cost is not None),
         )
 
 
@@ -63,8 +66,9 @@ class MetricsAnswer(BaseModel):
 
 
 def _line(of: VersionMetrics) -> str:
+    cost = "at a cost that is not known" if of.usd is None else f"for ${of.usd:.4f}"
     return (
         f"Version {of.version}: {of.done} of {of.runs} done, {of.failed} failed, {of.cancelled} cancelled; "
         f"median {of.median_seconds:g} s; {of.requests} requests, "
-        f"{of.input_tokens} tokens in and {of.output_tokens} out, {of.tool_calls} tool calls."
+        f"{of.input_tokens} tokens in and {of.output_tokens} out, {of.tool_calls} tool calls, {cost}."
     )

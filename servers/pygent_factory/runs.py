@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import uuid4
@@ -25,7 +25,7 @@ from pygent_factory.spec import Spec
 from pygent_factory.store import AgentStore
 from pygent_factory.user import offered, reply, said
 from pygent_factory.workspace.tools import DEFINITIONS, WorkspaceTools, works_in_one
-from pygent_factory.workspace.workspaces import Workspaces
+from pygent_factory.workspace.workspaces import Workspaces, made
 from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, State, pause
@@ -45,6 +45,8 @@ TAKEN_SECONDS = 10.0
 
 RunState = State | Literal["needs_completion"]
 """`needs_completion`: it goes on when whoever runs it has answered as its model."""
+SETTLE_SECONDS = 10.0
+"""How long a run that was cancelled is waited for, as it ends the step that it is at."""
 GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
 
 Report = Callable[[Sequence[str]], Awaitable[None]]
@@ -257,8 +259,16 @@ class Runs:
         await self._engine.seen(question.run, said(question.number + 1), TAKEN_SECONDS)
 
     async def get(self, run: str) -> Run:
-        """A run as it stands. Raises UnknownName: there is none."""
-        return await self._stands(self._row(run))
+        """A run as it stands, with what it left in a workspace if it was cancelled.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        found = await self._stands(self._row(run))
+        if found.state != "cancelled":
+            return found
+        worktree = made(await self._engine.steps(run))
+        return replace(found, workspace=await self._workspaces.left(worktree)) if worktree else found
 
     async def all(self, agent: str = "", limit: int = 50) -> list[Run]:
         """The newest runs, of one agent or of all."""
@@ -270,9 +280,16 @@ class Runs:
         return [await self._stands(row) for row in rows]
 
     async def cancel(self, run: str) -> Run:
-        """Stop a run before its next step."""
-        await self.get(run)
+        """Stop a run before its next step. What it did in a workspace is committed once the step that it is
+        at has ended, which is waited for a while."""
+        found = await self.get(run)
         await self._engine.cancel(run)
+        if found.state == "running":
+            with anyio.move_on_after(SETTLE_SECONDS):
+                while run in self._at:
+                    await anyio.sleep(pause(1))
+        elif found.state == "needs_completion" and (worktree := made(await self._engine.steps(run))):
+            await self._workspaces.stopped(run, worktree, found.task)
         return await self.get(run)
 
     async def resume(self, run: str) -> None:
@@ -427,6 +444,7 @@ class Runs:
         said = ModelMessagesTypeAdapter.validate_python(history)
         run = workflow.workflow_id()
         at = self._at[run] = []
+        worktree = None
         try:
             needs = means.needed(spec, definitions, task, history)
             before = await self._before(run) if limits("allowance", spec.allowance) else None
@@ -443,6 +461,10 @@ class Runs:
             ended = await solved(WorkspaceTools(worktree, self._offered))
             ended["trace"]["workspace"] = await self._workspaces.keep(run, worktree, asked, task)
             return ended
+        except BaseException as error:
+            if worktree and workflow.is_stopped(error):
+                await self._workspaces.stopped(run, worktree, task)
+            raise
         finally:
             self._at.pop(run, None)
 

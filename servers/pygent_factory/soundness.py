@@ -66,6 +66,8 @@ def _no_schema(schema: Mapping[str, Any]) -> str:
     except jsonschema.SchemaError as error:
         return f"is no JSON Schema: {error.message}"
     defs = schema.get("$defs", {})
+    if "#" in _refs(schema):
+        return "is cyclic: it refers to the whole of itself"
     if lost := [ref for ref in _refs(schema) if ref not in defs]:
         return f'refers to "{lost[0]}", which is not among its $defs'
     if ring := _ring(defs):

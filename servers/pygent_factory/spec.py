@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -116,19 +116,19 @@ def draft(data: Mapping[str, Any]) -> Spec:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        cure = "Mend it and send it again."
+        why, cure = _clause(first["msg"]), "Mend it and send it again."
         if first["type"] == "extra_forbidden":
-            known = _fields(first["loc"][:-1])
+            why, known = "is no field", _beside(first["loc"])
             cure = f"{did_you_mean(str(first['loc'][-1]), known).strip()} The fields are: {', '.join(known)}."
-        raise InvalidArgument(name or "spec", _clause(first["msg"]), cure) from error
+        raise InvalidArgument(name or "spec", why, cure) from error
     sound(spec)
     return spec
 
 
-def _fields(place: tuple[int | str, ...]) -> list[str]:
-    """The fields that may stand at a place of a spec."""
-    inside: dict[str, type[BaseModel]] = {"budget": Budget, "allowance": Allowance, "needs": Needs}
-    return list((inside[str(place[0])] if place else Spec).model_fields)
+def _beside(place: Sequence[int | str]) -> list[str]:
+    """The fields there are where one stands that there is not."""
+    within = Spec.model_fields[str(place[0])].annotation if len(place) > 1 else Spec
+    return list(within.model_fields) if isinstance(within, type) and issubclass(within, BaseModel) else []
 
 
 def agent_name(name: str) -> str:

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import jsonschema
+from pydantic import ValidationError
 from pydantic_ai import Agent, ModelRetry, UsageLimits
-from pydantic_ai.exceptions import UnexpectedModelBehavior
+from pydantic_ai.exceptions import ToolRetryError, UnexpectedModelBehavior
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
@@ -22,9 +23,11 @@ from pygent_factory.means import Means
 from pygent_factory.spec import Spec
 from pygent_factory.tools import PeerTools, Tell
 from pygent_shared.errors import ModelFailed
+from pygent_shared.models.chain import MOST_WHY
 
 RETRIES = 2
 """Of an answer, or of a tool's arguments, that the model got wrong."""
+USELESS = "Try another model, say in the instructions what is wanted, or let it answer in plain text."
 UNLIMITED = UsageLimits(request_limit=None)
 """What may be spent is looked at in one place, and that is the meter."""
 
@@ -70,11 +73,7 @@ class Thinker:
             async with model:
                 yield
         except UnexpectedModelBehavior as error:
-            cause = " ".join(str(error.__cause__ or error).split())
-            cure = (
-                "Try another model, say in the instructions what is wanted, or let it answer in plain text."
-            )
-            raise ModelFailed(model.current, f"says nothing of any use: {cause.rstrip('.')}", cure) from error
+            raise ModelFailed(model.current, f"says nothing of any use: {_wrong(error)}", USELESS) from error
 
     async def work(self, task: str) -> object:
         """Do a task, with the tools; the answer is of the agent's output schema, or a text."""
@@ -161,6 +160,18 @@ class Metered(WrapperModel):
         said = await super().request(messages, model_settings, model_request_parameters)
         meter.add(self._means.model.current, said.usage)
         return said
+
+
+def _wrong(error: UnexpectedModelBehavior) -> str:
+    """What is wrong with what a model said last, as a clause."""
+    told: Any = error.__cause__ or error
+    if isinstance(told, ToolRetryError):
+        told = told.tool_retry.content
+    if isinstance(told, ValidationError):
+        told = told.errors()
+    if isinstance(told, list):
+        told = "; ".join(": ".join([*map(str, item["loc"]), item["msg"]]) for item in told)
+    return " ".join(str(told).split())[:MOST_WHY].rstrip(".")
 
 
 def _valid(answer: Any, schema: dict[str, Any]) -> Any:

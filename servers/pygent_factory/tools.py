@@ -122,12 +122,14 @@ class PeerTools(AbstractToolset[None]):
             return await self._peers.call_tool(name, arguments)
 
         self._tell(f"tool {name}")
+        made = {"tool": name, "arguments": arguments, "error": False}
+        self.called.append(made)  # calls of one reply end in any order, and are told in that of the reply
         try:
             result = await workflow.step(f"tool {name}", call)
             text, is_error = text_of(result), bool(result.get("isError"))
         except Failed as error:
             result, text, is_error = {}, str(error), True
-        self.called.append({"tool": name, "arguments": arguments, "error": is_error})
+        made["error"] = is_error
         if not is_error:
             self.results.append(text)
         return result, text, is_error

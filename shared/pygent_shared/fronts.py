@@ -49,6 +49,8 @@ class Tools(Protocol):
 class Front(Protocol):
     """Something served over HTTP."""
 
+    name: str
+
     routes: Sequence[BaseRoute]
 
     paths: Sequence[str]
@@ -56,6 +58,9 @@ class Front(Protocol):
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Entered before the first request and left after the last."""
+
+    async def check(self) -> Mapping[str, Any]:
+        """Whether it works now, for `/health/deep`: `"ok"`, and what was found."""
 
     def is_open(self, path: str) -> bool:
         """Whether anybody may read that path, without a token."""

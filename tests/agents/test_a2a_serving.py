@@ -366,6 +366,23 @@ async def asked(served: Served, tenant: str) -> str:
     return text
 
 
+async def test_a_part_that_no_agent_can_read_is_refused(settings: Settings, tmp_path: Path) -> None:
+    async with serving(settings) as served:
+        await served.deploy("tides", ["At six."], tmp_path)
+        message = {
+            "messageId": "1",
+            "role": "ROLE_USER",
+            "parts": [{"raw": "AAAA", "mediaType": "image/png"}],
+        }
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
+        url = f"{served.url}/agents/tides/"
+        answer = (await served.http.post(url, json=body, headers={"A2A-Version": "1.0"})).json()
+        listed = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}
+        tasks = (await served.http.post(url, json=listed, headers={"A2A-Version": "1.0"})).json()["result"]
+    assert answer["error"]["code"] == -32005
+    assert tasks["tasks"] == []
+
+
 async def test_an_agent_that_is_not_there_is_not_found(settings: Settings) -> None:
     async with serving(settings) as served:
         answer = await served.http.post(f"{served.url}/agents/nobody/", json={})

@@ -25,6 +25,10 @@ SCRIPTS = {
 }
 
 
+ODD = "application/x-unsupported-tck-type"
+"""The kit's CORE-SEND-003 says that such a part is to be refused, and passes where it is taken."""
+
+
 class Clock:
     """The agent's one tool besides those towards its user: it takes its time."""
 
@@ -59,7 +63,7 @@ async def serve(settings: Settings, agent: str) -> None:
             made = {"name": agent, "model": f"scripted:{SCRIPTS[agent]}", "tools": tools, "more": about}
             await factory.call_tool("create_agent", made)
             await factory.call_tool("deploy_agent", {"name": agent})
-        front = A2A(settings, FactoryTools(factory), read)
+        front = A2A(settings, FactoryTools(factory), read, (ODD,))
         await serve_http({}, settings, fronts=[front])
 
 

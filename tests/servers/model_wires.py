@@ -32,6 +32,9 @@ class Wires:
         self._refusals = list(REFUSALS) * len(replies) if refuses else []
         self.paths: list[str] = []
         """Of the requests that were answered."""
+        self.asked: list[dict[str, Any]] = []
+        """What stood in them."""
+        self.refused = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
@@ -44,6 +47,7 @@ class Wires:
         if self._refusals and len(self._refusals) > 2 * (len(self._replies) - 1 - self._said(body)):
             return None
         self.paths.append(request.url.path)
+        self.asked.append(body)
         reply = self._replies[self._said(body)]
         return {"text": reply} if isinstance(reply, str) else reply
 
@@ -51,6 +55,7 @@ class Wires:
         return sum(message["role"] == "assistant" for message in body["messages"])
 
     def _refused(self) -> JSONResponse:
+        self.refused += 1
         status = self._refusals.pop(0)
         # Retried at once, and not after the seconds that clients wait by default.
         return JSONResponse({"error": {"message": "later"}}, status, headers={"retry-after-ms": "1"})

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mcp.types as t
 import pytest
 from mcp import Client
 
 from pygent_factory import types
 from pygent_factory.files import found, written
 from pygent_factory.server import build_server
-from pygent_shared.caller import META
+from pygent_shared.caller import META, OWNER
 from pygent_shared.settings import Settings
 from pygent_shared.testing import refusal
 
@@ -80,9 +81,12 @@ async def test_a_changed_file_is_a_new_version_and_what_was_configured_stays_unt
         result = await client.call_tool("show_agent", {"name": "tides"}, meta={META: "ann"})
         assert result.structured_content is not None
         shown = result.structured_content
-        versions = json.loads((await client.read_resource("agent://tides")).contents[0].text)["versions"]
+        (content,) = (await client.read_resource("agent://tides")).contents
+        assert isinstance(content, t.TextResourceContents)
+        told = json.loads(content.text)
+    assert (told["events"][-1]["move"], told["events"][-1]["actor"]) == ("configure", OWNER)
     assert (shown["agent"]["state"], shown["agent"]["version"]) == ("deployed", 3)
-    assert [version["description"] for version in versions] == [
+    assert [version["description"] for version in told["versions"]] == [
         "Knows the tides.",
         "By a tool.",
         "Tells the tides.",
@@ -115,6 +119,16 @@ async def test_a_file_whose_type_is_its_own_name_is_a_kind(settings: Settings, f
     assert shown["spec"]["instructions"] == types.of("review").instructions
     assert (shown["spec"]["type"], shown["spec"]["tools"]) == ("contracts", [])
     assert "contracts" in prompts
+
+
+async def test_a_kind_of_ones_own_takes_the_place_of_one_that_ships(client: Client, folder: Path) -> None:
+    async with client:
+        await call(client, "create_agent", name="before", type="review")
+        (folder / "review.toml").write_text('type = "review"\ninstructions = "Be kind."\n')
+        await call(client, "create_agent", name="after", type="review")
+        shown = {name: await call(client, "show_agent", name=name) for name in ("before", "after")}
+    assert shown["after"]["spec"]["instructions"] == "Be kind."
+    assert shown["before"]["spec"]["instructions"] == types.of("review").instructions
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from pygent_factory import types
@@ -129,6 +130,51 @@ async def test_what_a_stopped_run_did_is_kept_too(
     assert (run["state"], "budget of 1 request(s)" in run["error"]) == ("failed", True)
     assert run["workspace"]["note"] == workspaces.DIRTY
     assert said(repository, "diff", "--name-only", "HEAD", run["workspace"]["branch"]) == "new.py"
+
+
+@sandboxed
+async def test_what_a_cancelled_run_did_that_waited_for_its_model_is_committed(
+    repository: Path, settings: Settings
+) -> None:
+    write = {"name": "workspace__write", "arguments": {"path": "new.py", "text": "x = 1\n"}}
+    async with factory(settings, Notes()) as client:
+        await call(client, "create_agent", name="coder", type="coding")
+        await call(client, "deploy_agent", name="coder")
+        run = await call(client, "run_agent", name="coder", task="Begin.", workspace=str(repository))
+        reply = json.dumps({"tool_calls": [write]})
+        assert (await call(client, "continue_run", run=run["run"], reply=reply))[
+            "state"
+        ] == "needs_completion"
+        cancelled = await call(client, "cancel_run", run=run["run"])
+        branch = cancelled["workspace"]["branch"]
+        assert (cancelled["state"], cancelled["workspace"]["note"]) == ("cancelled", "")
+        assert "1 file changed, 1 insertion(+)" in cancelled["workspace"]["changes"]
+        assert said(repository, "show", f"{branch}:new.py") == "x = 1"
+        assert said(repository, "log", "-1", "--format=%s", branch) == "Begin."
+
+        folder = Path(cancelled["workspace"]["folder"])
+        (folder / "later.py").write_text("y = 2\n")
+        found = await call(client, "get_run", run=run["run"])
+        assert found["workspace"]["note"] == f"Not all of it is in a commit: the rest is in {folder}."
+        assert found["workspace"]["commit"] == cancelled["workspace"]["commit"]
+
+
+@sandboxed
+async def test_what_a_run_cancelled_within_a_command_did_is_committed_when_that_has_ended(
+    repository: Path, settings: Settings, tmp_path: Path
+) -> None:
+    run_it = {"name": "workspace__run", "arguments": {"command": "touch begun; sleep 2; echo 1 > late"}}
+    async with factory(settings, Notes()) as client:
+        model = script(tmp_path, [{"tool_calls": [run_it]}, "Never said."])
+        await call(client, "create_agent", name="coder", type="coding", model=model)
+        await call(client, "deploy_agent", name="coder")
+        run = await call(client, "run_agent", name="coder", task="x", workspace=str(repository), wait_s=0)
+        with anyio.fail_after(60):
+            while not list(settings.data_dir.glob("workspaces/*/begun")):
+                await anyio.sleep(0.02)
+        cancelled = await call(client, "cancel_run", run=run["run"])
+    assert (cancelled["state"], cancelled["workspace"]["note"]) == ("cancelled", "")
+    assert said(repository, "show", f"{cancelled['workspace']['branch']}:late") == "1"
 
 
 @sandboxed

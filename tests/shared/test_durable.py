@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -142,6 +143,29 @@ async def test_what_was_cancelled_goes_on_after_the_last_step_it_did(engine: Eng
     await engine.resume("w")
     assert (await engine.wait("w", PATIENCE)).result == {"total": 55, "said": None}
     assert len([line for line in lines(tmp_path) if " w " in line]) <= 7
+
+
+async def test_what_goes_on_does_so_in_the_loop_of_whoever_opened_the_engine(tmp_path: Path) -> None:
+    loops = []
+
+    async def waits() -> str:
+        from pygent_shared.durable import workflow
+
+        loops.append(asyncio.get_running_loop())
+        return str(await workflow.signalled("go", PATIENCE))
+
+    engine = Engine(tmp_path / "durable.db")
+    engine.workflow("waits", waits)
+    async with engine.running():
+        await engine.start("waits", id="w")
+        with anyio.fail_after(PATIENCE):
+            while not loops:
+                await anyio.sleep(0.01)
+        await engine.cancel("w")
+        await engine.resume("w")
+        await engine.signal("w", "go", "on")
+        assert (await engine.wait("w", PATIENCE)).result == "on"
+    assert loops == [asyncio.get_running_loop()] * 2
 
 
 async def test_a_fork_shares_the_steps_before_it(engine: Engine, tmp_path: Path) -> None:

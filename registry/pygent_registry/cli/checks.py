@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from pygent_shared.errors import (
     PygentError,
     did_you_mean,
 )
+from pygent_shared.fronts import ENTRY_POINTS as FRONTS
 from pygent_shared.http.keys import KeyFile, exposed
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
@@ -176,6 +177,18 @@ def token(settings: Settings) -> Check:
         finding = f"{path} may be read by others (mode {mode:04o})"
         return fail("token", finding, f'Make it yours: chmod 600 "{path}"')
     return ok("token", f"{path}, readable by you alone")
+
+
+def fronts(settings: Settings) -> Iterator[Check]:
+    """What `pygent up` serves beside the MCP endpoints."""
+    for point in entry_points(group=FRONTS):
+        try:
+            front = point.load()(settings, None)
+        except PygentError as error:
+            yield fail(f"front {point.name}", "cannot be served", str(error))
+            continue
+        where = f"served by pygent up at {', '.join(front.paths)}" if front else "switched off"
+        yield ok(f"front {point.name}", where)
 
 
 def keys(settings: Settings) -> Iterator[Check]:

@@ -73,6 +73,7 @@ def _checks(chosen: Namespace) -> Iterator[Check]:
     yield from checks.databases(settings)
     yield checks.embedder(settings)
     yield checks.token(settings)
+    yield from checks.fronts(settings)
     yield from checks.keys(settings)
     yield from checks.issuer(settings)
     yield checks.port(settings)

@@ -11,8 +11,7 @@ import anyio.to_thread
 
 from pygent_factory.workspace.git import Worktree
 from pygent_shared.sandbox import Sandbox
-from pygent_shared.sandbox.run import ENVIRONMENT, Bounds, Ended, run
-from pygent_shared.sandbox.view import NOBODY
+from pygent_shared.sandbox.run import ENVIRONMENT, Bounds, Ended, run, user
 
 PROCESSES = 128
 MEMORY_MB = 2048
@@ -26,7 +25,7 @@ async def ran(worktree: Worktree, argv: list[str], seconds: float, output: int =
         SandboxMissing: this machine cannot give the sandbox.
     """
     if os.geteuid() == 0:
-        await anyio.to_thread.run_sync(_hand_over, worktree.folder)
+        await anyio.to_thread.run_sync(_hand_over, worktree.folder, await anyio.to_thread.run_sync(user))
     sandbox = Sandbox(
         network=False,
         write=(worktree.folder,),
@@ -74,8 +73,8 @@ def _environ(worktree: Worktree) -> dict[str, str]:
     }
 
 
-def _hand_over(folder: Path) -> None:
+def _hand_over(folder: Path, user: int) -> None:
     """Give what root has made to the user the sandbox is run as."""
     for place, folders, names in os.walk(folder):
         for path in [place, *(os.path.join(place, name) for name in (*folders, *names))]:
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+            os.chown(path, user, user, follow_symlinks=False)

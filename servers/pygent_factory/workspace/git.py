@@ -150,6 +150,28 @@ def keep(worktree: Worktree, message: str) -> Kept:
     )
 
 
+def loose(worktree: Worktree) -> bool:
+    """Whether there is something in the worktree that its branch has not."""
+    return state(worktree) != _in(worktree, "rev-parse", f"refs/heads/{worktree.branch}^{{tree}}")
+
+
+def left(worktree: Worktree) -> Kept:
+    """What is on the worktree's branch, whether the worktree is still there or not.
+
+    Raises:
+        GitFailed: the branch is gone.
+    """
+    last = _git(worktree.repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{worktree.branch}")
+    stat = ("--stat=100", "--no-ext-diff", "--no-textconv", "--no-color")
+    return Kept(
+        folder=str(worktree.folder),
+        branch=worktree.branch,
+        begun=worktree.commit,
+        commit=last,
+        changes=_git(worktree.repository, "diff", *stat, worktree.commit, last),
+    )
+
+
 def _environment(repository: Path) -> Path | None:
     """What the repository holds itself is not taken: its links would say what the sandbox shows."""
     for name in (".venv", "venv"):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import anyio
 from dbos import DBOS
+from dbos import error as stops
 
 from pygent_shared.durable.failure import Failed
 
@@ -73,6 +74,11 @@ def _stoppable(id: str) -> Iterator[None]:
             _AT_WORK[id].discard(work)
             if not _AT_WORK[id]:
                 del _AT_WORK[id]
+
+
+def is_stopped(error: BaseException) -> bool:
+    """Whether an error says that this workflow was cancelled, or is no longer this process's."""
+    return isinstance(error, stops.DBOSWorkflowCancelledError | stops.DBOSWorkflowConflictIDError)
 
 
 def workflow_id() -> str:

@@ -76,7 +76,7 @@ def build_app(
         *(Route(path, endpoint=StreamableHTTPASGIApp(manager)) for path, manager in managers.items()),
     ]
     routes += [Route("/health/live", _live), Route("/health/ready", _ready(readiness))]
-    routes.append(deep_route(settings, checks))
+    routes.append(deep_route(settings, {**checks, **{front.name: front.check for front in fronts}}))
     if settings.metrics != "off":
         routes.append(measured.metrics_route(measured.sessions_of(managers), *metrics))
     authenticators: list[Authenticator] = [OwnToken(token), ApiKeys(settings)] if token else []

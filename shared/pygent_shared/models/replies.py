@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -24,7 +24,7 @@ To use some, answer with nothing but this JSON, and their results come back:
 
 def reply(data: Any, model: str) -> ModelResponse:
     """A reply from data. A text that is such JSON is taken as that; what is neither, as a text."""
-    if not isinstance(data, dict):
+    if not (isinstance(data, dict) and _called(data)):
         text = data if isinstance(data, str) else json.dumps(data)
         data = _asked(text) or {"text": text}
     calls = [
@@ -36,7 +36,8 @@ def reply(data: Any, model: str) -> ModelResponse:
         )
         for place, call in enumerate(data.get("tool_calls") or ())
     ]
-    texts = [TextPart(data["text"])] if data.get("text") or not calls else []
+    text = str(data.get("text") or "")
+    texts = [TextPart(text)] if text or not calls else []
     return ModelResponse(parts=[*texts, *calls], model_name=model)
 
 
@@ -71,11 +72,13 @@ def _asked(text: str) -> dict[str, Any] | None:
         data = json.loads(stripped)
     except ValueError:
         return None
-    calls = data.get("tool_calls")
-    is_call = (
-        isinstance(calls, list) and calls and all(isinstance(call, dict) and "name" in call for call in calls)
-    )
-    return data if is_call else None
+    return data if data.get("tool_calls") and _called(data) else None
+
+
+def _called(data: Mapping[str, Any]) -> bool:
+    """Whether the tool calls in it, if there are any, are such."""
+    calls = data.get("tool_calls") or []
+    return isinstance(calls, list) and all(isinstance(call, dict) and "name" in call for call in calls)
 
 
 def _said(response: ModelResponse) -> str:

@@ -4,7 +4,8 @@ network of its own by bubblewrap.
 The one rule: what is asked for and cannot be had is an error, never a program that runs without it.
 
 A program that nobody trusts is given `read`: then it sees the system's programs and what is named there, and
-nothing else; `pygent_shared.sandbox.run` runs it, with no environment of ours and a bound on everything.
+nothing else; `pygent_shared.sandbox.run` runs it, with no environment of ours and a bound on everything, and
+by Landlock (`landlock.py`) where bubblewrap makes no sandbox.
 """
 
 from __future__ import annotations
@@ -74,12 +75,22 @@ def confined(
     """
     if os.name != "posix":
         raise SandboxMissing("a sandbox is made on Linux and macOS only", 'Take "sandbox" out.')
-    program = _found(argv[0], cwd, environ)
-    limited = [sys.executable, "-I", "-S", str(LIMITS), *_limits(sandbox, cwd), "--", program, *argv[1:]]
+    program = found(argv[0], cwd, environ)
+    limited = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(LIMITS),
+        *limits(sandbox),
+        *_nobodys(sandbox, cwd),
+        "--",
+        program,
+        *argv[1:],
+    ]
     return [*_wall(sandbox, limited, cwd), *limited] if sandbox.is_walled else limited
 
 
-def _found(program: str, cwd: str | None, environ: Mapping[str, str]) -> str:
+def found(program: str, cwd: str | None, environ: Mapping[str, str]) -> str:
     """Where the program lies. Looked up here, or its absence would be told by the sandbox's own words."""
     if os.path.dirname(program):
         where: str | None = os.path.join(cwd or os.getcwd(), program)
@@ -91,7 +102,8 @@ def _found(program: str, cwd: str | None, environ: Mapping[str, str]) -> str:
     return where
 
 
-def _limits(sandbox: Sandbox, cwd: str | None) -> Iterator[str]:
+def limits(sandbox: Sandbox) -> Iterator[str]:
+    """The words of `limits.py` for what each process may use."""
     if sandbox.memory_mb is not None:
         if sys.platform != "linux":
             why, cure = "memory is limited on Linux only", 'Take "memory_mb" out of "sandbox".'
@@ -102,6 +114,10 @@ def _limits(sandbox: Sandbox, cwd: str | None) -> Iterator[str]:
         yield f"RLIMIT_CPU={sandbox.cpu_seconds}"
     if sandbox.file_mb is not None:
         yield f"RLIMIT_FSIZE={sandbox.file_mb << 20}"
+
+
+def _nobodys(sandbox: Sandbox, cwd: str | None) -> Iterator[str]:
+    """Those for whose user it is, and how many processes that may have."""
     if sandbox.is_nobodys:
         yield f"user={NOBODY}"
         yield f"cwd={cwd or os.getcwd()}"
@@ -132,7 +148,7 @@ def _wall(sandbox: Sandbox, argv: Sequence[str], cwd: str | None) -> Iterator[st
     yield from (
         _world(sandbox, argv, cwd)
         if sandbox.read is None
-        else strict(_programs(), sandbox.read, _folders(sandbox))
+        else strict(programs(), sandbox.read, _folders(sandbox))
     )
     yield from ("--chdir", "/" if sandbox.is_nobodys else cwd or os.getcwd(), "--")
 
@@ -166,7 +182,7 @@ def _folders(sandbox: Sandbox) -> Iterator[Path]:
         yield folder
 
 
-def _programs() -> Iterator[Path]:
+def programs() -> Iterator[Path]:
     """This Python, which sets the limits, with what is installed into it."""
     yield LIMITS
     for prefix in {Path(sys.prefix), Path(sys.base_prefix)}:

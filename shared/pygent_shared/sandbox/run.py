@@ -11,17 +11,20 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import anyio
 from anyio.abc import Process
 from anyio.to_thread import run_sync
 
 from pygent_shared.errors import SandboxMissing
-from pygent_shared.sandbox import Sandbox, confined
+from pygent_shared.sandbox import Sandbox, confined, landlock
+from pygent_shared.sandbox.view import NOBODY
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -35,6 +38,7 @@ ALLOW = "Allow it user namespaces (docs/factory.md says how), and take version 0
 
 _LOOK_S = 0.1
 _REST_S = 10.0
+_ROUNDS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +84,30 @@ async def run(
         SandboxMissing: this machine cannot give such a sandbox.
         FileNotFoundError: there is no such program.
     """
-    if lacking := await run_sync(missing):
-        raise SandboxMissing(lacking.why, lacking.cure)
+    engine = await run_sync(chosen)
+    if isinstance(engine, SandboxMissing):
+        raise SandboxMissing(engine.why, engine.cure)
     told = {**ENVIRONMENT, **(environ or {})}
-    words = confined(argv, sandbox, cwd=str(cwd), environ=told)
+    with _temporary(engine) as temporary:
+        if temporary is None:
+            words = confined(argv, sandbox, cwd=str(cwd), environ=told)
+        else:
+            told = {name: _moved(value, temporary) for name, value in told.items()} | landlock.ENVIRONMENT
+            words = landlock.landlocked(argv, sandbox, cwd=str(cwd), temporary=temporary, environ=told)
+        return await _ran(words, told, [cwd, *([temporary] if temporary else [])], bounds)
+
+
+async def _ran(
+    words: Sequence[str], told: Mapping[str, str], folders: Sequence[Path], bounds: Bounds
+) -> Ended:
+    """Run these words to their end. `folders`: what it may write to."""
     process = await anyio.open_process(
         words, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=told, cwd="/", start_new_session=True
     )
     kept, why = _Kept(bounds.output), ""
     try:
         async with anyio.create_task_group() as tasks:
-            watch = _Watch(process, cwd, bounds)
+            watch = _Watch(process, folders, bounds)
             tasks.start_soon(watch.look)
             with anyio.move_on_after(bounds.seconds) as time:
                 await _drain(process, kept)
@@ -102,9 +119,33 @@ async def run(
     return Ended(code=process.returncode or 0, output=kept.text(), killed=why)
 
 
+Engine = Literal["bubblewrap", "landlock"]
+
+
 @cache
+def chosen() -> Engine | SandboxMissing:
+    """What runs programs that nobody trusts here; why nothing does, where neither can."""
+    if (no_bubblewrap := walled_off()) is None:
+        return "bubblewrap"
+    if (no_landlock := landlock.lacking()) is None:
+        return "landlock"
+    why = f"{no_bubblewrap.why}, and instead of it {no_landlock.why}"
+    return SandboxMissing(why, f"{no_bubblewrap.cure.rstrip('.')}. Or else: {no_landlock.cure}")
+
+
 def missing() -> SandboxMissing | None:
     """Why a program that nobody trusts cannot be run here; None where it can."""
+    engine = chosen()
+    return engine if isinstance(engine, SandboxMissing) else None
+
+
+def user() -> int:
+    """Whose the folders must be that such a program writes to."""
+    return NOBODY if os.geteuid() == 0 and chosen() == "bubblewrap" else os.geteuid()
+
+
+def walled_off() -> SandboxMissing | None:
+    """Why bubblewrap makes no such sandbox; None where it does."""
     try:
         words = confined(["/bin/true"], Sandbox(network=False, write=(), read=()), cwd="/")
         tried = subprocess.run(words, capture_output=True, text=True, timeout=20, env=ENVIRONMENT)
@@ -118,6 +159,21 @@ def missing() -> SandboxMissing | None:
     return SandboxMissing(
         f"bubblewrap makes no sandbox here ({said[-1] if said else 'no reason given'})", ALLOW
     )
+
+
+@contextmanager
+def _temporary(engine: Engine) -> Iterator[Path | None]:
+    """A folder for what the program would put into /tmp; None where it has a /tmp of its own."""
+    if engine == "bubblewrap":
+        yield None
+        return
+    with TemporaryDirectory(prefix="pygent-sandbox-", ignore_cleanup_errors=True) as folder:
+        yield Path(os.path.realpath(folder))
+
+
+def _moved(value: str, temporary: Path) -> str:
+    """A variable's value, its /tmp being that folder."""
+    return f"{temporary}{value[4:]}" if value == "/tmp" or value.startswith("/tmp/") else value
 
 
 @dataclass
@@ -148,16 +204,19 @@ class _Watch:
     """Ends a program that takes too much."""
 
     process: Process
-    folder: Path
+    folders: Sequence[Path]
     bounds: Bounds
     why: str = ""
 
     async def look(self) -> None:
-        free = shutil.disk_usage(self.folder).free
+        free = [shutil.disk_usage(folder).free for folder in self.folders]
         while True:
             if sum(map(_memory, _family(self.process.pid))) > self.bounds.memory_mb << 20:
                 self.why = f"it took more than {self.bounds.memory_mb} MB of memory"
-            elif free - shutil.disk_usage(self.folder).free > self.bounds.disk_mb << 20:
+            elif any(
+                before - shutil.disk_usage(folder).free > self.bounds.disk_mb << 20
+                for before, folder in zip(free, self.folders, strict=True)
+            ):
                 self.why = f"the disk lost more than {self.bounds.disk_mb} MB while it ran"
             if self.why:
                 _kill(self.process)
@@ -173,7 +232,7 @@ async def _drain(process: Process, kept: _Kept) -> None:
 
 
 async def _end(process: Process, kept: _Kept) -> None:
-    """Leave nothing of it running. bubblewrap's end is the end of all that runs in it, and of its output."""
+    """Leave nothing of it running. Its sandbox's end is the end of all that runs in it, and of its output."""
     if process.returncode is None:
         _kill(process)
     with anyio.move_on_after(_REST_S):
@@ -182,6 +241,13 @@ async def _end(process: Process, kept: _Kept) -> None:
 
 
 def _kill(process: Process) -> None:
+    """End all of it: what came of it first, as long as it falls to the one that started it."""
+    for _ in range(_ROUNDS):
+        if not (below := list(_family(process.pid))[1:]):
+            break
+        for other in below:
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

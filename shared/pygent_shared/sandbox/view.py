@@ -12,11 +12,14 @@ NOBODY = 65534
 TEMPORARY = 256 << 20
 """Bytes of memory that the files in /tmp, and those in /dev/shm, may take."""
 
-_SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
-_ETC = (
-    "passwd group hosts nsswitch.conf localtime alternatives ld.so.cache ld.so.conf ld.so.conf.d "
-    "ssl/certs ssl/openssl.cnf ca-certificates mime.types"
-).split()
+SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
+ETC = tuple(
+    Path("/etc", name)
+    for name in (
+        "passwd group hosts nsswitch.conf localtime alternatives ld.so.cache ld.so.conf ld.so.conf.d "
+        "ssl/certs ssl/openssl.cnf ca-certificates mime.types"
+    ).split()
+)
 
 
 def strict(programs: Iterable[Path], read: Iterable[Path], write: Iterable[Path]) -> Iterator[str]:
@@ -28,7 +31,7 @@ def strict(programs: Iterable[Path], read: Iterable[Path], write: Iterable[Path]
         write: folders that may be written to.
     """
     yield from ("--unshare-uts", "--unshare-cgroup-try")
-    for place in _SYSTEM:
+    for place in SYSTEM:
         if place.is_symlink():
             yield from ("--symlink", str(place.readlink()), str(place))
         else:
@@ -36,7 +39,7 @@ def strict(programs: Iterable[Path], read: Iterable[Path], write: Iterable[Path]
     yield from ("--proc", "/proc", "--dev", "/dev")
     for place in (Path("/tmp"), Path("/dev/shm")):
         yield from ("--perms", "1777", "--size", str(TEMPORARY), "--tmpfs", str(place))
-    shown = {Path("/etc", name): "--ro-bind-try" for name in _ETC}
+    shown = dict.fromkeys(ETC, "--ro-bind-try")
     shown |= {place: "--ro-bind" for place in programs if not _is_system(place)}
     shown |= dict.fromkeys(write, "--bind") | dict.fromkeys(read, "--ro-bind")
     places = sorted(shown, key=lambda place: len(place.parts))
@@ -49,4 +52,4 @@ def strict(programs: Iterable[Path], read: Iterable[Path], write: Iterable[Path]
 
 
 def _is_system(place: Path) -> bool:
-    return any(place == system or system in place.parents for system in _SYSTEM)
+    return any(place == system or system in place.parents for system in SYSTEM)
