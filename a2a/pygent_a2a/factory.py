@@ -84,7 +84,7 @@ class Agents:
     """The agents there are and may be served, asked for anew when that is long ago.
 
     Args:
-        patterns: of their names.
+        patterns: of their names; none lets all be served.
     """
 
     def __init__(self, factory: Factory, patterns: tuple[str, ...]) -> None:
@@ -132,4 +132,4 @@ class Agents:
         )
 
     def _is_served(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._patterns)
+        return not self._patterns or any(fnmatchcase(name, pattern) for pattern in self._patterns)

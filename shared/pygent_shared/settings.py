@@ -290,7 +290,9 @@ class Settings:
         "sends the token.",
     )
     a2a_agents: tuple[str, ...] = row(
-        ("*",), "Which deployed agents are served over A2A: names, or patterns like docs-*, comma-separated."
+        (),
+        "Which deployed agents are served over A2A, comma-separated: names, or patterns like docs-*; empty "
+        "is all.",
     )
     a2a_legacy: Literal["on", "off"] = row(
         "on", "Whether A2A clients of protocol 0.3 and 0.2 are served too, under the same URLs."

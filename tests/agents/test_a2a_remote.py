@@ -157,6 +157,15 @@ async def test_a_task_is_stopped(settings: Settings) -> None:
         assert "is over" in text_of(again)
 
 
+async def test_a_task_is_stopped_that_had_no_name_when_it_was_handed_out(settings: Settings) -> None:
+    async with asking(settings) as (client, other):
+        _, data = await ask(client, "late 1", wait_s=0.1)
+        assert data["task"].startswith("pending-")
+        stopped = await client.call_tool("cancel_task", {"task": data["task"]})
+        assert (stopped.structured_content or {})["state"] == "canceled"
+        assert other.canceled == other.begun
+
+
 @pytest.mark.parametrize("word", ["slow 300", "late 0.4"], ids=["named", "not yet named"])
 async def test_a_cancelled_call_stops_the_agents_task(settings: Settings, word: str) -> None:
     async with asking(settings) as (client, other):
