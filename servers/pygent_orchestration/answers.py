@@ -114,7 +114,8 @@ class StepRow(BaseModel):
     def lines(self, depth: int = 0) -> Iterable[str]:
         took = f", {self.seconds:.1f} s" if self.seconds is not None else ""
         tried = f", tried {self.attempts} times" if self.attempts > 1 else ""
-        more = ": ".join(filter(None, ("", self.error.partition("\n")[0] or self.waits)))
+        said = self.error.partition("\n")[0] or self.waits
+        more = f": {said}" if said else ""
         undone = ", undone" if self.undone else ""
         yield f"{'  ' * depth}{self.step} {self.state}{took}{tried}{undone}{more}"
         for below in self.steps:

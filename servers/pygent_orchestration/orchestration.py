@@ -82,7 +82,7 @@ class Orchestration:
         self._users += 1
         try:
             if (self._settings.data_dir / "orchestration.db").exists() and self.store.is_awaited():
-                await self._keeper.on()
+                self._keeper.begin()  # whoever lists its tools does not wait for it
             yield self
         finally:
             self._users -= 1

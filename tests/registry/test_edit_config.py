@@ -215,7 +215,7 @@ def test_without_a_config_file_the_users_own_begins_as_the_shipped_one(
     monkeypatch.delenv("PYGENT_CONFIG", raising=False)
     assert main(["add", "--no-check", "three", "x"]) == 0
     own = tmp_path / "own" / "pygent.json"
-    assert list(servers(own)) == ["memory", "rag", "factory", "three"]
+    assert list(servers(own)) == ["memory", "rag", "factory", "orchestration", "three"]
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -236,3 +236,26 @@ async def test_a_queue_and_its_limits_are_on_postgresql_too(postgres: str) -> No
         for number in range(6):
             await engine.enqueue("twice", number, id=f"q{number}")
         assert [(await engine.wait(f"q{n}", PATIENCE)).result for n in range(6)] == [0, 2, 4, 6, 8, 10]
+
+
+async def test_an_engine_that_is_ended_while_it_begins_leaves_nothing_behind(tmp_path: Path) -> None:
+    from pygent_shared.durable.keeper import Keeper
+
+    keeper = Keeper(Engine(tmp_path / "a.db"))
+    keeper.begin()
+    await asyncio.sleep(0.05)
+    await keeper.off()
+    async with Engine(tmp_path / "b.db").running():
+        pass
+    assert list((tmp_path / "executors").iterdir()) == []
+
+
+async def test_an_engine_that_cannot_begin_says_so_and_is_tried_again(tmp_path: Path) -> None:
+    from pygent_shared.durable.keeper import Keeper
+
+    keeper = Keeper(Engine(tmp_path / "a.db"))
+    async with Engine(tmp_path / "b.db").running():
+        with pytest.raises(NotAllowed):
+            await keeper.on()
+    await keeper.on()
+    await keeper.off()

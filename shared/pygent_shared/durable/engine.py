@@ -157,7 +157,7 @@ class Engine:
             NotAllowed: this process is at work on another store.
         """
         self._loop = asyncio.get_running_loop()
-        process = self._process = await run_sync(join, self._store)
+        process = self._process = await self._joined()
         stop = threading.Event()
         listeners: Sequence[threading.Thread] = ()
         try:
@@ -427,6 +427,15 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _joined(self) -> Process:
+        """Join the process's work; one that was begun is left again where this is cancelled meanwhile."""
+        joining = asyncio.ensure_future(run_sync(join, self._store))
+        try:
+            return await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            await run_sync(leave, await joining)
+            raise
 
     def _listen(self, stop: threading.Event) -> list[threading.Thread]:
         """Take workflows from the queues until told to stop."""

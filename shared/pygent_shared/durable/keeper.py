@@ -6,9 +6,12 @@ It begins and ends in one task of its own, as what it holds open must.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from pygent_shared.durable.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -19,11 +22,16 @@ class Keeper:
         self._owner: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[None] | None = None
 
-    async def on(self) -> None:
-        """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
+    def begin(self) -> None:
+        """Let it begin, and do not wait for it."""
         if self._owner is None:
             self._begun = asyncio.get_running_loop().create_future()
+            self._begun.add_done_callback(_noted)
             self._owner = asyncio.create_task(self._own(self._begun))
+
+    async def on(self) -> None:
+        """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
+        self.begin()
         assert self._begun is not None
         try:
             await asyncio.shield(self._begun)
@@ -48,3 +56,8 @@ class Keeper:
             if begun.done():
                 raise
             begun.set_exception(error)
+
+
+def _noted(begun: asyncio.Future[None]) -> None:
+    if not begun.cancelled() and (error := begun.exception()):
+        log.warning("Durable work does not go on: %s", error)
