@@ -292,7 +292,9 @@ def _embed_the_rest(server: Ours) -> None:
         stored = SqliteVectors(database, PASSAGES)
         embedder = BackgroundEmbedder(Settings()).wait(60)
         assert embedder is not None
-        while missing := stored.missing(server.model, 100):
+        # To look from the first on would read all of a million.
+        ((last,),) = database.query("SELECT ifnull(max(item), 0) FROM passage_vector")
+        while missing := stored.missing(server.model, 100, int(str(last))):
             made = embedder.embed([text for _, text in missing])
             stored.put(
                 server.model, [(item, vector) for (item, _), vector in zip(missing, made, strict=True)]
