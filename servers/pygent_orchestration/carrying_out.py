@@ -19,6 +19,7 @@ from pygent_orchestration.expressions import ExpressionInvalid, as_text, filled,
 from pygent_orchestration.graph import Graph
 from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.spec import Action, Step, bare, braced, steps_read
+from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import PygentError
 
 MAP_CONCURRENCY = 8
@@ -164,7 +165,15 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
 
 
 async def _done(part: Part, carrier: Carrier, name: str) -> Outcome:
-    """One step, done once: what came of it is a checkpoint, whether good or bad."""
+    """One step, done once; a defect of what it uses is its failure too."""
+    try:
+        return await _checked(part, carrier, name)
+    except Failed as error:
+        return Outcome(error=f"{error.kind}: {error}")
+
+
+async def _checked(part: Part, carrier: Carrier, name: str) -> Outcome:
+    """One step: what came of it is a checkpoint, whether good or bad."""
     step, places, shown = part.graph.steps[name], part.places[name], part.prefix + name
     run = ""
     if len(places) == 2:

@@ -324,7 +324,7 @@ class Workflows:
             steps = {step.name: step for step in await self._engine.steps(at)}
             for name, step in steps.items():
                 head, _, part = name.partition(" ")
-                if part == BEGIN and head not in steps and "run" in step.result:
+                if part == BEGIN and head not in steps and "run" in (step.result or {}):
                     found.append(str(step.result["run"]))
         return found
 
