@@ -155,7 +155,11 @@ def _copied(folder: Path) -> Path:
             folder, f"is over {COPY_MB} MB, too large to be copied for a gate", "Name a part of it."
         )
     copy = Path(mkdtemp(prefix="pygent-gate-")) / folder.resolve().name
-    shutil.copytree(folder, copy, symlinks=True)
+    try:
+        shutil.copytree(folder, copy, symlinks=True)
+    except OSError as error:  # a file that may not be read, or is none
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        raise FileRefused(folder, f"cannot be copied for a gate: {error}", "Take that out of it.") from error
     if os.geteuid() == 0:
         for path in (copy.parent, copy, *copy.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

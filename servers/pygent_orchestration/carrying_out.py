@@ -7,7 +7,7 @@ whichever ends first, and wherever a crash falls, each finds its own result agai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +18,8 @@ from pygent_orchestration.events import BEGIN, UNDO
 from pygent_orchestration.expressions import ExpressionInvalid, as_text, filled, value
 from pygent_orchestration.graph import Graph
 from pygent_orchestration.outcome import Outcome
-from pygent_orchestration.spec import Action, Step, braced, steps_read
+from pygent_orchestration.spec import Action, Step, bare, braced, steps_read
+from pygent_shared.durable.failure import Failed
 from pygent_shared.errors import PygentError
 
 MAP_CONCURRENCY = 8
@@ -164,7 +165,15 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
 
 
 async def _done(part: Part, carrier: Carrier, name: str) -> Outcome:
-    """One step, done once: what came of it is a checkpoint, whether good or bad."""
+    """One step, done once; a defect of what it uses is its failure too."""
+    try:
+        return await _checked(part, carrier, name)
+    except Failed as error:
+        return Outcome(error=f"{error.kind}: {error}")
+
+
+async def _checked(part: Part, carrier: Carrier, name: str) -> Outcome:
+    """One step: what came of it is a checkpoint, whether good or bad."""
     step, places, shown = part.graph.steps[name], part.places[name], part.prefix + name
     run = ""
     if len(places) == 2:
@@ -184,7 +193,7 @@ async def _done(part: Part, carrier: Carrier, name: str) -> Outcome:
 async def _begun(part: Part, carrier: Carrier, step: Step) -> dict[str, Any]:
     """The run of an agent, begun; or the outcome, where there is none."""
     try:
-        if step.when and not value(_bare(step.when), part.readable):
+        if step.when and not value(bare(step.when), part.readable):
             return {"skipped": True}
         return {"run": await _agent(carrier, step, part.readable)}
     except (Red, ExpressionInvalid, PygentError) as error:
@@ -199,7 +208,7 @@ async def _agent(carrier: Carrier, action: Action, scope: Mapping[str, Any]) -> 
 async def _tried(part: Part, carrier: Carrier, step: Step, name: str, run: str) -> Outcome:
     scope = part.readable
     try:
-        if step.when and not value(_bare(step.when), scope):
+        if step.when and not value(bare(step.when), scope):
             return Outcome(skipped=True)
     except ExpressionInvalid as error:
         return Outcome(error=str(error))
@@ -238,7 +247,7 @@ async def _once(
         case "gate":
             return await _gated(carrier, step, scope, step.timeout), {}
         case "condition":
-            return value(_bare(step.condition), scope), {}
+            return value(bare(step.condition), scope), {}
         case "approval" | "signal":
             return await _answered(carrier, step, scope, id, name), {}
         case "workflow":
@@ -289,77 +298,6 @@ def _body(part: Part, step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
     return {**work, "items": items, "concurrency": step.concurrency or MAP_CONCURRENCY}
 
 
-async def for_each(work: Mapping[str, Any], carrier: Carrier) -> list[Any]:
-    """A body, done for each item.
-
-    Raises:
-        Red: one of them failed.
-    """
-    graph = Graph(_steps(work))
-    items: Sequence[Any] = work["items"]
-    parts = [
-        Part(
-            graph=graph,
-            scope={**work["scope"], "item": item, "index": index},
-            outer=work["outer"],
-            prefix=f"{index}.",
-        )
-        for index, item in enumerate(items)
-    ]
-    room = asyncio.Semaphore(work["concurrency"])
-    stopped = False
-
-    async def one(part: Part) -> Any:
-        nonlocal stopped
-        async with room:
-            if stopped:
-                return None
-            try:
-                await carry_out(part, carrier, len(graph.order))
-                return part.gives(work["output"])
-            except (Red, ExpressionInvalid):
-                stopped = True
-                raise
-
-    return await _all([asyncio.create_task(one(part)) for part in parts])
-
-
-async def _all(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
-    """What all give; the first error, by their order, once all have ended."""
-    try:
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return list(results)
-
-
-async def in_rounds(work: Mapping[str, Any], carrier: Carrier) -> Any:
-    """A body, done again and again, until its expression says so or its rounds are over.
-
-    Raises:
-        Red: a round failed.
-    """
-    graph, last = Graph(_steps(work)), None
-    for index in range(work["rounds"]):
-        scope = {**work["scope"], "index": index, "last": last}
-        part = Part(graph=graph, scope=scope, outer=work["outer"], prefix=f"{index}.")
-        await carry_out(part, carrier, len(graph.order))
-        last = part.gives(work["output"])
-        if work["until"] and value(_bare(work["until"]), {**part.readable, "last": last}):
-            break
-    return last
-
-
-def _steps(work: Mapping[str, Any]) -> dict[str, Step]:
-    return {name: Step.model_validate(step) for name, step in work["steps"].items()}
-
-
 async def _undo(part: Part, carrier: Carrier) -> None:
     """Take back what was done, the latest in the order first. What cannot be is told, and hinders nothing."""
     for name, place in part.undos.items():
@@ -385,7 +323,3 @@ async def _undone(part: Part, carrier: Carrier, undo: Action) -> None:
     else:
         run = await _agent(carrier, undo, part.readable)
         await carrier.actions.ended(run, lambda text: None)
-
-
-def _bare(expression: str) -> str:
-    return braced(expression).strip()[2:-2]

@@ -60,8 +60,9 @@ def _done(steps: Sequence[Step]) -> Iterator[Event]:
         if step.name.startswith("DBOS."):
             continue
         name, _, part = step.name.partition(" ")
-        kind = STEP if not part or (part == BEGIN and "run" not in step.result) else part
-        yield Event(at=_iso(step.ended), kind=kind, step=name, data=step.result)
+        data = step.result if step.result is not None else {"error": step.error}
+        kind = STEP if not part or (part == BEGIN and "run" not in data) else part
+        yield Event(at=_iso(step.ended), kind=kind, step=name, data=data)
 
 
 def states(definition: Definition, events: Sequence[Event]) -> Mapping[str, StepState]:

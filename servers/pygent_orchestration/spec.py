@@ -170,6 +170,11 @@ def braced(expression: str) -> str:
     return stripped if not stripped or stripped.startswith("{{") else f"{{{{ {stripped} }}}}"
 
 
+def bare(expression: str) -> str:
+    """An expression without the braces it may have."""
+    return braced(expression).strip()[2:-2]
+
+
 def steps_read(step: Step) -> set[str]:
     """The steps whose results a step, or its body, reads from around it."""
     names = _names(template for _, template in step.templates())

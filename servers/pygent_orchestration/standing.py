@@ -79,7 +79,7 @@ def _node(
     id: str, name: str, by_name: Mapping[str, Step], rows: Rows, waits: Waits, kept: Any = None
 ) -> Node:
     row, begun = by_name.get(name), by_name.get(f"{name} {BEGIN}")
-    result: Any = row.result if row else kept or {}
+    result: Any = (row.result or {"error": row.error}) if row else kept or {}
     if begun and not row and isinstance(begun.result, Mapping):
         result = begun.result
     outcome = Outcome.model_validate(result)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import apsw
@@ -205,6 +206,11 @@ class Store:
                 "SELECT 1 FROM workflow WHERE ended = 0 UNION SELECT 1 FROM schedule LIMIT 1"
             )
         )
+
+
+def now() -> str:
+    """The time of an event."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _BEGUN = "SELECT id, name, version, inputs, began_at, origin FROM workflow"

@@ -12,7 +12,7 @@ from pygent_orchestration.answers import BegunRow, DefinitionAnswer, DefinitionR
 from pygent_orchestration.graph import Graph
 from pygent_orchestration.orchestration import Orchestration, owned
 from pygent_orchestration.spec import Definition
-from pygent_orchestration.workflows import now
+from pygent_orchestration.store import now
 from pygent_shared.server import SuiteServer, answer
 
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)

@@ -11,16 +11,15 @@ from uuid import uuid4
 
 import anyio
 
-from pygent_orchestration.actions import FACTORY, Actions, Red
-from pygent_orchestration.carrying_out import FOREVER, Carrier, Part, carry_out, for_each, in_rounds
+from pygent_orchestration.actions import FACTORY, Actions
 from pygent_orchestration.events import BEGIN, KEPT, STEP, WAITS, Event, history, states
-from pygent_orchestration.expressions import ExpressionInvalid
+from pygent_orchestration.execution import APPROVAL, BODY, SAID, SIGNAL, WORKFLOW, Execution, answer
 from pygent_orchestration.graph import Graph
 from pygent_orchestration.library import Library
 from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Standing, total, tree
-from pygent_orchestration.store import Begun, Store
+from pygent_orchestration.store import Begun, Store, now
 from pygent_shared.durable.engine import UNENDED, Engine, QueueStatus, Status, pause
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
 from pygent_shared.peers import Peers
@@ -28,16 +27,9 @@ from pygent_shared.peers import Peers
 if TYPE_CHECKING:
     from pygent_shared.durable.schedules import Schedule
 
-WORKFLOW = "workflow"
-BODY = "body"
-APPROVAL = "approval"
-SIGNAL = "signal"
 TICK = "tick"
-_SAID = "said"
 _SIGNS = re.compile(r"[^0-9A-Za-z-]")
 
-LATEST_SECONDS = 1.0
-"""Between two looks at what may take days."""
 FOLLOW_SECONDS = 0.25
 
 Report = Callable[[Standing], Awaitable[None]]
@@ -59,10 +51,11 @@ class Workflows:
         self._peers = peers
         self._actions = Actions(peers)
         self.library = Library(store)
-        engine.workflow(WORKFLOW, self._work)
-        engine.workflow(BODY, self._body)
-        engine.workflow(APPROVAL, _answer)
-        engine.workflow(SIGNAL, _answer)
+        execution = Execution(store, engine, self._actions)
+        engine.workflow(WORKFLOW, execution.work)
+        engine.workflow(BODY, execution.body)
+        engine.workflow(APPROVAL, answer)
+        engine.workflow(SIGNAL, answer)
         engine.workflow(TICK, self._tick)
 
     async def begin(
@@ -266,34 +259,6 @@ class Workflows:
         """What waits to be begun, and who is at work."""
         return await self._engine.queue_status()
 
-    # What follows is carried out by the engine.
-
-    async def _work(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """The workflow: a graph of steps, and what it gives or why it failed."""
-        from pygent_shared.durable import workflow
-
-        id = workflow.workflow_id()
-        definition = Definition.model_validate(plan["definition"])
-        part = Part(graph=Graph(definition.steps), scope={"inputs": plan["inputs"]}, kept=plan["kept"])
-        try:
-            await carry_out(part, self._carrier(id, plan["uses"]), definition.concurrency)
-            ended = {"value": part.gives(definition.output)}
-        except (Red, ExpressionInvalid) as error:
-            ended = {"error": str(error)}
-        if "/" not in id:
-            self._store.end(id)
-        return ended
-
-    async def _body(self, work: dict[str, Any], uses: dict[str, Any]) -> dict[str, Any]:
-        """The body of a map, or of rounds."""
-        from pygent_shared.durable import workflow
-
-        carrier = self._carrier(workflow.workflow_id(), uses)
-        try:
-            return {"value": await (for_each if "items" in work else in_rounds)(work, carrier)}
-        except (Red, ExpressionInvalid) as error:
-            return {"error": str(error)}
-
     async def _tick(self, at: str, argument: dict[str, Any]) -> str:
         """What a schedule begins: the workflow that it is for."""
         from pygent_shared.durable import workflow
@@ -304,20 +269,6 @@ class Workflows:
             return await self.begin(argument["workflow"], argument["inputs"], id=id)
 
         return await workflow.step("begin", begin)
-
-    def _carrier(self, id: str, uses: Mapping[str, Any]) -> Carrier:
-        told: set[tuple[str, str]] = set()
-        top, _, path = id.partition("/")
-
-        def tell(step: str, what: str, text: str) -> None:
-            if (step, text) in told:
-                return
-            told.add((step, text))
-            name, data = f"{path}/{step}" if path else step, {"for": what, "text": text}
-            if not any(note.step == name and note.data == data for note in self._store.noted(top)):
-                self._store.note(top, WAITS, now(), name, data)
-
-        return Carrier(id=id, actions=self._actions, children=_Children(self._engine, uses), tell=tell)
 
     async def _say(self, id: str, step: str, what: str, said: dict[str, Any], kind: str) -> None:
         self._store.get(id)
@@ -335,7 +286,7 @@ class Workflows:
         if step and step not in waiting:
             raise UnknownName("step that waits", step, waiting)
         name = step or waiting[0]
-        await self._engine.signal(f"{id}/{name}", _SAID, said, key=f"{id}/{name}")
+        await self._engine.signal(f"{id}/{name}", SAID, said, key=f"{id}/{name}")
         self._store.note(id, kind, now(), name, said)
 
     async def _status(self, id: str) -> Status:
@@ -373,7 +324,7 @@ class Workflows:
             steps = {step.name: step for step in await self._engine.steps(at)}
             for name, step in steps.items():
                 head, _, part = name.partition(" ")
-                if part == BEGIN and head not in steps and "run" in step.result:
+                if part == BEGIN and head not in steps and "run" in (step.result or {}):
                     found.append(str(step.result["run"]))
         return found
 
@@ -390,51 +341,6 @@ class Workflows:
         for tool in sorted(tools):
             if tool not in known:
                 raise UnknownName("tool", tool, known, "See them: pygent list.")
-
-
-class _Children:
-    """Workflows below one: `carrying_out.Children`."""
-
-    def __init__(self, engine: Engine, uses: Mapping[str, Any]) -> None:
-        self._engine = engine
-        self._uses = uses
-
-    async def asked(self, id: str, kind: str, within: float) -> Any:
-        return (await self._ended(kind, id, within)).result
-
-    async def body(self, id: str, work: dict[str, Any]) -> Any:
-        return _value(await self._ended(BODY, id, work, dict(self._uses)))
-
-    async def other(self, id: str, name: str, inputs: Mapping[str, Any]) -> Any:
-        definition = Definition.model_validate(self._uses[name])
-        whole = given(definition.inputs, inputs)
-        plan = {"definition": self._uses[name], "uses": dict(self._uses), "inputs": whole, "kept": {}}
-        return _value(await self._ended(WORKFLOW, id, plan))
-
-    async def _ended(self, workflow: str, id: str, *arguments: Any) -> Status:
-        await self._engine.start(workflow, *arguments, id=id)
-        return await self._engine.wait(id, FOREVER, latest=LATEST_SECONDS)
-
-
-def _value(status: Status) -> Any:
-    if status.state == "cancelled":
-        raise Red("It was cancelled.")
-    ended = status.result or {}
-    if error := ended.get("error") or status.error:
-        raise Red(error)
-    return ended.get("value")
-
-
-async def _answer(within: float) -> Any:
-    """Wait for what somebody says."""
-    from pygent_shared.durable import workflow
-
-    return await workflow.signalled(_SAID, within)
-
-
-def now() -> str:
-    """The time of an event."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _dumped(definition: Definition) -> dict[str, Any]:

@@ -23,7 +23,8 @@ import anyio
 
 from pygent_orchestration import reading
 from pygent_orchestration.orchestration import Orchestration
-from pygent_orchestration.workflows import Workflows, now
+from pygent_orchestration.store import now
+from pygent_orchestration.workflows import Workflows
 from pygent_shared.arenas import give_back, share_arenas
 from pygent_shared.durable.engine import Engine
 from pygent_shared.settings import Settings

@@ -14,8 +14,7 @@ import anyio
 import pytest
 
 from pygent_orchestration import reading
-from pygent_orchestration.store import MIGRATIONS, Store
-from pygent_orchestration.workflows import now
+from pygent_orchestration.store import MIGRATIONS, Store, now
 from pygent_shared.database import Database
 
 from .workflow_worker import at_work

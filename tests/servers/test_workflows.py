@@ -518,3 +518,14 @@ def test_the_engine_is_not_imported_before_a_workflow_is_asked_for() -> None:
     )
     told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
+
+
+async def test_a_defect_of_a_server_fails_the_step_and_undoes_the_others(settings: Settings) -> None:
+    undo = 'undo = { tool = "work__do", with = { what = "undone" } }'
+    text = does("one", undo) + does("defect", 'needs = ["one"]')
+    peers = Peers()
+    async with orchestration(settings, peers) as client:
+        failed = await ran(client, text)
+    assert failed["error"] == 'Step "defect" failed: RuntimeError: the wire is cut'
+    assert states(failed) == {"one": "done", "defect": "failed"}
+    assert peers.calls[-1][1] == {"what": "undone"}

@@ -81,6 +81,8 @@ class Peers:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await anyio.sleep(self._seconds)
         self.at_once -= 1
+        if what == "defect":
+            raise RuntimeError("the wire is cut")
         if self.failing[what]:
             self.failing[what] -= 1
             return {"isError": True, "content": [{"type": "text", "text": f"{what} broke"}]}

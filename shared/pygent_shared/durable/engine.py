@@ -369,7 +369,7 @@ class Engine:
         if dead:
             log.warning("Going on with what %d ended process(es) left unfinished", len(dead))
             left = [work.workflow_id for work in pending if work.executor_id in dead]
-            await run_sync(self._requeue, left, dead)
+            await run_sync(self._process.requeue, left, dead, self._own_queue)
         return dead
 
     @property
@@ -439,35 +439,12 @@ class Engine:
 
     def _listen(self, stop: threading.Event) -> list[threading.Thread]:
         """Take workflows from the queues until told to stop."""
-        from dbos._dbos import _get_dbos_instance
-        from dbos._queue import queue_worker_thread
-
-        listeners = []
-        queues = [(self._own_queue, Limits(), AGAIN_SECONDS)]
+        assert self._process is not None
+        listeners = [self._process.listen(self._own_queue, AGAIN_SECONDS, stop)]
         if self._limits is not None:
-            queues.append((self._queue, self._limits, QUEUE_SECONDS))
-        for name, limits, seconds in queues:
-            queue = self._dbos.register_queue(
-                name,
-                global_concurrency=limits.all,
-                polling_interval_sec=seconds,
-                on_conflict="always_update",
-            )
-            # As it is here: in the database it would be every process's.
-            queue.database_backed_queue, queue._worker_concurrency = False, limits.each
-            listener = threading.Thread(
-                target=queue_worker_thread, args=(stop, _get_dbos_instance(), queue), daemon=True
-            )
-            listener.start()
-            listeners.append(listener)
+            each, all = self._limits.each, self._limits.all
+            listeners.append(self._process.listen(self._queue, QUEUE_SECONDS, stop, each=each, all=all))
         return listeners
-
-    def _requeue(self, ids: Sequence[str], dead: Sequence[str]) -> None:
-        from dbos._dbos import _get_dbos_instance
-
-        for id in ids:
-            # Private, but with a check of the owner that the public way to resume lacks.
-            _get_dbos_instance()._sys_db.reenqueue_for_recovery(id, list(dead), self._own_queue)
 
     async def _take_over(self) -> None:
         while True:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from pygent_shared.durable.executor import Executor, FileExecutor, PostgresExecutor
@@ -65,13 +66,42 @@ class Process:
         self.dbos: type[DBOS] = DBOS
         DBOS.launch()
 
+    def listen(
+        self, name: str, seconds: float, stop: Event, *, each: int | None = None, all: int | None = None
+    ) -> Thread:
+        """Take workflows from a queue until told to stop, looking every so many seconds.
+
+        Args:
+            each: how many run at once in this process.
+            all: how many in all processes together.
+        """
+        from dbos._dbos import _get_dbos_instance
+        from dbos._queue import queue_worker_thread
+
+        queue = self.dbos.register_queue(
+            name, global_concurrency=all, polling_interval_sec=seconds, on_conflict="always_update"
+        )
+        # As it is here: in the database it would be every process's.
+        queue.database_backed_queue, queue._worker_concurrency = False, each
+        listener = Thread(target=queue_worker_thread, args=(stop, _get_dbos_instance(), queue), daemon=True)
+        listener.start()
+        return listener
+
+    def requeue(self, ids: Sequence[str], dead: Sequence[str], queue: str) -> None:
+        """Put what dead processes were at into the queue it came from, else into this one."""
+        from dbos._dbos import _get_dbos_instance
+
+        for id in ids:
+            # Private, but with a check of the owner that the public way to resume lacks.
+            _get_dbos_instance()._sys_db.reenqueue_for_recovery(id, list(dead), queue)
+
     def end(self) -> None:
         """Stop. What is unfinished is left to others, or to the next time."""
         self.dbos.destroy(destroy_registry=True)
         self.executor.close()
 
 
-_lock = threading.Lock()
+_lock = Lock()
 _process: Process | None = None
 
 
