@@ -65,7 +65,8 @@ async def tools(url: str, token: str, mode: Any) -> list[str]:
 
 @pytest.mark.anyio
 async def test_up_serves_all_servers_and_each_alone_to_hosts_of_both_eras(up: Up) -> None:
-    assert up.paths == [f"{up.base}{path}" for path in ("/mcp", "/servers/old/mcp", "/servers/memory/mcp")]
+    paths = ("/mcp", "/servers/old/mcp", "/servers/memory/mcp", "/agents")
+    assert up.paths == [f"{up.base}{path}" for path in paths]
     (left_out,) = [line for line in up.said if '"bad"' in line]
     assert 'unknown key "comand". Did you mean "command"?' in left_out
     for mode in ("legacy", "auto"):
