@@ -101,7 +101,7 @@ async def test_a_long_task_is_looked_at_and_stopped(settings: Settings, other: I
         looked = await client.call_tool("waiter__get_task", {"task": handle})
         assert (looked.structured_content or {})["state"] in ("submitted", "working")
         stopped = await client.call_tool("waiter__cancel_task", {"task": handle})
-        assert (stopped.structured_content or {})["state"] == "canceled"
+        assert (stopped.structured_content or {})["state"] == "canceled", stopped.content
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -281,16 +281,12 @@ class Engine:
             yield value
 
     async def cancel(self, id: str) -> None:
-        """Stop a workflow, those it started, and those below it: before their next step, and in this process
-        in the middle of the one they are at.
+        """Stop a workflow, those it started, and those below it: the step each is at ends within a second, or at
+        its own end where it is not to be stopped in the middle.
         """
-        from pygent_shared.durable.workflow import stop
-
         await self._dbos.cancel_workflow_async(id, cancel_children=True)
         if below := [status.id for status in await self.below(id) if status.state in UNENDED]:
             await self._dbos.cancel_workflows_async(below)
-        for one in (id, *below):
-            stop(one)
 
     async def resume(self, id: str) -> None:
         """Go on with a workflow that was cancelled, and those below it, after the last step that was done.
