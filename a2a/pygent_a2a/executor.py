@@ -11,6 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 
+import anyio
 from a2a.helpers import new_task_from_user_message, new_text_part
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.context import ServerCallContext
@@ -73,7 +74,7 @@ class RunExecutor(AgentExecutor):
                 await self._resume(work, task)
         except FactoryRefused as error:
             if context.task_id in self._cancelled:
-                return
+                await anyio.sleep_forever()  # the SDK ends whoever works on a task once `cancel` is done
             await work.open()
             await work.updater.reject(work.updater.new_agent_message([new_text_part(str(error))]))
 
@@ -220,8 +221,9 @@ class _Work:
                 await update.add_artifact([answered(found["answer"])], "answer", "answer", last_chunk=True)
             await update.complete()
         elif state == "cancelled":
-            if self.run not in self._cancelled:
-                await update.cancel()
+            if self.run in self._cancelled:
+                await anyio.sleep_forever()  # as above
+            await update.cancel()
         else:
             why = update.new_agent_message([new_text_part(found.get("error") or "The run failed.")])
             await (update.reject(why) if found.get("declined") else update.failed(why))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pygent_registry.registry import Registry
 from pygent_shared.fronts import ENTRY_POINTS, Front, Progress
 from pygent_shared.http.identity import Principal
 
+if TYPE_CHECKING:
+    from pygent_registry.registry import Registry
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Every front that an installed package offers, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
 
 def fronts(registry: Registry) -> list[Front]:
-    """Those that are installed and not switched off."""
+    """Those that are not switched off."""
     built = [
-        point.load()(registry.settings, FrontCalls(registry, point.name))
-        for point in entry_points(group=ENTRY_POINTS)
+        point.load()(registry.settings, FrontCalls(registry, name)) for name, point in installed().items()
     ]
     return [front for front in built if front is not None]
 

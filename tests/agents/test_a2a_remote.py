@@ -130,17 +130,17 @@ async def test_what_is_said_on_the_way_is_progress(settings: Settings) -> None:
 
 async def test_a_long_task_is_a_handle_to_wait_on(settings: Settings) -> None:
     async with asking(settings) as (client, other):
-        text, data = await ask(client, "slow 8", wait_s=0.2)
+        text, data = await ask(client, "slow 30", wait_s=1)
         assert data["state"] == "working"
         assert f'get_task with task "{data["task"]}"' in text
-        waited = await client.call_tool("get_task", {"task": data["task"], "wait_s": 10})
+        waited = await client.call_tool("get_task", {"task": data["task"], "wait_s": 60})
         assert text_of(waited) == "slowly done"
         assert not other.canceled
 
 
 async def test_an_agent_that_names_no_task_in_time_is_waited_for_all_the_same(settings: Settings) -> None:
     async with asking(settings) as (client, _):
-        _, data = await ask(client, "quiet 0.6", wait_s=0.1)
+        _, data = await ask(client, "quiet 1", wait_s=0.1)
         assert data["state"] == "submitted"
         waited = await client.call_tool("get_task", {"task": data["task"], "wait_s": 10})
         assert text_of(waited) == "at last"
@@ -148,13 +148,22 @@ async def test_an_agent_that_names_no_task_in_time_is_waited_for_all_the_same(se
 
 async def test_a_task_is_stopped(settings: Settings) -> None:
     async with asking(settings) as (client, other):
-        _, data = await ask(client, "slow 300", wait_s=0.2)
+        _, data = await ask(client, "slow 300", wait_s=1)
         stopped = await client.call_tool("cancel_task", {"task": data["task"]})
         assert (stopped.structured_content or {})["state"] == "canceled"
         assert other.canceled == [data["task"]]
         again = await client.call_tool("cancel_task", {"task": data["task"]})
         assert again.is_error
         assert "is over" in text_of(again)
+
+
+async def test_a_task_is_stopped_that_had_no_name_when_it_was_handed_out(settings: Settings) -> None:
+    async with asking(settings) as (client, other):
+        _, data = await ask(client, "late 1", wait_s=0.1)
+        assert data["task"].startswith("pending-")
+        stopped = await client.call_tool("cancel_task", {"task": data["task"]})
+        assert (stopped.structured_content or {})["state"] == "canceled"
+        assert other.canceled == other.begun
 
 
 @pytest.mark.parametrize("word", ["slow 300", "late 0.4"], ids=["named", "not yet named"])

@@ -145,6 +145,38 @@ async def test_what_was_cancelled_goes_on_after_the_last_step_it_did(engine: Eng
     assert len([line for line in lines(tmp_path) if " w " in line]) <= 7
 
 
+async def test_a_step_is_stopped_with_its_workflow_and_done_anew_when_that_goes_on(
+    engine: Engine, tmp_path: Path
+) -> None:
+    begun: list[str] = []
+    stopped = anyio.Event()
+
+    async def long() -> str:
+        from pygent_shared.durable import workflow
+
+        async def wait() -> str:
+            begun.append("wait")
+            try:
+                await anyio.sleep(60 if len(begun) == 1 else 0)
+            except anyio.get_cancelled_exc_class():
+                stopped.set()
+                raise
+            return "waited"
+
+        return await workflow.step("wait", wait)
+
+    engine.workflow("long", long)
+    await engine.start("long", id="l")
+    with anyio.fail_after(PATIENCE):
+        while not begun:
+            await anyio.sleep(0.01)
+        await engine.cancel("l")
+        await stopped.wait()
+    assert (await engine.wait("l", PATIENCE)).state == "cancelled"
+    await engine.resume("l")
+    assert (await engine.wait("l", PATIENCE)).result == "waited"
+
+
 async def test_what_goes_on_does_so_in_the_loop_of_whoever_opened_the_engine(tmp_path: Path) -> None:
     loops = []
 

@@ -82,7 +82,7 @@ class Card:
     def schemes(self) -> list[str]:
         """How it wants to be let in, in the card's words."""
         return [
-            f"{name} ({scheme.WhichOneof('scheme') or 'unknown'})"
+            f"{name} ({(scheme.WhichOneof('scheme') or 'unknown').removesuffix('_security_scheme')})"
             for name, scheme in sorted(self.agent.security_schemes.items())
         ]
 

@@ -67,6 +67,13 @@ class Exchange:
             raise self._error
         return self.told
 
+    async def named(self, seconds: float) -> str:
+        """Id of the task that the agent made of it; "" where it has made none by then."""
+        with anyio.move_on_after(seconds):
+            while not self._over and not self.told.task_id:
+                await self._news.wait()
+        return self.told.task_id
+
     def leave(self) -> None:
         """Hear no more of it. The agent goes on, and its task can be looked at by its id."""
         self._scope.cancel()

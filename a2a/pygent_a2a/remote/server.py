@@ -51,8 +51,8 @@ def build_server(settings: Settings, peers: Peers | None) -> AgentsServer:
             await server._subscriptions.publish(ToolsListChanged())
 
         agents = Agents(named, lambda token: server.learn(token))
-        tools.add_rest(server, agents)
         async with agents.running(changed):
+            tools.add_rest(server, agents)
             yield agents
 
     server = AgentsServer(lifespan=lifespan)

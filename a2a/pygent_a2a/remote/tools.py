@@ -18,7 +18,7 @@ from pygent_a2a.remote import asking
 from pygent_a2a.remote.agent import Agent, Headers
 from pygent_a2a.remote.agents import Agents
 from pygent_a2a.remote.answers import answered
-from pygent_a2a.remote.exchange import Exchange
+from pygent_a2a.remote.exchange import LATE_SECONDS, Exchange
 from pygent_a2a.remote.told import Told
 from pygent_shared import traces
 from pygent_shared.server import SuiteServer
@@ -45,6 +45,7 @@ Wait = Annotated[
 TaskId = Annotated[str, Field(description="A task's id, as ask_… gave it.")]
 Whose = Annotated[str, Field(description="The agent whose task it is. Empty: the only one there is.")]
 
+UNNAMED = "The agent has not named its task yet; if it does so soon, it is stopped then."
 HOW = """\
 Returns its answer; state `working` with a task when it takes longer than wait_s (get_task waits on); or \
 state `input-required` with a question: call this again with that task and the answer. To go on with a \
@@ -129,8 +130,10 @@ def _add_tasks(server: SuiteServer[Agents]) -> None:
         found = agents.named(agent)
         agents.refuse_foreign(found, task)
         if kept := agents.kept(found, task):
-            kept.give_up()
-            return answered(found.remote.name, kept.told, task)
+            task = await kept.named(LATE_SECONDS) or task
+            if not kept.told.task_id:
+                kept.give_up()
+                return answered(found.remote.name, kept.told, task, UNNAMED)
         return answered(found.remote.name, await found.cancel(task, traces.onward()), task)
 
 

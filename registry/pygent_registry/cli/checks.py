@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pygent_registry.cli.check import Check, fail, ok, warn
 from pygent_registry.cli.terminal import counted
 from pygent_registry.config import Config
 from pygent_registry.entry import Entry
+from pygent_registry.fronts import installed
 from pygent_registry.reaper import FAMILY
 from pygent_registry.trust.programs import unpinned
 from pygent_shared.database import damage
@@ -38,7 +39,6 @@ from pygent_shared.errors import (
     PygentError,
     did_you_mean,
 )
-from pygent_shared.fronts import ENTRY_POINTS as FRONTS
 from pygent_shared.http.keys import KeyFile, exposed
 from pygent_shared.http.run import listen
 from pygent_shared.http.token import token_file
@@ -181,14 +181,14 @@ def token(settings: Settings) -> Check:
 
 def fronts(settings: Settings) -> Iterator[Check]:
     """What `pygent up` serves beside the MCP endpoints."""
-    for point in entry_points(group=FRONTS):
+    for name, point in installed().items():
         try:
             front = point.load()(settings, None)
         except PygentError as error:
-            yield fail(f"front {point.name}", "cannot be served", str(error))
+            yield fail(f"front {name}", "cannot be served", str(error))
             continue
         where = f"served by pygent up at {', '.join(front.paths)}" if front else "switched off"
-        yield ok(f"front {point.name}", where)
+        yield ok(f"front {name}", where)
 
 
 def keys(settings: Settings) -> Iterator[Check]:

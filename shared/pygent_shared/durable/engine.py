@@ -188,12 +188,8 @@ class Engine:
             yield value
 
     async def cancel(self, id: str) -> None:
-        """Stop a workflow before its next step, and what it does in this process right now; those it started
-        stop before their next step."""
+        """Stop a workflow, and those it started: the step each is at ends within a second."""
         await self._engine.cancel_workflow_async(id, cancel_children=True)
-        from pygent_shared.durable.workflow import stop
-
-        stop(id)
 
     async def resume(self, id: str) -> None:
         """Go on with a workflow that was cancelled or has failed, after the last step that was done."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import anyio
 from dbos import DBOS
 from dbos import error as stops
 
@@ -17,9 +14,8 @@ Result = TypeVar("Result")
 
 
 async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
-    """Do something once: what it gives is written down, and given again when the workflow is run again.
-
-    It must be fit for JSON.
+    """Do something once: what it gives is written down, and given again when the workflow is run again. It
+    must be fit for JSON. Its workflow cancelled, it is stopped within a second, unwritten.
 
     Raises:
         Failed: it raised something, which is written down too.
@@ -27,15 +23,11 @@ async def step(name: str, do: Callable[[], Awaitable[Result]]) -> Result:
 
     async def done() -> Result:
         try:
-            with _stoppable(workflow_id()):
-                return await do()
-            raise Failed("Cancelled", "it was stopped")
-        except Failed:
-            raise
+            return await do()
         except Exception as error:
             raise Failed.of(error) from error
 
-    return await DBOS.run_step_async({"name": name}, done)
+    return await DBOS.run_step_async({"name": name, "preemptible": True}, done)
 
 
 async def signalled(topic: str, within: float) -> Any:
@@ -51,29 +43,6 @@ async def publish(key: str, value: Any) -> None:
 async def emit(stream: str, value: Any) -> None:
     """Add a value to a stream of this workflow."""
     await DBOS.write_stream_async(stream, value)
-
-
-def stop(id: str) -> None:
-    """Stop what the workflow of an id does in this process right now: the step fails."""
-    for loop, scope in list(_AT_WORK.get(id, ())):
-        loop.call_soon_threadsafe(scope.cancel)
-
-
-_AT_WORK: dict[str, set[tuple[asyncio.AbstractEventLoop, anyio.CancelScope]]] = {}
-
-
-@contextmanager
-def _stoppable(id: str) -> Iterator[None]:
-    """Let `stop` end the block early."""
-    with anyio.CancelScope() as scope:
-        work = (asyncio.get_running_loop(), scope)
-        _AT_WORK.setdefault(id, set()).add(work)
-        try:
-            yield
-        finally:
-            _AT_WORK[id].discard(work)
-            if not _AT_WORK[id]:
-                del _AT_WORK[id]
 
 
 def is_stopped(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 It has no view of its own, so what lies outside is forbidden and not absent: names and sizes can be asked for.
 It has no /tmp of its own either: `run.py` makes a folder for it. What is shown read-only in a folder that may
 be written to cannot be read there. The modes, owners, times and attributes of files, which Landlock does not
-guard, cannot be changed at all.
+guard, cannot be changed at all. A program that a signal ended has the exit code 255, whichever it was.
 """
 
 from __future__ import annotations
