@@ -117,7 +117,7 @@ class A2A:
             hub = await self._opened()
             await hub(scope, receive, send)
         except PygentError as error:
-            await JSONResponse({"error": str(error)}, status_code=503)(scope, receive, send)
+            await _unavailable(error)(scope, receive, send)
 
     async def _go_on(self) -> None:
         """Go on with what was left unfinished, without waiting for a request."""
@@ -130,7 +130,7 @@ class A2A:
         try:
             return JSONResponse(await (await self._opened()).index(request))
         except PygentError as error:
-            return JSONResponse({"error": str(error)}, status_code=503)
+            return _unavailable(error)
 
     async def _opened(self) -> Hub:
         async with self._opening:
@@ -146,3 +146,9 @@ class A2A:
         from pygent_a2a.parts import prompt
 
         return Hub(self._settings, self._tools, self._agents, self._read or prompt, self._accepts)
+
+
+def _unavailable(error: PygentError) -> JSONResponse:
+    """What anybody may know of it; the rest is in the log."""
+    log.warning("A2A cannot be served: %s", error)
+    return JSONResponse({"error": "The agents cannot be reached right now. Try again later."}, 503)

@@ -283,6 +283,28 @@ async def test_a_declined_task_is_rejected_and_a_failed_one_fails(settings: Sett
 
 
 @BINDINGS
+async def test_an_agent_that_replies_at_once_answers_with_a_message_and_no_task(
+    settings: Settings, tmp_path: Path, binding: str
+) -> None:
+    async with serving(settings) as served:
+        await served.deploy("tides", [calls("reply", text="At six.")], tmp_path, tools=["user__reply"])
+        client = await served.client("tides", binding)
+        events = await streamed(client, said("When?"))
+        listed = await client.list_tasks(ListTasksRequest())
+    assert [get_message_text(event.message) for event in events] == ["At six."]
+    assert list(listed.tasks) == []
+
+
+async def test_why_agents_cannot_be_reached_is_told_to_nobody(settings: Settings) -> None:
+    url = "postgresql://secret-host.invalid:1/tasks"
+    async with serving(replace(settings, a2a_database=url)) as served:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as nobody:
+            answer = await nobody.get(f"{served.url}/agents")
+    assert answer.status_code == 503
+    assert "secret-host" not in answer.text
+
+
+@BINDINGS
 async def test_a_cancelled_task_cancels_its_run(settings: Settings, tmp_path: Path, binding: str) -> None:
     async with serving(settings) as served:
         await served.deploy("tides", [calls("ask", question="Where?")], tmp_path, tools=["user__ask"])
