@@ -24,7 +24,7 @@ from uuid import uuid4
 import anyio
 from anyio.to_thread import run_sync
 
-from pygent_shared.durable.process import Process, join, leave
+from pygent_shared.durable.process import Bell, Process, join, leave
 from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ LATEST_SECONDS = 0.05
 """Between two looks at a workflow that is waited for: often at first, as most end soon."""
 HERE_SECONDS = 1.0
 """And at one that runs in this process: its end is told, but for what others do to it."""
-QUEUE_SECONDS = 0.1
-"""Between two looks at the queue."""
-AGAIN_SECONDS = 0.5
+QUEUE_SECONDS = 0.5
+"""Between two looks at the queue, unless this process puts something into it, or has room again."""
+WRITTEN_SECONDS = 0.02
+"""After the end of a workflow: its result is written down, and its place free."""
+AGAIN_SECONDS = 1.0
 """And for what goes on: was taken over, resumed or forked, or is begun by the clock."""
 FIRST_VERSION = "1"
 
@@ -135,6 +137,7 @@ class Engine:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._bell = Bell()
         self._at_work: dict[str, asyncio.Event] = {}
         """Of each workflow that runs here, what tells of its end."""
 
@@ -158,12 +161,13 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()
         process = self._process = await self._joined()
-        stop = threading.Event()
+        stop, again = self._bell, Bell()
+        stop.clear()
         listeners: Sequence[threading.Thread] = ()
         try:
             for name, function in self._workflows.items():
                 self._registered[name] = process.dbos.workflow(name=self._versioned(name))(function)
-            listeners = await run_sync(self._listen, stop)
+            listeners = await run_sync(self._listen, again)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._take_over)
                 try:
@@ -173,6 +177,7 @@ class Engine:
         finally:
             with anyio.CancelScope(shield=True):
                 stop.set()
+                again.set()
                 for listener in listeners:
                     await run_sync(listener.join)
                 await self._interrupt()
@@ -209,7 +214,9 @@ class Engine:
                 handle = await self._dbos.enqueue_workflow_async(self._queue, workflow, *arguments)
             return str(handle.workflow_id)
 
-        return await self._outside(put())
+        put_in = await self._outside(put())
+        self._bell.ring()
+        return put_in
 
     async def queue_status(self) -> QueueStatus:
         """What the queue holds, and who is at work on it."""
@@ -398,6 +405,7 @@ class Engine:
         assert self._loop is not None
 
         async def here() -> Any:
+            assert self._loop is not None
             task, id = asyncio.current_task(), self._dbos.workflow_id or ""
             assert task is not None
             self._tasks.add(task)
@@ -408,6 +416,7 @@ class Engine:
                 self._tasks.discard(task)
                 self._at_work.pop(id, None)
                 ended.set()
+                self._loop.call_later(WRITTEN_SECONDS, self._bell.ring)
 
         if asyncio.get_running_loop() is self._loop:
             return await here()
@@ -433,13 +442,13 @@ class Engine:
             await run_sync(leave, await joining)
             raise
 
-    def _listen(self, stop: threading.Event) -> list[threading.Thread]:
+    def _listen(self, again: Bell) -> list[threading.Thread]:
         """Take workflows from the queues until told to stop."""
         assert self._process is not None
-        listeners = [self._process.listen(self._own_queue, AGAIN_SECONDS, stop)]
+        listeners = [self._process.listen(self._own_queue, AGAIN_SECONDS, again)]
         if self._limits is not None:
             each, all = self._limits.each, self._limits.all
-            listeners.append(self._process.listen(self._queue, QUEUE_SECONDS, stop, each=each, all=all))
+            listeners.append(self._process.listen(self._queue, QUEUE_SECONDS, self._bell, each=each, all=all))
         return listeners
 
     async def _take_over(self) -> None:

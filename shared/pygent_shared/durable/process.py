@@ -23,6 +23,28 @@ SCHEDULE_SECONDS = 1.0
 """How often it is looked for schedules that are new or were changed."""
 
 
+class Bell(Event):
+    """Tells who listens to queues to stop, as any event does; rung, to look now and not at the next time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rung = Event()
+
+    def ring(self) -> None:
+        """Have a look taken."""
+        self._rung.set()
+
+    def set(self) -> None:
+        super().set()
+        self.ring()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._rung.wait(timeout)
+        if not self.is_set():
+            self._rung.clear()
+        return self.is_set()
+
+
 class Process:
     """This process at work on a store.
 
