@@ -288,8 +288,8 @@ class Engine:
             yield value
 
     async def cancel(self, id: str) -> None:
-        """Stop a workflow, those it started, and those below it: the step each is at ends within a second, or at
-        its own end where it is not to be stopped in the middle.
+        """Stop a workflow, those it started, and those below it: the step each is at ends within a second, or
+        by itself where it is not to be stopped in the middle.
         """
         await self._dbos.cancel_workflow_async(id, cancel_children=True)
         if below := [status.id for status in await self.below(id) if status.state in UNENDED]:
