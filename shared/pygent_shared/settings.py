@@ -218,7 +218,7 @@ class Settings:
         "What hosts are shown: all tools, or three to search and call them by; auto: see tools_token_limit.",
     )
     tools_token_limit: int = row(
-        10_000, "Tokens that all tools' definitions may take before auto turns to search.", least=0
+        15_000, "Tokens that all tools' definitions may take before auto turns to search.", least=0
     )
     tools_pinned: tuple[str, ...] = row(
         (), "Tools that search mode shows all the same, comma-separated: names, or patterns like memory__*."
