@@ -20,7 +20,7 @@ from pygent_a2a.limits import Bounds
 from pygent_a2a.push import Allowed, Pusher
 from pygent_a2a.retention import Retention
 from pygent_a2a.signing import Signer
-from pygent_a2a.store import Engine
+from pygent_a2a.store import Engine, run
 from pygent_a2a.tasks import keep_of
 from pygent_shared.settings import Settings
 
@@ -80,6 +80,7 @@ class Service:
             keeper = Keeper(self._leases, self._handler_of, kept)
             if self._settings.a2a_push != "off":
                 self._pusher = Pusher(engine, signer=self._signer, where=self._settings.a2a_push)
+            await run(engine, self._leases.begin)  # before a task is ours: others would take it for left
             task_status.started()
             async with anyio.create_task_group() as tasks:
                 if self._pusher is not None:

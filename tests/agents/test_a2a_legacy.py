@@ -213,6 +213,47 @@ async def test_the_older_paths_of_the_cards_lead_to_them_in_their_words(client: 
         assert {"name", "description", "version", "defaultInputModes", "defaultOutputModes"} <= shown.keys()
 
 
+PUBLISHED = Path("~/.cache/pygent/a2a").expanduser()
+ANSWERS = {
+    "message/send": "SendMessage",
+    "tasks/get": "GetTask",
+    "tasks/cancel": "CancelTask",
+    "tasks/pushNotificationConfig/set": "SetTaskPushNotificationConfig",
+    "tasks/pushNotificationConfig/get": "GetTaskPushNotificationConfig",
+    "message/stream": "SendStreamingMessage",
+}
+
+
+@pytest.mark.parametrize("tag", ["v0.2.1", "v0.3.0"])
+async def test_answers_are_what_the_published_schema_says(client: httpx.AsyncClient, tag: str) -> None:
+    file = PUBLISHED / f"{tag}.json"
+    if not file.exists():
+        pytest.skip(f"needs specification/json/a2a.json of the tag {tag} of a2aproject/A2A as {file}")
+    schema = json.loads(file.read_text())
+
+    async def answer(method: str, params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+        text = (await client.post("/", json=body)).text
+        lines = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
+        for line in lines:
+            name = f"#/definitions/{ANSWERS[method]}Response"
+            jsonschema.validate(json.loads(line), schema | {"$ref": name})
+        return json.loads(lines[0]).get("result")
+
+    task = await answer("message/send", spoken("say x\nask when?"))
+    await answer("tasks/get", {"id": task["id"]})
+    config = {"url": "https://example.com/hook", "token": "t"}
+    push = {"taskId": task["id"], "pushNotificationConfig": config}
+    await answer("tasks/pushNotificationConfig/set", push)
+    assert await answer("tasks/pushNotificationConfig/get", {"id": task["id"]})
+    await answer("tasks/cancel", {"id": task["id"]})
+    await answer("message/stream", spoken("work\nsay x\ndone"))
+    for method in ("tasks/cancel", "tasks/get"):
+        assert await answer(method, {"id": "nowhere"}) is None
+    card_of = (await client.get(OLD_CARD)).json()
+    jsonschema.validate(card_of, schema | {"$ref": "#/definitions/AgentCard"})
+
+
 async def test_one_url_serves_the_new_protocol_too_by_header_or_by_url(client: httpx.AsyncClient) -> None:
     message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "done"}]}
     body = {"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message}}
