@@ -130,11 +130,12 @@ def test_when_all_is_well_it_says_so_line_by_line(
         "ok    data",
         "ok    embedder",
         "ok    token",
+        "ok    front a2a",
         "ok    port",
         "ok    server one",
         "ok    tools",
     ]
-    assert (blank, last) == ("", "8 checks: 0 failed, 0 to know about.")
+    assert (blank, last) == ("", "9 checks: 0 failed, 0 to know about.")
     assert not data.exists()
 
 
