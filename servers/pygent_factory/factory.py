@@ -6,10 +6,9 @@ asks what this server is, or changes an agent, does not wait for it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from pygent_factory.store import MIGRATIONS, AgentStore
 from pygent_factory.workspace.workspaces import Workspaces
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine
+from pygent_shared.durable.keeper import Keeper
 from pygent_shared.errors import CallerError
 from pygent_shared.peers import Peers
 from pygent_shared.settings import Settings, find_config, own_config
@@ -64,8 +64,7 @@ class Factory:
             openalex_key=settings.openalex_key,
         )
         self._engine = Engine(settings.durable_store, version=VERSION)
-        self._owner: asyncio.Task[None] | None = None
-        self._started: asyncio.Future[None] | None = None
+        self._keeper = Keeper(self._engine)
 
     @property
     def agents(self) -> AgentStore:
@@ -100,15 +99,7 @@ class Factory:
         """Their runs; the engine is at work then."""
         self._open()
         assert self._runs is not None
-        if self._owner is None:
-            self._started = asyncio.get_running_loop().create_future()
-            self._owner = asyncio.create_task(self._own(self._started))
-        assert self._started is not None
-        try:
-            await asyncio.shield(self._started)
-        except Exception:
-            self._owner = None
-            raise
+        await self._keeper.on()
         return self._runs
 
     def now(self) -> str:
@@ -121,7 +112,7 @@ class Factory:
         self._users += 1
         try:
             if (self._settings.data_dir / "factory.db").exists() and self._unfinished():
-                await self.runs()
+                self._keeper.begin()
             yield self
         finally:
             self._users -= 1
@@ -161,23 +152,8 @@ class Factory:
             log.warning("%s", problem)
         self.problems = tuple(problems)
 
-    async def _own(self, started: asyncio.Future[None]) -> None:
-        """Be the one task in which the engine begins and ends."""
-        try:
-            async with self._engine.running():
-                started.set_result(None)
-                await asyncio.Event().wait()
-        except Exception as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
     async def _close(self) -> None:
-        if self._owner is not None:
-            self._owner.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._owner
-            self._owner = None
+        await self._keeper.off()
         if self._database is not None:
             self._database.close()
             self._database = self._agents = self._runs = None
