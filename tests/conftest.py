@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "shared")]
 from postgres_server import programs, running
 
 pytest_plugins = ["pygent_shared.testing"]
+
+# Ignored where a shell runs the tests in its background, and every program that they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more of the machine than of what is tested.
 settings.register_profile("pygent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
