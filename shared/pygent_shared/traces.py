@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +158,13 @@ def onward() -> dict[str, str]:
         propagate.inject(headers)
         return headers
     return dict(_BROUGHT.get())
+
+
+def alone() -> Context:
+    """A context that holds the trace of the work in hand, and nothing else of it."""
+    context = Context()
+    context.run(_BROUGHT.set, onward())
+    return context
 
 
 def _brought(ctx: ServerRequestContext[Any, Any]) -> dict[str, str]:

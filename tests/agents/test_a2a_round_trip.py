@@ -79,7 +79,8 @@ async def test_an_agent_of_another_instance_answers_by_its_own_tools(
 async def test_one_trace_goes_from_the_host_to_the_tool(settings: Settings, other: Instance) -> None:
     meta: Any = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     async with host(settings, other) as client:
-        await client.call_tool("ask_quick", {"message": "Wait."}, meta=meta)
+        result = await client.call_tool("ask_quick", {"message": "Wait."}, meta=meta)
+    assert result.content[0].text == "It is over."  # type: ignore[union-attr]
     assert noted(other, "begun")[-1]["traceparent"].split("-")[1] == TRACE
 
 

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from uuid import uuid4
 import anyio
 from anyio.to_thread import run_sync
 
+from pygent_shared import traces
 from pygent_shared.durable.process import Bell, Process, join, leave
 from pygent_shared.errors import UnknownName
 
@@ -423,8 +423,8 @@ class Engine:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(here(), self._loop))
 
     async def _outside(self, work: Coroutine[Any, Any, Given]) -> Given:
-        """Do something as nobody's step."""
-        return await asyncio.get_running_loop().create_task(work, context=Context())
+        """Do something as nobody's step, for nobody; only the trace goes along."""
+        return await asyncio.get_running_loop().create_task(work, context=traces.alone())
 
     async def _interrupt(self) -> None:
         """End the workflows at work here, as a crash would, but for what they clean up."""
