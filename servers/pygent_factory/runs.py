@@ -22,7 +22,7 @@ from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
 from pygent_factory.store import AgentStore
-from pygent_factory.user import reply, said
+from pygent_factory.user import offered, reply, said
 from pygent_factory.work import Work
 from pygent_factory.workspace.tools import works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
@@ -61,6 +61,14 @@ class Need:
     run: str
     number: int
     request: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turns:
+    """To whom runs may turn while they are at work: of the others nothing is looked for."""
+
+    to_host: bool
+    to_user: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +129,7 @@ class Runs:
         self._workspaces = workspaces
         self._models = models
         self._over: set[str] = set()
+        self._turns: dict[tuple[str, int], Turns] = {}
         self._ended: dict[str, Spent] = {}
         self._work = Work(peers, WithLiterature(peers, access), workspaces, models, self._before)
         engine.workflow(WORKFLOW, self._work.run)
@@ -262,7 +271,10 @@ class Runs:
 
     async def said(self, run: str, after: int = 0) -> list[dict[str, Any]]:
         """What a run said to its user, from that number on."""
+        _, agent, version, *_ = self._row(run)
         found: list[dict[str, Any]] = []
+        if not self._turns_of(agent, version).to_user:
+            return found
         while (what := await self._engine.seen(run, said(after + len(found)), 0)) is not None:
             found.append(what)
         return found
@@ -343,6 +355,14 @@ class Runs:
             raise InvalidArgument("conversation", "waits for the answer to what was said before", cure)
         return [message for run in runs if run.trace for message in run.trace["messages"]]
 
+    def _turns_of(self, agent: str, version: int) -> Turns:
+        """To whom the runs of a version may turn."""
+        if (agent, version) not in self._turns:
+            spec = self._agents.version(agent, version)
+            to_host = any(model in ("host", "auto") for model in spec.models)
+            self._turns[agent, version] = Turns(to_host=to_host, to_user=bool(offered(spec.tools)))
+        return self._turns[agent, version]
+
     async def _stands(self, row: Sequence[Any]) -> Run:
         id, agent, version, task, started_at = cast("tuple[str, str, int, str, str]", row)
         from pygent_shared.models.host import need
@@ -351,7 +371,9 @@ class Runs:
         state: RunState = status.state
         if state not in GOING:
             self._note_end(id)
-        elif await self._engine.seen(id, need(self.answered(id)), 0) is not None:
+        elif self._turns_of(agent, version).to_host and await self._engine.seen(
+            id, need(self.answered(id)), 0
+        ):
             state = "needs_completion"
         result = status.result or {}
         return Run(
