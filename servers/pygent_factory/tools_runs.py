@@ -131,7 +131,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
 
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
-        """Stop a run before its next step. What it has done so far stays readable; resume_run goes on."""
+        """Stop a run, and the step it is at. What it has done so far stays readable; resume_run goes on."""
         return _told(factory, await (await factory.runs()).cancel(run))
 
     @server.tool(title="Resume a run", annotations=RUNS)
