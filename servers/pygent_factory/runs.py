@@ -44,7 +44,7 @@ TAKEN_SECONDS = 10.0
 RunState = State | Literal["needs_completion"]
 """`needs_completion`: it goes on when whoever runs it has answered as its model."""
 SETTLE_SECONDS = 10.0
-"""How long a run that was cancelled is waited for, as it ends the step that it is at."""
+"""How long a run in a workspace is waited for that was cancelled, as it ends the step that it is at."""
 LOOK_SECONDS = 0.25
 """How often a run that is at work in this process is looked at in the store: another may have stopped it."""
 GOING: tuple[RunState, ...] = ("waiting", "running", "needs_completion")
@@ -307,17 +307,23 @@ class Runs:
         return [await self._stands(row) for row in rows]
 
     async def cancel(self, run: str) -> Run:
-        """Stop a run before its next step. What it did in a workspace is committed once the step that it is
-        at has ended, which is waited for a while."""
+        """Stop a run, and the step that it is at. What it did in a workspace is committed once that has
+        ended, which is waited for a while.
+        """
         found = await self.get(run)
         await self._engine.cancel(run)
-        if found.state == "running":
-            with anyio.move_on_after(SETTLE_SECONDS):
-                while run in self._work.at:
-                    await anyio.sleep(pause(1))
-        elif found.state == "needs_completion" and (worktree := made(await self._engine.steps(run))):
-            await self._workspaces.stopped(run, worktree, found.task)
+        if worktree := made(await self._engine.steps(run)):
+            if found.state == "needs_completion" or await self._asks(run):
+                await self._workspaces.stopped(run, worktree, found.task)
+            else:
+                with anyio.move_on_after(SETTLE_SECONDS):
+                    while run in self._work.at:
+                        await anyio.sleep(pause(1))
         return await self.get(run)
+
+    async def _asks(self, run: str) -> bool:
+        """Whether a run waits for its user's answer."""
+        return any(what["kind"] == "question" for what in (await self.said(run))[-1:])
 
     async def resume(self, run: str) -> None:
         """Go on with a run that was cancelled, after the last step that was done.

@@ -81,7 +81,7 @@ def confined(
         "-I",
         "-S",
         str(LIMITS),
-        *limits(sandbox),
+        *limit_words(sandbox),
         *_nobodys(sandbox, cwd),
         "--",
         program,
@@ -102,7 +102,7 @@ def found(program: str, cwd: str | None, environ: Mapping[str, str]) -> str:
     return where
 
 
-def limits(sandbox: Sandbox) -> Iterator[str]:
+def limit_words(sandbox: Sandbox) -> Iterator[str]:
     """The words of `limits.py` for what each process may use."""
     if sandbox.memory_mb is not None:
         if sys.platform != "linux":

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pygent_shared.errors import SandboxMissing
-from pygent_shared.sandbox import LIMITS, Sandbox, found, limits, programs
+from pygent_shared.sandbox import LIMITS, Sandbox, found, limit_words, programs
 from pygent_shared.sandbox.view import ETC, SYSTEM
 
 LAUNCH = Path(__file__).with_name("launch.py")
@@ -51,7 +51,7 @@ def landlocked(
         why = "Landlock is used for programs without network, whose files are named"
         raise SandboxMissing(why, "Install bubblewrap for others.")
     program = found(argv[0], cwd, environ)
-    inside = [sys.executable, "-I", "-S", str(LIMITS), *limits(sandbox), "--", program, *argv[1:]]
+    inside = [sys.executable, "-I", "-S", str(LIMITS), *limit_words(sandbox), "--", program, *argv[1:]]
     policy = {
         "fs_readable": _there([*SYSTEM, *ETC, *_DEVICES, *_MACHINE, *programs(), *sandbox.read]),
         "fs_writable": _there([*sandbox.write, temporary, Path("/dev/null")]),
