@@ -188,7 +188,8 @@ class Runs:
             )
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
         spec["memory_space"] = agent.spec.memory_space or name
-        await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
+        with self._work.beginning(run):
+            await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
         return run
 
     async def follow(
@@ -211,6 +212,8 @@ class Runs:
 
         until = time.monotonic() + within
         heard, question = 0, None
+        if self._here(run) == 0:  # it has only begun, or said nothing yet: there is nothing to look at
+            await self._moved(run, 0, until, report)
         while True:
             here = self._here(run)
             found = await self.get(run)

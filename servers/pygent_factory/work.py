@@ -5,7 +5,8 @@ The one rule: what touches the world, the clock or chance is a step.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,16 @@ class Work:
         self.at: dict[str, At] = {}
         """What the runs that are at work here are at."""
 
+    @contextmanager
+    def beginning(self, run: str) -> Iterator[None]:
+        """Have a run count as at work while it is begun, and from then on."""
+        self.at[run] = At()
+        try:
+            yield
+        except BaseException:
+            self.at.pop(run, None)
+            raise
+
     async def tools(self, spec: Spec, *, own: bool) -> list[dict[str, Any]]:
         """The definitions of the tools of a spec, those of a workspace (`own`) included.
 
@@ -99,7 +110,7 @@ class Work:
         definitions = await workflow.step("list tools", lambda: self.tools(spec, own=asked is not None))
         said = ModelMessagesTypeAdapter.validate_python(history)
         run = workflow.workflow_id()
-        at = self.at[run] = At()
+        at = self.at.setdefault(run, At())
         worktree = None
         try:
             needs = means.needed(spec, definitions, task, history)
