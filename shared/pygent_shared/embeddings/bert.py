@@ -163,17 +163,12 @@ class _Norm:
 
 @dataclass(frozen=True)
 class _Linear:
-    """The weights lie by what they take in, not as the file has them by what they give: a question's few
-    tokens are multiplied with them in half the time."""
-
     weight: Floats
     bias: Floats
 
     @classmethod
     def of(cls, weights: dict[str, Floats], name: str) -> _Linear:
-        import numpy as np
-
-        return cls(np.ascontiguousarray(weights[f"{name}.weight"].T), weights[f"{name}.bias"])
+        return cls(weights[f"{name}.weight"].T, weights[f"{name}.bias"])
 
     def __call__(self, rows: Floats) -> Floats:
         return rows @ self.weight + self.bias
