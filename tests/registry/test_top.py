@@ -151,6 +151,11 @@ def test_once_without_a_terminal_it_prints_one_table_or_one_document(up: list[st
     assert "no program" in rows["gone"]["why"]
 
 
+def _unmeasured() -> dict[str, str]:
+    """Our environment without what would tell a terminal's size before the terminal is asked."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """`pygent top` on a terminal of its own."""
 
@@ -164,7 +169,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "NO_COLOR": "", **env},
+            env={**_unmeasured(), "TERM": "xterm", "NO_COLOR": "", **env},
         )
         self.seen = ""
 
