@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from pygent_shared.caller import META, RIGHTS, kept, named
+from pygent_shared.caller import told
 from pygent_shared.errors import ServerUnavailable
 from pygent_shared.fronts import Progress
 from pygent_shared.http.identity import Principal
@@ -60,12 +60,10 @@ class Suite:
         from mcp import MCPError
         from mcp.types import CONNECTION_CLOSED
 
-        told: Any = dict(meta)
-        if who := named(caller):
-            told |= {META: who, RIGHTS: kept(caller)}
+        sent: Any = {**meta, **told(caller)}
         client = await self._there()
         try:
-            result = await client.call_tool(name, arguments, progress_callback=progress, meta=told or None)
+            result = await client.call_tool(name, arguments, progress_callback=progress, meta=sent or None)
         except (MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             if isinstance(error, MCPError) and error.error.code != CONNECTION_CLOSED:
                 raise

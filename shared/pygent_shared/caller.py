@@ -73,6 +73,12 @@ def named(principal: Principal | None) -> str:
     return OWNER if principal is None or principal.kind in ("token", "anyone") else principal.name
 
 
+def told(principal: Principal | None) -> dict[str, Any]:
+    """What tells a server of the suite in `_meta` who calls; nothing for the machine's own user."""
+    name = named(principal)
+    return {META: name, RIGHTS: kept(principal)} if name else {}
+
+
 def kept(principal: Principal | None) -> dict[str, Any] | None:
     """What is kept of a principal: what it may do follows from it."""
     if principal is None:
@@ -101,8 +107,8 @@ def _caller_in(context: ServerRequestContext[Any, Any]) -> Principal | None:
     meta = (context.params or {}).get("_meta")
     if not isinstance(meta, Mapping) or not meta.get(META):
         return None
-    told = meta.get(RIGHTS)
-    return _principal({**(told if isinstance(told, Mapping) else {}), "name": str(meta[META])})
+    beside = meta.get(RIGHTS)
+    return _principal({**(beside if isinstance(beside, Mapping) else {}), "name": str(meta[META])})
 
 
 def _principal(rights: Mapping[str, Any]) -> Principal:

@@ -16,7 +16,7 @@ from mcp import Client as McpClient
 
 from pygent_a2a.front import build_front
 from pygent_factory.server import build_server
-from pygent_shared.caller import META, RIGHTS, kept, named
+from pygent_shared.caller import told
 from pygent_shared.fronts import Progress
 from pygent_shared.http.app import build_app
 from pygent_shared.http.identity import Principal
@@ -41,11 +41,9 @@ class FactoryTools:
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        told: Any = dict(meta)
-        if who := named(caller):
-            told |= {META: who, RIGHTS: kept(caller)}
+        sent: Any = {**meta, **told(caller)}
         result = await self._client.call_tool(
-            name.removeprefix("factory__"), arguments, progress_callback=progress, meta=told or None
+            name.removeprefix("factory__"), arguments, progress_callback=progress, meta=sent or None
         )
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pygent_registry.calls import ON_BEHALF_OF
 from pygent_registry.policies import EntryOf, Handler, Policy, Request, principal_in
-from pygent_shared.caller import META, RIGHTS, acting, kept, named
+from pygent_shared.caller import acting, told
 from pygent_shared.http.identity import Principal
 
 
@@ -19,10 +19,8 @@ def name_caller(entry_of: EntryOf) -> Policy:
 
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
-            principal = _principal(request)
-            if (name := named(principal)) and entry_of(request.server).is_ours:
-                told = {META: name, RIGHTS: kept(principal)}
-                meta = {**(request.params.get("_meta") or {}), **told}
+            if (who := told(_principal(request))) and entry_of(request.server).is_ours:
+                meta = {**(request.params.get("_meta") or {}), **who}
                 request = request.with_params({**request.params, "_meta": meta})
             return await handler(request)
 
