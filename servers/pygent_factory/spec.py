@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pygent_factory.soundness import sound
 from pygent_shared.errors import InvalidArgument, did_you_mean
 from pygent_shared.models.table import Capability
+from pygent_shared.names import checked_name
 
 Strategy = Literal[
     "react",
@@ -22,8 +22,6 @@ Strategy = Literal[
     "best_first",
     "mcts",
 ]
-
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
 class Allowance(BaseModel):
@@ -137,10 +135,7 @@ def agent_name(name: str) -> str:
     Raises:
         InvalidArgument: it is none.
     """
-    if NAME.fullmatch(name):
-        return name
-    why = f"{name[:70]!r} is not a name of at most 63 letters a-z, digits, - and _ that begins with a letter"
-    raise InvalidArgument("name", why, 'Take one such as "release-notes".')
+    return checked_name(name, "release-notes")
 
 
 def _clause(message: str) -> str:

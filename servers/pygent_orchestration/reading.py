@@ -18,7 +18,6 @@ from pygent_orchestration.graph import circle
 from pygent_orchestration.lines import Lines, of_toml, of_yaml
 from pygent_orchestration.spec import (
     KINDS,
-    NAME,
     ROOTS,
     STEP_NAME,
     Action,
@@ -27,6 +26,7 @@ from pygent_orchestration.spec import (
     Step,
 )
 from pygent_shared.errors import FileRefused, InvalidArgument, did_you_mean
+from pygent_shared.names import checked_name
 
 Format = Literal["toml", "yaml"]
 
@@ -46,10 +46,7 @@ def workflow_name(name: str) -> str:
     Raises:
         InvalidArgument: it is none.
     """
-    if NAME.fullmatch(name):
-        return name
-    why = f"{name[:70]!r} is not a name of at most 63 letters a-z, digits, - and _ that begins with a letter"
-    raise InvalidArgument("name", why, 'Take one such as "nightly-report".')
+    return checked_name(name, "nightly-report")
 
 
 def file(path: Path) -> Definition:

@@ -26,7 +26,6 @@ KINDS: tuple[Kind, ...] = (
 )
 """A step is of the first of these that it has; after `map` and `repeat` may stand `workflow`, their body."""
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 ROOTS = ("inputs", "steps", "item", "index", "last")
