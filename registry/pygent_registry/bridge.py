@@ -204,15 +204,16 @@ class Bridge:
     # Front 2026, back 2025.
 
     async def _park(self, link: Link, method: str, context: Context, params: Params) -> dict[str, Any]:
-        bound = _bound(link, method, context, params)
         rest = {key: value for key, value in params.items() if key not in ("requestState", "inputResponses")}
         if "requestState" not in params:
-            parked = self._begin(link, method, context, rest, bound)
+            parked = self._begin(link, method, context, rest)
         else:
+            bound = _bound(link, method, context, params)
             parked = self._resume(params["requestState"], bound, params.get("inputResponses") or {})
         try:
             outcome = await parked.said.receive()
             if isinstance(outcome, Question):
+                parked.bound = parked.bound or _bound(link, method, context, params)
                 return self._put_aside(link, parked, outcome)
         except anyio.EndOfStream:
             raise MCPError(t.CONNECTION_CLOSED, "The call ended without a result") from None
@@ -224,12 +225,12 @@ class Bridge:
         result: dict[str, Any] = outcome
         return result
 
-    def _begin(self, link: Link, method: str, context: Context, params: Params, bound: str) -> Parked:
+    def _begin(self, link: Link, method: str, context: Context, params: Params) -> Parked:
         tasks = self._registry.tasks
         assert tasks is not None, "a call came outside of the registry's life"
         say, said = anyio.create_memory_object_stream[Any](16)
         call = self._call(context, say)
-        parked = Parked(caller=caller_of(context), bound=bound, said=said, scope=anyio.CancelScope())
+        parked = Parked(caller=caller_of(context), said=said, scope=anyio.CancelScope())
 
         async def run() -> None:
             try:

@@ -29,11 +29,11 @@ class Parked:
     """A call that waits for a host's answer."""
 
     caller: str
-    bound: str
-    """What must be the same when its host comes back."""
     said: MemoryObjectReceiveStream[Any]
     """Questions, and at the end the outcome."""
     scope: anyio.CancelScope
+    bound: str = ""
+    """What must be the same when its host comes back; known from its first question on."""
     key: str = ""
     open: Question | None = None
     rounds: int = 0

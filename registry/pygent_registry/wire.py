@@ -91,7 +91,8 @@ class Wire:
             meta["progressToken"] = number
         try:
             with _span(method, params, number) as span:
-                propagate.inject(meta)
+                if span is not None:
+                    propagate.inject(meta)
                 sent = {**params, "_meta": meta} if meta else params
                 await self._asked(pending, id=number, method=method, params=sent)
                 if span is not None:

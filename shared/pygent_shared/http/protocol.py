@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,6 +14,33 @@ from pygent_shared.http.joined import JoinedWrites
 # As h11 has it: more than any client of ours sends, and nobody fills the memory with it.
 LARGEST_HEAD = 1 << 16
 MOST_HEADERS = 200
+
+LOSS = "pygent.loss"
+"""Where the scope of a request holds the `Loss` of its connection."""
+
+
+class Loss:
+    """Of a connection: calls who wants to know of it, without a task that waits for it."""
+
+    def __init__(self) -> None:
+        self._calls: set[Callable[[], None]] = set()
+        self._happened = False
+
+    @contextmanager
+    def calls(self, call: Callable[[], None]) -> Iterator[None]:
+        """Have it called should the connection be lost before the end of the block, or be so already."""
+        if self._happened:
+            call()
+        self._calls.add(call)
+        try:
+            yield
+        finally:
+            self._calls.discard(call)
+
+    def happen(self) -> None:
+        self._happened = True
+        for call in list(self._calls):
+            call()
 
 
 class Http(HttpToolsProtocol):
@@ -26,6 +55,7 @@ class Http(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoinedWrites(transport, self.loop))
+        self._loss = Loss()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -37,9 +67,11 @@ class Http(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(None)
+        self._loss.happen()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[LOSS] = self._loss  # type: ignore[literal-required]
         self._head, self._fields, self._in_head = 0, 0, True
 
     def on_header(self, name: bytes, value: bytes) -> None:

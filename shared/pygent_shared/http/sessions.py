@@ -57,6 +57,7 @@ from pydantic_core import PydanticSerializationError, from_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
+from pygent_shared.http.protocol import LOSS, Loss
 from pygent_shared.http.reply import JSON, Reply, framed
 from pygent_shared.http.session_cap import CappedSessions
 from pygent_shared.settings import Settings
@@ -103,8 +104,7 @@ class Sessions(CappedSessions):
         self, request: Request, call: JSONRPCRequest, route: InboundModernRoute, send: Send
     ) -> None:
         """Answer a call of the 2026 era; a client that goes away cancels it."""
-        tasks = self._running()
-        reply = Reply(send, {}, tasks)
+        reply = Reply(send, {}, self._running())
         exchange = _SingleExchangeDispatchContext(
             transport=TransportContext(
                 kind="streamable-http", can_send_request=False, headers=request.headers
@@ -117,9 +117,9 @@ class Sessions(CappedSessions):
         connection = Connection.from_envelope(
             route.protocol_version, route.client_info, route.client_capabilities
         )
+        loss: Loss = request.scope.get(LOSS) or Loss()
         try:
-            with anyio.CancelScope() as scope:
-                tasks.start_soon(_cancel_when_gone, request, reply, scope)
+            with anyio.CancelScope() as scope, loss.calls(scope.cancel):
                 served = serve_one(
                     self.app,
                     exchange,
@@ -300,14 +300,6 @@ def _again(request: Request) -> Receive:
         return {"type": "http.request", "body": await request.body(), "more_body": False}
 
     return receive
-
-
-async def _cancel_when_gone(request: Request, reply: Reply, scope: anyio.CancelScope) -> None:
-    """Cancel a call whose client closes its connection; the end of the response ends this too."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    if not reply.ended:
-        scope.cancel()
 
 
 def _status(answer: JSONRPCMessage) -> int:
