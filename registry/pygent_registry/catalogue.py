@@ -6,12 +6,14 @@ Pure. The one rule: a shown name is looked up, never taken apart, so a server or
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from mcp.shared.inbound import X_MCP_HEADER_KEY
 from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
 
 SEPARATOR = "__"
@@ -55,6 +57,17 @@ class Catalogue:
     prompt_targets: Mapping[str, Target] = field(default_factory=dict)
     resource_owners: Mapping[str, str] = field(default_factory=dict)
     template_owners: Mapping[str, str] = field(default_factory=dict)
+    _with_headers: dict[str, bool] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def header_schema(self, name: str) -> Mapping[str, Any] | None:
+        """A tool's input schema where an argument of it goes into a header too (Mcp-Param-*); else None.
+
+        It is looked through once, as each call asks.
+        """
+        schema = self.tools[name]["inputSchema"] if name in self.tools else None
+        if schema is not None and name not in self._with_headers:
+            self._with_headers[name] = X_MCP_HEADER_KEY in json.dumps(schema)
+        return schema if self._with_headers.get(name) else None
 
     def owner_of(self, uri: str) -> str | None:
         """The server that lists this resource, or a template that it fits."""

@@ -47,8 +47,7 @@ class Owners:
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """For the SDK's check of Mcp-Param-* headers, which exist in the 2026 era only."""
-        tool = self._registry.catalogue(modern=True, only=self._only).tools.get(name)
-        return tool["inputSchema"] if tool else None
+        return self._registry.catalogue(modern=True, only=self._only).header_schema(name)
 
     async def link(self, context: Context, server: str) -> Link:
         """The link to a server for this host's era.

@@ -121,3 +121,11 @@ def test_a_name_made_up_to_be_anothers_with_its_hash_takes_no_tool_away(server: 
     catalogue = compose([evil, Listing(server=server, prefix="p", tools=twice)])
     assert catalogue.tool_targets[hashed] == Target(server="evil", name=hashed)
     assert len(catalogue.tools) == 3
+
+
+def test_only_a_tool_whose_arguments_go_into_headers_has_its_headers_checked() -> None:
+    told = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    plain = {"type": "object", "properties": {"region": {"type": "string"}}}
+    tools = ({"name": "told", "inputSchema": told}, {"name": "plain", "inputSchema": plain})
+    catalogue = compose([Listing(server="a", prefix="a", tools=tools)])
+    assert [catalogue.header_schema(f"a__{name}") for name in ("told", "plain", "none")] == [told, None, None]
