@@ -73,7 +73,7 @@ def test_one_written_by_hand_is_read_and_what_it_leaves_out_is_empty() -> None:
             'line 8: there is no section "Implementatio steps". Did you',
         ),
         ("- Read", "Read", "line 9: each item of this section begins with a hyphen"),
-        ("Dates are read.", "", "goal: String should have at least 1 character"),
+        ("Dates are read.", "", "goal: Value error, it is empty"),
         ("## Implementation steps", "## Goal", 'line 8: the section "Goal" is there twice'),
     ],
 )

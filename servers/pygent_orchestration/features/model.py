@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 FeatureState = Literal["PLANNING", "IMPLEMENTATION", "REVIEW", "DEPLOYMENT", "COMPLETED", "FAILED"]
-TaskState = Literal["waiting", "running", "merged", "failed", "skipped"]
+TaskState = Literal["waiting", "running", "merged", "failed", "cancelled", "skipped"]
 Gate = Literal["plan", "deployment"]
 """What a person may be asked about."""
 Verdict = Literal["approve", "change", "reject"]
@@ -21,12 +21,19 @@ def _tidy(text: str) -> str:
     return "\n".join(text.splitlines()).strip()
 
 
+def _some(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty")
+    return text
+
+
 def _told(texts: list[str]) -> list[str]:
     return [text for text in texts if text]
 
 
 TaskId = Annotated[str, Field(pattern=TASK)]
 Text = Annotated[str, AfterValidator(_tidy)]
+Told = Annotated[Text, AfterValidator(_some)]
 Texts = Annotated[list[Text], AfterValidator(_told)]
 
 
@@ -36,7 +43,7 @@ class Prp(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: TaskId = Field(description="A short name of its own: letters a-z, digits, - and _.")
-    goal: Annotated[Text, Field(min_length=1)] = Field(description="What there is when it is done.")
+    goal: Told = Field(description="What there is when it is done.")
     justification: Text = Field(default="", description="Why it is wanted.")
     context: Text = Field(default="", description="What one must know: files, names, patterns, gotchas.")
     implementation_steps: Texts = Field(default=[], description="What to do, in order.")
@@ -82,12 +89,11 @@ class Task(BaseModel):
 
     prp: Prp
     state: TaskState = "waiting"
-    round: int = 1
     result: dict[str, Any] = {}
 
 
 class Question(BaseModel):
-    """What a feature waits for."""
+    """What a feature asks its people."""
 
     about: Gate
     number: int
@@ -95,16 +101,24 @@ class Question(BaseModel):
 
 
 class Feature(BaseModel):
-    """A feature as it stands: what its events say, and nothing else."""
+    """A feature as it stands: what its events say, and nothing else.
+
+    Args:
+        context: what was known that bears on it when it was planned.
+        waits: what to do for it to go on, where an agent needs somebody.
+        deployed: what came of merging it.
+    """
 
     id: str
     state: FeatureState = "PLANNING"
     request: Request
+    context: str = ""
     plan: Plan | None = None
     tasks: dict[str, Task] = {}
     question: Question | None = None
+    waits: str = ""
     deployed: dict[str, Any] = {}
     error: str = ""
-    began_at: str = ""
-    changed_at: str = ""
+    began_at: str
+    changed_at: str
     actor: str = ""

@@ -26,15 +26,14 @@ MOVES: Mapping[FeatureState, frozenset[FeatureState]] = {
     "FAILED": frozenset(),
 }
 
+OVER = tuple(state for state, to in MOVES.items() if not to)
+"""Nothing comes after these."""
+
 TASK_MOVES: Mapping[TaskState, frozenset[TaskState]] = {
     "waiting": frozenset({"running", "skipped"}),
-    "running": frozenset({"merged", "failed"}),
+    "running": frozenset({"merged", "failed", "cancelled"}),
     "merged": frozenset(),
     "failed": frozenset(),
+    "cancelled": frozenset(),
     "skipped": frozenset(),
 }
-
-
-def is_over(state: FeatureState) -> bool:
-    """Whether nothing comes after a state."""
-    return not MOVES[state]
