@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 CODING = "coding-task"
 """What its workflow is called."""
@@ -48,7 +48,9 @@ class Work(BaseModel):
 class Failure(BaseModel):
     """Why something did not succeed."""
 
-    kind: Class = Field(serialization_alias="class", validation_alias="class")
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    kind: Class = Field(alias="class")
     why: str
 
 
@@ -57,6 +59,7 @@ class Attempt(BaseModel):
 
     commit: str = ""
     run: str = ""
+    usage: dict[str, Any] = {}
     verdict: dict[str, Any] | None = None
     review: dict[str, Any] | None = None
     failure: Failure | None = None
@@ -70,3 +73,5 @@ class Done(BaseModel):
     commit: str = ""
     attempts: list[Attempt] = []
     failure: Failure | None = None
+    notes: list[str] = []
+    """What was not done that should have been."""
