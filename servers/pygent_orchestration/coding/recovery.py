@@ -1,4 +1,4 @@
-"""What is done when something fails: of which class it is, and what its class asks for. Tables, and no I/O."""
+"""What is done when something fails: its class, and what that asks for. Tables, and no I/O."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ def classed(error: str, why: str, *, otherwise: Class = "crash") -> Failure:
 
 def pause(recovery: Recovery, before: int) -> float:
     """Seconds to wait when the same was done again so many times before."""
-    return recovery.wait * 2**before
+    return recovery.wait * float(2**before)

@@ -1,4 +1,4 @@
-"""What a second agent says of work whose gates are green. Its verdict is a schema, and nothing else counts."""
+"""What a second agent says of work whose gates are green: a verdict by a schema; nothing else counts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ASKED = 2
 """How often a reviewer is asked whose answer is of no use."""
 
 _TASK = """\
-Review the work of another agent: it is on the branch you see, and the gates (lint, types, tests) are green. Judge \
-whether it does what was asked, and nothing else; whether it is wrong anywhere the tests do not look; and whether \
-it was made to please the tests. You change nothing.
+Review the work of another agent; the gates (lint, types, tests) are green. Judge whether it does what was asked, \
+and nothing else; whether it is wrong anywhere that the tests do not look; and whether it was made to please the \
+tests. You change nothing.
 
 What was asked:
 <task>
@@ -32,7 +32,7 @@ Answer with one JSON object and nothing else:
 `approved` is false where a finding is blocking. No findings is a good answer.{again}"""
 _SCHEMA = """\
 {"approved": true, "summary": "one or two sentences", "findings": [{"path": "a.py", "line": 3, \
-"severity": "blocking" | "major" | "minor", "what": "what happens, with which input", "cure": "the smallest"}]}"""
+"severity": "blocking" | "major" | "minor", "what": "what happens, with which input", "cure": "the least"}]}"""
 
 
 class Finding(BaseModel):
@@ -43,6 +43,10 @@ class Finding(BaseModel):
     severity: Literal["blocking", "major", "minor"]
     what: str
     cure: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
 
 
 class Review(BaseModel):
@@ -60,8 +64,7 @@ class Review(BaseModel):
     def feedback(self) -> str:
         """What is told to the coder."""
         found = [
-            f"- {item.severity}, {item.path}{f':{item.line}' if item.line else ''}: {item.what} {item.cure}".rstrip()
-            for item in self.findings
+            f"- {item.severity}, {item.place}: {item.what} {item.cure}".rstrip() for item in self.findings
         ]
         return "\n".join(["The reviewer does not agree.", self.summary, *found]).strip()
 
