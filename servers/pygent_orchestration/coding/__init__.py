@@ -1,1 +1,1 @@
-"""Coding tasks: an agent writes, gates judge, another agent reviews, and what is good is merged."""
+"""Tasks that end in code: written in a worktree, judged by gates, looked at by another agent, merged."""

@@ -9,15 +9,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
 
 from pygent_shared.errors import FileRefused, PygentError, UnknownName
 
 WITHIN_S = 120
 TRAILER = "PyGent-Task"
 """In a commit's message: the task and the step that it was made by, as `ID/STEP`."""
+
+RUNS = "pygent/"
+"""What the branches of agents' runs begin with."""
 
 _CALM = {
     "core.hooksPath": "/dev/null",
@@ -107,18 +113,12 @@ class Repository:
             raise
         return True
 
-    def made(self, step: str, at: str) -> str:
-        """The commit that a step of a task made, among those that lead to a commit; "" where it made none."""
-        found = self.git(
-            "log",
-            "--fixed-strings",
-            f"--grep={TRAILER}: {step}",
-            f"--format=%H %(trailers:key={TRAILER})",
-            at,
-        )
-        for line in found.splitlines():
+    def made(self, step: str, since: str, to: str) -> str:
+        """The commit that a step of a task made, between one and another; "" where it made none."""
+        form = f"%H %(trailers:key={TRAILER},valueonly,separator=%x2C)"
+        for line in self.git("log", f"--format={form}", f"{since}..{to}").splitlines():
             commit, _, trailer = line.partition(" ")
-            if trailer == f"{TRAILER}: {step}":
+            if trailer == step:
                 return commit
         return ""
 
@@ -147,6 +147,25 @@ class Repository:
             raise GitFailed(1, f"{branch} is at {at[:12]}, not at {before[:12]}")
         self._git(place, "reset", "--quiet", "--keep", to)
 
+    def open(self, branch: str, base: str) -> None:
+        """Let there be a branch, which begins with the last commit of another if there is none yet.
+
+        Raises:
+            UnknownName: there is no such other.
+        """
+        if not self.head(branch):
+            try:
+                self.move(branch, self.begun(base), "")
+            except GitFailed:
+                if not self.head(branch):  # or else somebody was quicker
+                    raise
+
+    def aside(self, branch: str) -> None:
+        """Let what is on a branch be on one of a name that has it from its commit, and the branch be free."""
+        if at := self.head(branch):
+            self.move(f"{branch}-{at[:12]}", at, self.head(f"{branch}-{at[:12]}"))
+            self.drop(branch)
+
     def drop(self, branch: str) -> None:
         """Have no branch of that name, unless it is checked out."""
         if (at := self.head(branch)) and self._checked_out(branch) is None:
@@ -173,32 +192,61 @@ class Repository:
         told = self.git("diff", *_DIFF, since, to)
         return told if len(told) <= most else f"{told[:most]}\n[… {len(told) - most} characters left out …]"
 
-    @contextmanager
-    def worktree(self, commit: str, folder: Path) -> Iterator[Path]:
-        """The files of a commit in a folder, for as long as it is open. What is there before is removed."""
-        self.clear(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    def marked(self, commit: str, files: Sequence[str]) -> list[str]:
+        """Those of some files in which a conflict is still marked."""
         try:
-            self.git("worktree", "add", "--quiet", "--detach", str(folder), commit)
+            found = self.git("grep", "-l", "-z", "-I", "-e", "^<<<<<<< ", commit, "--", *map(_whole, files))
+        except GitFailed as error:
+            if error.code == 1:
+                return []
+            raise
+        return [name.removeprefix(f"{commit}:") for name in found.split("\0") if name]
+
+    @asynccontextmanager
+    async def worktree(self, commit: str, folder: Path, *, files: bool = True) -> AsyncIterator[Path]:
+        """A worktree of a commit, with its files or without, for as long as it is open. What is in the folder
+        before is removed."""
+        how = ("--detach",) if files else ("--detach", "--no-checkout")
+
+        def add() -> None:
+            self.clear(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self.git("worktree", "add", "--quiet", *how, str(folder), commit)
+
+        try:
+            await run_sync(add)
             yield folder
         finally:
-            self.clear(folder)
+            with anyio.CancelScope(shield=True):
+                await run_sync(self.clear, folder)
 
     def clear(self, folder: Path) -> None:
-        """Have no worktree in a folder, and no folder."""
+        """Have no worktree in a folder, and no folder. Other worktrees that are missing stay known."""
         shutil.rmtree(folder, ignore_errors=True)
-        self.git("worktree", "prune")
+        if folder.resolve() in self._worktrees():
+            self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
+
+    def drop_run(self, branch: str, folder: Path) -> None:
+        """Have no branch and no worktree of an agent's run, whose work was taken over. What is none stays."""
+        if branch.startswith(RUNS) and self._checked_out(branch) == folder:
+            self.clear(folder)
+            self.drop(branch)
 
     def _checked_out(self, branch: str) -> Path | None:
         """The folder where a branch is checked out."""
-        place = Path()
+        places = (place for place, out in self._worktrees().items() if out == branch and place.is_dir())
+        return next(places, None)
+
+    def _worktrees(self) -> dict[Path, str]:
+        """The branch that is checked out in each worktree; "" where none is."""
+        found: dict[Path, str] = {}
         for line in self.git("worktree", "list", "--porcelain", "-z").split("\0"):
             word, _, rest = line.partition(" ")
             if word == "worktree":
-                place = Path(rest)
-            elif word == "branch" and rest == f"refs/heads/{branch}" and place.is_dir():
-                return place
-        return None
+                found[place := Path(rest)] = ""
+            elif word == "branch":
+                found[place] = rest.removeprefix("refs/heads/")
+        return found
 
     def _runs(self) -> list[str]:
         """What in its config names a program to be run on files."""
@@ -242,6 +290,11 @@ class Repository:
 def _off(name: str) -> str:
     """The value under which nothing is run: files as they are, a file that two changed as a conflict."""
     return "false" if name.startswith("merge.") or name.endswith(".required") else ""
+
+
+def _whole(path: str) -> str:
+    """A path that is no pattern."""
+    return f":(literal,top){path}"
 
 
 def _line(text: str) -> str:

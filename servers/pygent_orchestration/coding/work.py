@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 CODING = "coding-task"
 """What its workflow is called."""
@@ -44,11 +44,19 @@ class Work(BaseModel):
     attempts: int = Field(default=3, ge=1, le=20)
     seconds: float = Field(default=3600.0, gt=0)
 
+    @model_validator(mode="after")
+    def _is_reviewed_by_another(self) -> Self:
+        if self.reviewer == self.coder:
+            raise ValueError("the reviewer is the coder: name another agent, or none")
+        return self
+
 
 class Failure(BaseModel):
     """Why something did not succeed."""
 
-    kind: Class = Field(serialization_alias="class", validation_alias="class")
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    kind: Class = Field(validation_alias=AliasChoices("class", "kind"), serialization_alias="class")
     why: str
 
 
@@ -57,6 +65,7 @@ class Attempt(BaseModel):
 
     commit: str = ""
     run: str = ""
+    usage: dict[str, Any] = {}
     verdict: dict[str, Any] | None = None
     review: dict[str, Any] | None = None
     failure: Failure | None = None
@@ -70,3 +79,5 @@ class Done(BaseModel):
     commit: str = ""
     attempts: list[Attempt] = []
     failure: Failure | None = None
+    notes: list[str] = []
+    """What was not done that should have been."""
