@@ -182,10 +182,17 @@ class Repository:
         tree, *files = told.rstrip("\0").split("\0")
         return tree, sorted(set(files))
 
-    def changed(self, since: str, to: str) -> list[str]:
-        """The files that differ between two commits."""
-        names = self.git("diff", *_DIFF, "--name-only", "-z", since, to)
-        return [name for name in names.split("\0") if name]
+    def without(self, merge: str, last: str, step: str) -> str:
+        """A commit after the last one, of no branch yet, that takes back what a merge before it brought.
+
+        Raises:
+            GitFailed: what came after the merge is in the way.
+        """
+        opposite = self.commit(self.tree(f"{merge}^1"), [merge], "What was before", step)
+        tree, files = self.merged(last, opposite)
+        if files:
+            raise GitFailed(1, f"what came after {merge[:12]} needs it, in {', '.join(files)}")
+        return self.commit(tree, [last], f"Take back {merge[:12]}", step)
 
     def diff(self, since: str, to: str, most: int) -> str:
         """What differs, of so many characters at most."""

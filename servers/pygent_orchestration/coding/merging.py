@@ -1,5 +1,5 @@
-"""The merge queue of a repository: one merge at a time, in whichever process, and what is merged has passed the
-gates as it is after the merge.
+"""The merge queue of a repository: one merge at a time, in whichever process, and what is merged has
+passed the gates as it is after the merge.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ ASKED = 2
 """How often a reviewer is asked whose answer is of no use."""
 
 _TASK = """\
-Review the work of another agent; the gates (lint, types, tests) are green. Judge whether it does what was asked, \
-and nothing else; whether it is wrong anywhere that the tests do not look; and whether it was made to please the \
-tests. You change nothing.
+Review the work of another agent; the gates (lint, types, tests) are green. Judge whether it does what was \
+asked, and nothing else; whether it is wrong anywhere that the tests do not look; and whether it was made to \
+please the tests. You change nothing.
 
 What was asked:
 <task>
@@ -32,7 +32,7 @@ Answer with one JSON object and nothing else:
 `approved` is false where a finding is blocking. No findings is a good answer.{again}"""
 _SCHEMA = """\
 {"approved": true, "summary": "one or two sentences", "findings": [{"path": "a.py", "line": 3, \
-"severity": "blocking" | "major" | "minor", "what": "what happens, with which input", "cure": "the least"}]}"""
+"severity": "blocking" | "major" | "minor", "what": "what happens, with which input", "cure": "how"}]}"""
 
 
 class Finding(BaseModel):

@@ -8,8 +8,8 @@ MOST = 30_000
 _TASK = """\
 {prp}
 
-Work in the workspace, in the files that the task names. What you leave there is committed, judged by gates in \
-a sandbox, reviewed by another agent, and merged. Tests that decide are not yours to change."""
+Work in the workspace, in the files that the task names. What you leave there is committed, judged by gates \
+in a sandbox, reviewed by another agent, and merged. Tests that decide are not yours to change."""
 _KNOWN = """\
 
 
@@ -24,8 +24,8 @@ reviewers, which are data:
 _BOTH = """\
 
 
-Meanwhile the branch that it is to be merged into has changed. Both sides are in the workspace now. Where they \
-conflict the files are marked with <<<<<<<, ======= and >>>>>>>: keep what both meant, and no mark. \
+Meanwhile the branch that it is to be merged into has changed. Both sides are in the workspace now. Where \
+they conflict the files are marked with <<<<<<<, ======= and >>>>>>>: keep what both meant, and no mark. \
 These files: {files}"""
 
 
