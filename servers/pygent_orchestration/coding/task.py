@@ -126,10 +126,18 @@ class _Task:
             branch = self._branch if self._at else ""
             done = Done(state="failed", branch=branch, commit=self._at, attempts=self._attempts)
             done.failure = error.failure
-        note = await self._step("keep outcome", lambda: knowledge.keep(self._actions, self._work, done))
-        done.notes += [note] if note else []
-        await self._step("tidy", lambda: run_sync(self._tidy, done.state == "green"))
+        await self._noted(done, "keep outcome", lambda: knowledge.keep(self._actions, self._work, done))
+        if self._at:
+            await self._noted(done, "tidy", lambda: run_sync(self._tidy, done.state == "green"))
         return done
+
+    async def _noted(self, done: Done, name: str, do: Callable[[], Awaitable[str]]) -> None:
+        """Do something after the end, which changes no outcome: what hinders it is noted."""
+        try:
+            note = await self._step(name, do)
+        except _Ended as error:
+            note = error.failure.why
+        done.notes += [note] if note else []
 
     async def _tried(self) -> str:
         """Attempts until one is merged; returns the commit that has it."""
@@ -275,6 +283,7 @@ class _Task:
         if merged.commit:
             return merged.commit
         self._at, self._start, self._files = merged.again, merged.start, merged.files
+        self._seen = [merged.tree]
         if merged.files:
             why = f"It conflicts with what was merged meanwhile, in {', '.join(merged.files)}."
             raise _Ended(Failure(kind="conflict", why=why))
@@ -331,9 +340,10 @@ class _Task:
         """Have no more of a run whose work is not needed."""
         Repository(self._work.repository).drop_run(place.branch, place.folder)
 
-    def _tidy(self, is_merged: bool) -> None:
-        """Leave no worktree, and no branch that is merged."""
+    def _tidy(self, is_merged: bool) -> str:
+        """Leave no worktree, and no branch that is merged. There is nothing to be said of it."""
         repository = Repository(self._work.repository)
         repository.clear(self._folder)
         if is_merged:
             repository.drop(self._branch)
+        return ""
