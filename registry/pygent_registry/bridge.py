@@ -36,8 +36,8 @@ from pygent_registry.parked import UNKNOWN_STATE, Parked, Parking
 from pygent_registry.policies import caller_of
 from pygent_registry.questions import Asked
 from pygent_registry.registry import Registry
-from pygent_registry.seal import NAME, Seal
 from pygent_shared.errors import PygentError
+from pygent_shared.seal import NAME, Seal
 
 # A model that keeps asking is stuck; the SDK's own client gives up after 10.
 MOST_ROUNDS = 32
