@@ -3,6 +3,7 @@
 (a) The host samples, 2025 era: it is asked in the middle of the call.
 (b) The host samples, 2026 era: the call is answered with what is needed, and made again with the reply.
 (c) It does neither: the tool's result says what is needed, and the host's model answers with `continue_run`.
+(d) The host takes tasks, and samples: the run's task asks (`tasks.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_factory.runs import Need, Question, Run, Runs
+from pygent_shared.tasks.extension import is_offered
 
 KEY = "completion"
 
@@ -36,7 +38,7 @@ async def followed(
 
     while True:
         found = await runs.follow(run, number, wait_s, report, seen=seen)
-        if isinstance(found, Run | Question) or not _samples(context):
+        if isinstance(found, Run | Question) or not _samples(context) or is_offered():
             return found
         if modern:
             asked: Any = {KEY: completion(found)}

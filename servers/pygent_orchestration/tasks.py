@@ -35,7 +35,8 @@ class WorkflowTasks:
         return str(data["workflow"])
 
     async def look(self, handle: str, client: t.ClientCapabilities) -> Stand:
-        standing = await (await self._orchestration.workflows()).get(handle)
+        workflows = await self._orchestration.workflows()
+        standing = await workflows.get(handle)
         changed = datetime.fromisoformat(standing.began_at) + timedelta(seconds=standing.seconds)
         data = WorkflowAnswer.of(standing)
         if standing.state == "cancelled":
@@ -44,10 +45,11 @@ class WorkflowTasks:
             return Stand(changed=changed, result=answer(data.text(), data))
         asks: dict[str, t.InputRequest] = {}
         if takes_forms(client):
+            decided = workflows.decided(handle)
             asks = {
                 name: form(row.waits, **FIELDS)
                 for name, row in waiting(data.steps)
-                if row.waits_for == APPROVAL
+                if row.waits_for == APPROVAL and name not in decided
             }
         return Stand(changed=changed, message=data.next, asks=asks)
 

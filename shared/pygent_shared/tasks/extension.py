@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +34,14 @@ SOON_SECONDS = 0.3
 """What ends so soon is answered with its result."""
 POLL_MS = 1000
 """How often a client should look."""
+
+
+_OFFERED: ContextVar[bool] = ContextVar("offered", default=False)
+
+
+def is_offered() -> bool:
+    """Whether the call in hand may be answered with a task: what it asks of the client is asked there."""
+    return _OFFERED.get()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +98,11 @@ class Tasks(Extension):
         ):
             return await call_next(ctx)
         params.arguments = {**arguments, WAIT: min(wait, self._soon)}
-        result = await call_next(ctx)
+        before = _OFFERED.set(True)
+        try:
+            result = await call_next(ctx)
+        finally:
+            _OFFERED.reset(before)
         # An error, and what must be asked before there is work, are no tasks.
         if not isinstance(result, t.CallToolResult) or result.is_error or not result.structured_content:
             return result
