@@ -5,6 +5,7 @@ from __future__ import annotations
 from pygent_orchestration.orchestration import Orchestration
 from pygent_orchestration.resources import add_resources
 from pygent_orchestration.tools_definitions import add_definitions
+from pygent_orchestration.tools_messages import add_messages
 from pygent_orchestration.tools_schedules import add_schedules
 from pygent_orchestration.tools_workflows import add_workflows
 from pygent_shared.peers import Peers
@@ -28,5 +29,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Orchest
     add_definitions(server, orchestration)
     add_workflows(server, orchestration)
     add_schedules(server, orchestration, settings)
+    add_messages(server, orchestration)
     add_resources(server, orchestration)
     return server

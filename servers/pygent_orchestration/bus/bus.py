@@ -54,9 +54,9 @@ class Bus(Protocol):
     async def receive(
         self, reader: str, *, topics: Sequence[str] = (), within: float = 0.0, most: int = 50
     ) -> list[Delivery]:
-        """What is kept for a reader, oldest first: first what it was given and has not dealt with. Where
-        several processes receive for one reader, each message is given to one; what a dead one was given is
-        given to another.
+        """What is kept for a reader, of each address oldest first: first what it was given and has not dealt
+        with. Where several processes receive for one reader, each message is given to one; what a dead one
+        was given is given to another.
 
         Args:
             topics: topics, or everybody's address, of which it is given what is sent from the first time on.

@@ -1,7 +1,7 @@
 """What is said on the bus, by whom, and to whom.
 
-The one rule: the type of a message says whether it may be lost. Progress and heartbeats go to those who listen
-at that moment; everything else is kept until whom it is for has dealt with it.
+The one rule: the type of a message says whether it may be lost. Progress and heartbeats go to those who
+listen at that moment; everything else is kept until whom it is for has dealt with it.
 """
 
 from __future__ import annotations

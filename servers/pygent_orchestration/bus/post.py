@@ -7,6 +7,7 @@ bus tells of it, and where it cannot, the log says so.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -16,6 +17,9 @@ from pygent_orchestration.bus.message import PROGRESS, AgentMessage, MessageType
 from pygent_shared.errors import PygentError
 
 log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 10.0
+"""Nothing that may be lost is sent for so long once something could not be: work does not wait for it."""
 
 
 def agent(name: str) -> str:
@@ -43,6 +47,7 @@ class Post:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._silent_until = 0.0
 
     async def assigned(self, task: str, to: str, of: str, payload: Mapping[str, Any]) -> None:
         """Tell an agent (`agent(name)`) that it is given a task of a feature (`feature(id)`)."""
@@ -72,7 +77,10 @@ class Post:
                 include={"sender", "recipient", "type", "payload", "correlation_id"}
             )
             message = message.model_copy(update={"id": uuid5(NAMESPACE_URL, words).hex})
+        elif time.monotonic() < self._silent_until:
+            return
         try:
             await self._bus.send(message)
         except PygentError as error:
+            self._silent_until = time.monotonic() + SILENCE_SECONDS
             log.warning("%s of %s is not sent: %s", type, sender, error)
