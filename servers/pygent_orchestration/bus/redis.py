@@ -146,14 +146,13 @@ class RedisBus:
             while True:
                 await self._group(reader, addresses)
                 await self._claim(reader, addresses)
-                if found := await self._read(reader, addresses, "0", most):
+                found = await self._read(reader, addresses, "0", most)
+                left = 0 if found else end - time.monotonic()
+                if len(found) < most:
+                    block = int(min(max(left, 0), LOOK_SECONDS) * 1000) or None
+                    found += await self._read(reader, addresses, ">", most - len(found), block)
+                if found or left <= 0:
                     return found
-                left = end - time.monotonic()
-                block = int(min(max(left, 0), LOOK_SECONDS) * 1000) or None
-                if found := await self._read(reader, addresses, ">", most, block):
-                    return found
-                if left <= 0:
-                    return []
 
     async def done(self, reader: str, receipts: Sequence[str]) -> None:
         split = [receipt.rpartition("|") for receipt in receipts]
@@ -235,7 +234,8 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ServerUnavailable("redis", f"cannot be used: {error}", f"Look at {SETTING}.") from error
+        why = f"cannot be used: {str(error).rstrip('.')}"
+        raise ServerUnavailable("redis", why, f"Look at {SETTING}.") from error
 
 
 def _delivery(text: str, address: str, entry: str) -> Delivery:
