@@ -7,6 +7,7 @@ from pygent_orchestration.resources import add_resources
 from pygent_orchestration.tasks import TOOLS, WorkflowTasks
 from pygent_orchestration.tools_definitions import add_definitions
 from pygent_orchestration.tools_features import add_features
+from pygent_orchestration.tools_messages import add_messages
 from pygent_orchestration.tools_schedules import add_schedules
 from pygent_orchestration.tools_workflows import add_workflows
 from pygent_shared.peers import Peers
@@ -37,5 +38,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Orchest
     add_workflows(server, orchestration)
     add_schedules(server, orchestration, settings)
     add_features(server, orchestration)
+    add_messages(server, orchestration)
     add_resources(server, orchestration)
     return server

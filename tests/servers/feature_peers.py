@@ -15,6 +15,8 @@ from coding_peers import Asked, CodingPeers
 from coding_worker import BAD, GOOD, compiles
 
 from pygent_orchestration.actions import Actions
+from pygent_orchestration.bus.in_process import InProcessBus
+from pygent_orchestration.bus.post import Post
 from pygent_orchestration.coding.merging import Check
 from pygent_orchestration.features.features import Features
 from pygent_orchestration.features.model import Request
@@ -95,7 +97,12 @@ async def features(folder: Path, peers: Any, check: Check | None = None) -> Asyn
     database = Database(folder / "orchestration.db", MIGRATIONS)
     engine = Engine(folder / "durable.db", name="features", limits=Limits())
     found = Features(
-        FeatureStore(database), engine, Actions(peers), folder / "coding", check or compiles(folder)
+        FeatureStore(database),
+        engine,
+        Actions(peers),
+        folder / "coding",
+        Post(InProcessBus()),
+        check or compiles(folder),
     )
     try:
         async with engine.running():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from pygent_orchestration.bus.post import Post, feature
 from pygent_orchestration.carrying_out import FOREVER
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.features.events import Kind
@@ -21,8 +22,10 @@ class Course:
     crash, it is the same event.
     """
 
-    def __init__(self, store: FeatureStore, id: str, request: Request) -> None:
+    def __init__(self, store: FeatureStore, post: Post, id: str, request: Request) -> None:
         self.id = id
+        self.post = post
+        self.address = feature(id)
         self.request = request
         self.policy = Policy.model_validate(request.policy)
         self._store = store
@@ -45,13 +48,20 @@ class Course:
         key = f"{self._count}/{kind}"
 
         async def write() -> None:
-            self._store.append(self.id, key, kind, data, actor=actor)
+            await self.say(key, kind, data, actor=actor)
 
         await workflow.step(f"note {kind}", write)
 
-    def say(self, key: str, kind: Kind, data: dict[str, Any], task: str = "") -> None:
+    async def say(self, key: str, kind: Kind, data: dict[str, Any], task: str = "", actor: str = "") -> None:
         """Write down what happens within a step, several of which may be done at once."""
-        self._store.append(self.id, key, kind, data, task=task)
+        told = self._store.append(self.id, key, kind, data, task=task, actor=actor)
+        await self.post.progress(
+            self.address, {"state": told.state, "event": kind, "at": told.changed_at}, task
+        )
+
+    def waits(self, key: str, text: str) -> None:
+        """Write down that its planner needs somebody."""
+        self._store.append(self.id, key, "waits", {"text": text})
 
     async def move(self, to: FeatureState, why: str = "") -> None:
         """Have the feature in another state."""

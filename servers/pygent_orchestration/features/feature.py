@@ -13,6 +13,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from pygent_orchestration.actions import Actions
+from pygent_orchestration.bus.post import Post
 from pygent_orchestration.coding.deployment import Deploy, Deployed, deploy
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check
@@ -41,23 +42,32 @@ class Building:
         engine: that the tasks are begun with.
         actions: reach the planner, and what is known.
         folder: for worktrees.
+        post: tells of what happens.
         check: the gates.
     """
 
     def __init__(
-        self, store: FeatureStore, engine: Engine, actions: Actions, folder: Path, check: Check
+        self,
+        store: FeatureStore,
+        engine: Engine,
+        actions: Actions,
+        folder: Path,
+        post: Post,
+        check: Check,
     ) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
         self._folder = folder
+        self._post = post
         self._check = check
 
     async def work(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The workflow."""
         from pygent_shared.durable import workflow
 
-        course = Course(self._store, workflow.workflow_id(), Request.model_validate(asked))
+        request = Request.model_validate(asked)
+        course = Course(self._store, self._post, workflow.workflow_id(), request)
         try:
             plan = await self._planned(course)
             await course.move("IMPLEMENTATION")

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from pydantic import ValidationError
 
 from pygent_orchestration.actions import Actions
+from pygent_orchestration.bus.post import Post
 from pygent_orchestration.coding import gates
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check
@@ -49,6 +50,7 @@ class Features:
         engine: carries them out, once it is needed.
         actions: reach agents, documents and memories.
         folder: for worktrees.
+        post: tells of them.
         check: the gates.
     """
 
@@ -58,12 +60,13 @@ class Features:
         engine: Engine,
         actions: Actions,
         folder: Path,
+        post: Post,
         check: Check = gates.check,
     ) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
-        engine.workflow(FEATURE, Building(store, engine, actions, folder, check).work)
+        engine.workflow(FEATURE, Building(store, engine, actions, folder, post, check).work)
         engine.workflow(CODING, Coding(actions, folder, self._waits, check).work)
 
     async def submit(self, request: Request) -> str:

@@ -96,4 +96,4 @@ class Planner:
         return ran
 
     def _tell(self, text: str) -> None:
-        self._course.say(f"waits/plan-{self._count}", "waits", {"text": text})
+        self._course.waits(f"waits/plan-{self._count}", text)

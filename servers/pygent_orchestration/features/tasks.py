@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pygent_orchestration.bus.post import agent
 from pygent_orchestration.carrying_out import FOREVER
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.coding.work import CODING, Done, Failure, Work
@@ -65,7 +66,9 @@ async def _coded(course: Course, engine: Engine, id: str, work: Work, place: Pla
     """Why a task failed; empty where it is merged."""
 
     async def do() -> str:
-        course.say(f"{id}/running", "task", {"to": "running"}, id)
+        await course.say(f"{id}/running", "task", {"to": "running"}, id)
+        coder = agent(work.coder)
+        await course.post.assigned(work.task, coder, course.address, {"prp": work.prp})
         below = f"{course.id}/{id}"
         await engine.start(CODING, work.model_dump(mode="json"), id=below)
         status = await engine.wait(below, FOREVER, latest=LATEST_SECONDS)
@@ -74,7 +77,9 @@ async def _coded(course: Course, engine: Engine, id: str, work: Work, place: Pla
         done = Done.model_validate(status.result) if status.result else failed
         is_merged = done.state == "green"
         to = "merged" if is_merged else "failed"
-        course.say(f"{id}/{to}", "task", {"to": to, "result": done.model_dump(mode="json")}, id)
+        result = done.model_dump(mode="json")
+        await course.say(f"{id}/{to}", "task", {"to": to, "result": result}, id)
+        await course.post.result(work.task, coder, course.address, {"state": to, "commit": done.commit})
         return "" if is_merged else (done.failure.why if done.failure else why)
 
     return await place.step(f"task {id}", do, long=True)
