@@ -27,8 +27,8 @@ OURS = (
     "functools"
 ).split()
 """Of Python's, those whose functions tests rely on."""
-NEARLY = 0.8
-"""Of the time there is: when this much is gone, where the work stands is printed."""
+STEP = 0.3
+"""Of the time there is: so often it is printed where the work stands."""
 
 
 class Watch:
@@ -100,7 +100,8 @@ def main() -> None:
     secret = Path(out, "secret")
     plugin = Plugin(secret.read_text(), Path(canary).stem, sources)
     secret.unlink()
-    faulthandler.dump_traceback_later(float(seconds) * NEARLY, file=os.fdopen(os.dup(2), "w"))
+    told = os.fdopen(os.dup(2), "w")
+    faulthandler.dump_traceback_later(float(seconds) * STEP, repeat=True, file=told)
     cover = _coverage(covers, sources)
     asked = ["-q", "--color=no", "--tb=short", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
     asked += [
