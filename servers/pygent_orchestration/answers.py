@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from pygent_orchestration.answers_messages import WorkerRow
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Node, Standing
 from pygent_orchestration.store import SHIPPED, Begun
@@ -237,6 +238,10 @@ class QueueAnswer(BaseModel):
     running: dict[str, int] = Field(description="Workflows by the process that is at them.")
     each: int = Field(description="How many one process takes at once.")
     all: int = Field(description="How many all may be at; 0 is any number.")
+    workers: list[WorkerRow] = Field(
+        default=[], description="Processes at work: with PYGENT_REDIS_URL all of them, else this one."
+    )
+    problem: str = Field(default="", description="Why no workers are known.")
 
     @classmethod
     def of(cls, status: QueueStatus, each: int, all: int) -> QueueAnswer:
@@ -244,7 +249,8 @@ class QueueAnswer(BaseModel):
 
     def text(self) -> str:
         at = sum(self.running.values())
-        return f"{self.waiting} wait; {at} are carried out, by {len(self.running)} process(es)."
+        queue = f"{self.waiting} wait; {at} are carried out, by {len(self.running)} process(es)."
+        return "\n".join([queue, *(row.line() for row in self.workers), *filter(None, [self.problem])])
 
 
 def _short(value: Any) -> str:

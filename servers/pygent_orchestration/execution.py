@@ -7,10 +7,13 @@ from typing import Any
 
 from pygent_orchestration.actions import Actions, Red
 from pygent_orchestration.bodies import for_each, in_rounds
+from pygent_orchestration.bus import post
+from pygent_orchestration.bus.post import Post
 from pygent_orchestration.carrying_out import FOREVER, Carrier, Part, carry_out
-from pygent_orchestration.events import WAITS
+from pygent_orchestration.events import WAITS, state_of
 from pygent_orchestration.expressions import ExpressionInvalid
 from pygent_orchestration.graph import Graph
+from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.store import Store, now
@@ -32,12 +35,14 @@ class Execution:
     Args:
         store: where it is noted what steps wait for, and that a workflow has ended.
         engine: begins what belongs to a workflow.
+        post: tells of each step that ends.
     """
 
-    def __init__(self, store: Store, engine: Engine, actions: Actions) -> None:
+    def __init__(self, store: Store, engine: Engine, actions: Actions, post: Post) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
+        self._post = post
 
     async def work(self, plan: dict[str, Any]) -> dict[str, Any]:
         """The workflow: a graph of steps, and what it gives or why it failed."""
@@ -53,6 +58,7 @@ class Execution:
             ended = {"error": str(error)}
         if "/" not in id:
             self._store.end(id)
+            await self._post.progress(post.workflow(id), {"state": "failed" if "error" in ended else "done"})
         return ended
 
     async def body(self, work: dict[str, Any], uses: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +83,12 @@ class Execution:
             if not any(note.step == name and note.data == data for note in self._store.noted(top)):
                 self._store.note(top, WAITS, now(), name, data)
 
-        return Carrier(id=id, actions=self._actions, children=_Children(self._engine, uses), tell=tell)
+        async def ended(step: str, outcome: Outcome) -> None:
+            name = f"{path}/{step}" if path else step
+            await self._post.progress(post.workflow(top), {"step": name, "state": state_of(outcome)})
+
+        children = _Children(self._engine, uses)
+        return Carrier(id=id, actions=self._actions, children=children, tell=tell, ended=ended)
 
 
 class _Children:

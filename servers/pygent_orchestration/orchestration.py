@@ -6,13 +6,25 @@ schedule: whoever only asks what this server is, or defines a workflow, does not
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import gethostname
+from typing import Any
 
 import anyio
 
+from pygent_orchestration.actions import Actions
+from pygent_orchestration.bus.bus import Bus
+from pygent_orchestration.bus.hearing import Hearing, Tell
+from pygent_orchestration.bus.in_process import InProcessBus
+from pygent_orchestration.bus.post import Post
+from pygent_orchestration.bus.presence import Presence
+from pygent_orchestration.bus.redis import RedisBus
+from pygent_orchestration.features.features import Features
+from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.library import Library
-from pygent_orchestration.store import MIGRATIONS, Store
+from pygent_orchestration.store import MIGRATIONS, Store, now
 from pygent_orchestration.workflows import Workflows
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
@@ -44,6 +56,8 @@ class Orchestration:
         self._database: Database | None = None
         self._store: Store | None = None
         self._workflows: Workflows | None = None
+        self._features: Features | None = None
+        self._feature_store: FeatureStore | None = None
         alone = ALONE if peers is None else ""
         self._engine = Engine(
             settings.durable_store,
@@ -52,6 +66,14 @@ class Orchestration:
             limits=Limits(each=settings.workflow_workers, all=settings.workflow_limit or None),
         )
         self._keeper = Keeper(self._engine)
+        self._bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else InProcessBus()
+        self.post = Post(self._bus)
+        """What work tells of itself."""
+        self._presence = Presence(self._bus, self._at)
+        self.tells: list[Tell] = []
+        """Are told of which features and workflows there is news."""
+        self._hearing = Hearing(self._bus, self._told)
+        self._began = now()
 
     @property
     def library(self) -> Library:
@@ -74,14 +96,44 @@ class Orchestration:
         owned("Workflows")
         workflows = self._opened()
         await self._keeper.on()
+        self._presence.begin()
+        self._hearing.begin()
         return workflows
+
+    async def features(self) -> Features:
+        """The features; the engine is at work then.
+
+        Raises:
+            NotAllowed: the caller is not the machine's own user, whose repositories they change.
+        """
+        owned("Features")
+        await self.workflows()
+        assert self._features is not None
+        return self._features
+
+    @property
+    def feature_store(self) -> FeatureStore:
+        """Where features are kept."""
+        self._opened()
+        assert self._feature_store is not None
+        return self._feature_store
+
+    async def bus(self) -> Bus:
+        """The bus; this process is known on it then.
+
+        Raises:
+            NotAllowed: as `workflows` does.
+        """
+        owned("Messages")
+        await self._presence.on()
+        return self._bus
 
     @asynccontextmanager
     async def lifespan(self, server: object) -> AsyncIterator[Orchestration]:
         """Be there until the last user is gone."""
         self._users += 1
         try:
-            if (self._settings.data_dir / "orchestration.db").exists() and self.store.is_awaited():
+            if (self._settings.data_dir / "orchestration.db").exists() and self._is_awaited():
                 self._keeper.begin()  # whoever lists its tools does not wait for it
             yield self
         finally:
@@ -90,18 +142,43 @@ class Orchestration:
                 with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
                     await self._close()
 
+    def _is_awaited(self) -> bool:
+        return self.store.is_awaited() or self.feature_store.is_awaited()
+
+    def _at(self) -> dict[str, Any]:
+        """What this process is at, for its heartbeats."""
+        return {
+            "host": gethostname(),
+            "pid": os.getpid(),
+            "since": self._began,
+            "executor": self._engine.executor,
+            "running": self._engine.at_work,
+            "limit": self._settings.workflow_workers,
+        }
+
+    async def _told(self, address: str) -> None:
+        for tell in self.tells:
+            await tell(address)
+
     def _opened(self) -> Workflows:
         if self._workflows is None:
             self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
             self._store = Store(self._database)
-            self._workflows = Workflows(self._store, self._engine, self._peers)
+            self._feature_store = FeatureStore(self._database)
+            folder = self._settings.data_dir / "coding"
+            actions = Actions(self._peers)
+            self._features = Features(self._feature_store, self._engine, actions, folder, self.post)
+            self._workflows = Workflows(self._store, self._engine, self._peers, self.post)
         return self._workflows
 
     async def _close(self) -> None:
+        await self._hearing.off()
+        await self._presence.off()
         await self._keeper.off()
         if self._database is not None:
             self._database.close()
             self._database = self._store = self._workflows = None
+            self._features = self._feature_store = None
 
 
 def owned(what: str) -> None:

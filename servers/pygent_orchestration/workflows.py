@@ -12,6 +12,7 @@ from uuid import uuid4
 import anyio
 
 from pygent_orchestration.actions import FACTORY, Actions
+from pygent_orchestration.bus.post import Post
 from pygent_orchestration.events import BEGIN, KEPT, STEP, WAITS, Event, history, states
 from pygent_orchestration.execution import APPROVAL, BODY, SAID, SIGNAL, WORKFLOW, Execution, answer
 from pygent_orchestration.graph import Graph
@@ -45,15 +46,16 @@ class Workflows:
         store: of definitions, and of what was begun.
         engine: carries them out, once it is needed.
         peers: whose tools and agents the steps use; None where this server stands alone.
+        post: tells of each step that ends.
     """
 
-    def __init__(self, store: Store, engine: Engine, peers: Peers | None) -> None:
+    def __init__(self, store: Store, engine: Engine, peers: Peers | None, post: Post) -> None:
         self._store = store
         self._engine = engine
         self._peers = peers
         self._actions = Actions(peers)
         self.library = Library(store)
-        execution = Execution(store, engine, self._actions)
+        execution = Execution(store, engine, self._actions, post)
         engine.workflow(WORKFLOW, execution.work)
         engine.workflow(BODY, execution.body)
         engine.workflow(APPROVAL, answer)

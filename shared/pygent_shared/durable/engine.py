@@ -376,6 +376,16 @@ class Engine:
         return dead
 
     @property
+    def executor(self) -> str:
+        """The id of this process among those on the store; empty while it is not at work."""
+        return self._process.executor.id if self._process else ""
+
+    @property
+    def at_work(self) -> int:
+        """How many workflows run here."""
+        return len(self._at_work)
+
+    @property
     def _dbos(self) -> type[DBOS]:
         assert self._process is not None, "the engine is not running"
         return self._process.dbos
