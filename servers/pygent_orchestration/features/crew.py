@@ -1,5 +1,5 @@
-"""Who codes a task, where nobody is named for it: agents of the factory, by what each can be asked for and what
-each has in hand.
+"""Who codes a task, where nobody is named for it: agents of the factory, by what each can be asked for and
+what it has in hand.
 """
 
 from __future__ import annotations
