@@ -44,7 +44,7 @@ def written(folder: Path) -> tuple[Feature, list[Event]]:
     """The one feature there is, and all that happened to it."""
     database = Database(folder / "orchestration.db", MIGRATIONS)
     store = FeatureStore(database)
-    feature = next(iter(store.all("", 1)))
+    feature = store.all("", 1)[0]
     events = store.events(feature.id)
     database.close()
     return feature, events
@@ -62,7 +62,7 @@ async def test_killed_after_every_third_event_before_anything_knows_of_it_a_feat
             with worker(tmp_path, 3, *(asked if not died else [])) as process:
                 deadline = time.monotonic() + PATIENCE
                 while process.poll() is None:
-                    if (tmp_path / "orchestration.db").exists() and written(tmp_path)[0].state in OVER:
+                    if died and written(tmp_path)[0].state in OVER:
                         return died
                     assert time.monotonic() < deadline, written(tmp_path)
                     time.sleep(0.2)
@@ -72,7 +72,7 @@ async def test_killed_after_every_third_event_before_anything_knows_of_it_a_feat
     feature, events = written(tmp_path)
     assert (feature.state, feature.error) == ("COMPLETED", "")
     assert replay(feature.id, events) == feature
-    assert died == len(events) // 3 >= 4
+    assert died == len(events) // 3 >= 4  # the one that wrote the last of them may have lived
     kinds = [(event.kind, event.task, event.data.get("to")) for event in events]
     assert len(set(kinds)) == len(kinds)
     assert git(place, "ls-tree", "--name-only", "main").split() == ["README", "a.py", "b.py", "c.py"]
