@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,23 @@ async def test_coverage_must_be_what_the_repository_says(tmp_path: Path, least: 
     verdict = await toy.judged({"sums.py": lonely}, holdout=None)
     assert verdict.green is green, verdict.feedback()
     assert "75%" in verdict.gates[-1].output
+
+
+async def test_the_repositorys_own_environment_runs_the_work(toy: Toy) -> None:
+    made = toy.worktree / ".venv"
+    venv.create(made, symlinks=True)
+    (packages,) = made.glob("lib/python3*/site-packages")
+    (packages / "only_here").mkdir()
+    (packages / "only_here" / "__init__.py").write_text("ONE = 1\n")
+    (packages / "only_here" / "py.typed").touch()
+    work = "from only_here import ONE\n\n\n" + RIGHT.replace("one + other", "ONE * one + other")
+    (toy.worktree / ".git" / "info" / "exclude").write_text(".venv\n")
+    with pytest.raises(FileRefused, match=r"has no pytest.*-m pip install pytest"):
+        await toy.judged({"sums.py": work}, types=False)
+    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
+        (packages / name).symlink_to(Path(str(find_spec(name).origin)).parent)
+    verdict = await toy.judged({"sums.py": work})
+    assert verdict.green, verdict.feedback()
 
 
 # Integration.
