@@ -217,8 +217,12 @@ async def test_the_repositorys_own_environment_runs_the_work(toy: Toy) -> None:
     (toy.worktree / ".git" / "info" / "exclude").write_text(".venv\n")
     with pytest.raises(FileRefused, match=r"has no pytest.*-m pip install pytest"):
         await toy.judged({"sums.py": work}, types=False)
-    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
-        (packages / name).symlink_to(Path(str(find_spec(name).origin)).parent)
+    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"):
+        spec = find_spec(name)
+        assert spec is not None
+        found = Path(str(spec.origin))
+        place = found if found.name != "__init__.py" else found.parent
+        (packages / place.name).symlink_to(place)
     verdict = await toy.judged({"sums.py": work})
     assert verdict.green, verdict.feedback()
 
