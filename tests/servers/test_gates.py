@@ -136,6 +136,18 @@ async def test_types_are_those_of_all_files_where_mypys_config_names_them(tmp_pa
     assert verdict.gates[-1].output.startswith("uses.py:3: error: ")
 
 
+async def test_the_examples_of_the_docs_hold(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "gates.md").read_text()
+    toml, cases = (docs.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("toml", "python"))
+    toy = Toy(tmp_path, {"pyproject.toml": toml})
+    toy.holdout.write_text(cases)
+    verdict = await toy.judged({"sums.py": RIGHT})
+    assert verdict.green, verdict.feedback()
+    names = ["paths", "lint", "types", "tests", "held-out cases", "integration"]
+    assert [gate.name for gate in verdict.gates] == names
+    assert all(f"`{name}`" in docs for name in names)
+
+
 # Tests.
 
 
