@@ -274,6 +274,18 @@ class Engine:
             for step in await self._dbos.list_workflow_steps_async(id)
         ]
 
+    async def arguments(self, id: str) -> list[Any]:
+        """What a workflow was begun with.
+
+        Raises:
+            UnknownName: there is none of this id.
+        """
+        listed = self._dbos.list_workflows_async(workflow_ids=[id], load_output=False)
+        if not (found := await self._outside(listed)):
+            raise UnknownName("workflow", id, ())
+        given: Any = found[0].input
+        return list(given["args"])
+
     async def signal(self, id: str, topic: str, message: Any, *, key: str = "") -> None:
         """Send a workflow a message; two of one key are one message."""
         await self._dbos.send_async(id, message, topic, idempotency_key=key or None)
