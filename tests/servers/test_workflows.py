@@ -514,6 +514,25 @@ async def test_names_and_ids_are_completed(settings: Settings) -> None:
         assert [row["state"] for row in listed["workflows"]] == ["done"]
 
 
+async def test_a_time_at_which_nothing_could_be_begun_is_told_with_its_cause(settings: Settings) -> None:
+    text = '[steps.a]\ncondition = "1"\n'
+    async with orchestration(settings) as client:
+        await call(client, "define_workflow", name="w", definition=text)
+        await call(client, "schedule", name="s", workflow="w", cron="* * * * * *")
+        await call(client, "define_workflow", name="w", definition=f"[inputs.place]\n{text}")
+        with anyio.fail_after(PATIENCE):
+            while not (row := (await call(client, "list_schedules"))["schedules"][0])["error"]:
+                await anyio.sleep(0.2)
+        assert row["error"].startswith("inputs: place must be given")
+        shown = await client.call_tool("list_schedules", {})
+        assert isinstance(shown.content[0], t.TextContent)
+        assert f"nothing was begun: {row['error']}" in shown.content[0].text
+        await call(client, "define_workflow", name="w", definition=text)
+        with anyio.fail_after(PATIENCE):
+            while (await call(client, "list_schedules"))["schedules"][0]["error"]:
+                await anyio.sleep(0.2)
+
+
 async def test_a_schedule_begins_workflows_and_is_kept_over_a_restart(settings: Settings) -> None:
     async with orchestration(settings) as client:
         await call(client, "define_workflow", name="w", definition='[steps.a]\ncondition = "1"\n')
