@@ -7,7 +7,7 @@ whichever ends first, and wherever a crash falls, each finds its own result agai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,7 +59,7 @@ class Carrier:
     children: Children
     tell: Callable[[str, str, str], None]
     """Is told what a step waits for: the step, approval, signal or run, and the rest."""
-    ended: Callable[[str, Outcome], Awaitable[None]]
+    ended: Callable[[str, Outcome], None]
     """Is told what came of a step, whenever the workflow is run."""
 
 
@@ -156,7 +156,7 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
             for task in ended:
                 name = tasks.pop(task)
                 part.note(name, task.result())
-                await carrier.ended(part.prefix + name, part.outcomes[name])
+                carrier.ended(part.prefix + name, part.outcomes[name])
                 for later in after[name]:
                     waits[later].discard(name)
                     if not waits[later]:

@@ -60,7 +60,9 @@ class Execution:
             ended = {"error": str(error)}
         if "/" not in id:
             self._store.end(id)
-            await self._post.progress(post.workflow(id), {"state": "failed" if "error" in ended else "done"})
+            self._post.put(
+                [post.progress(post.workflow(id), {"state": "failed" if "error" in ended else "done"})]
+            )
         return ended
 
     async def body(self, work: dict[str, Any], uses: dict[str, Any]) -> dict[str, Any]:
@@ -111,9 +113,10 @@ class Execution:
             if not any(note.step == name and note.data == data for note in self._store.noted(top)):
                 self._store.note(top, WAITS, now(), name, data)
 
-        async def ended(step: str, outcome: Outcome) -> None:
+        def ended(step: str, outcome: Outcome) -> None:
             name = f"{path}/{step}" if path else step
-            await self._post.progress(post.workflow(top), {"step": name, "state": state_of(outcome)})
+            said = {"step": name, "state": state_of(outcome)}
+            self._post.put([post.progress(post.workflow(top), said)])
 
         children = _Children(self._engine, uses)
         return Carrier(id=id, actions=self._actions, children=children, tell=tell, ended=ended)

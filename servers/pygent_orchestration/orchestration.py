@@ -16,13 +16,12 @@ import anyio
 
 from pygent_orchestration.actions import Actions
 from pygent_orchestration.bus.bus import Bus
-from pygent_orchestration.bus.hearing import Hearing, Tell
-from pygent_orchestration.bus.in_process import InProcessBus
-from pygent_orchestration.bus.post import Post
-from pygent_orchestration.bus.presence import Presence
-from pygent_orchestration.bus.redis import RedisBus
+from pygent_orchestration.bus.station import Station
+from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.features import Features
+from pygent_orchestration.features.model import Feature
 from pygent_orchestration.features.store import FeatureStore
+from pygent_orchestration.features.telling import messages
 from pygent_orchestration.library import Library
 from pygent_orchestration.store import MIGRATIONS, Store, now
 from pygent_orchestration.workflows import Workflows
@@ -66,13 +65,7 @@ class Orchestration:
             limits=Limits(each=settings.workflow_workers, all=settings.workflow_limit or None),
         )
         self._keeper = Keeper(self._engine)
-        self._bus: Bus = RedisBus(settings.redis_url) if settings.redis_url else InProcessBus()
-        self.post = Post(self._bus)
-        """What work tells of itself."""
-        self._presence = Presence(self._bus, self._at)
-        self.tells: list[Tell] = []
-        """Are told of which features and workflows there is news."""
-        self._hearing = Hearing(self._bus, self._told)
+        self.station = Station(settings.redis_url, self._at)
         self._began = now()
 
     @property
@@ -95,10 +88,18 @@ class Orchestration:
         """
         owned("Workflows")
         workflows = self._opened()
+        self._begin()
         await self._keeper.on()
-        self._presence.begin()
-        self._hearing.begin()
         return workflows
+
+    async def bus(self) -> Bus:
+        """The bus; this process is known on it then.
+
+        Raises:
+            NotAllowed: as `workflows` does.
+        """
+        owned("Messages")
+        return await self.station.bus()
 
     async def features(self) -> Features:
         """The features; the engine is at work then.
@@ -107,8 +108,10 @@ class Orchestration:
             NotAllowed: the caller is not the machine's own user, whose repositories they change.
         """
         owned("Features")
-        await self.workflows()
+        self._opened()
         assert self._features is not None
+        self._begin()
+        await self._keeper.on()
         return self._features
 
     @property
@@ -118,32 +121,19 @@ class Orchestration:
         assert self._feature_store is not None
         return self._feature_store
 
-    async def bus(self) -> Bus:
-        """The bus; this process is known on it then.
-
-        Raises:
-            NotAllowed: as `workflows` does.
-        """
-        owned("Messages")
-        await self._presence.on()
-        return self._bus
-
     @asynccontextmanager
     async def lifespan(self, server: object) -> AsyncIterator[Orchestration]:
         """Be there until the last user is gone."""
         self._users += 1
         try:
             if (self._settings.data_dir / "orchestration.db").exists() and self._is_awaited():
-                self._keeper.begin()  # whoever lists its tools does not wait for it
+                self._begin()  # whoever lists its tools does not wait for it
             yield self
         finally:
             self._users -= 1
             if not self._users:
                 with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
                     await self._close()
-
-    def _is_awaited(self) -> bool:
-        return self.store.is_awaited() or self.feature_store.is_awaited()
 
     def _at(self) -> dict[str, Any]:
         """What this process is at, for its heartbeats."""
@@ -156,25 +146,36 @@ class Orchestration:
             "limit": self._settings.workflow_workers,
         }
 
-    async def _told(self, address: str) -> None:
-        for tell in self.tells:
-            await tell(address)
+    def _begin(self) -> None:
+        """Have the engine at work, and this process known on the bus, and do not wait for it."""
+        self._keeper.begin()
+        self.station.begin()
+
+    def _happened(self, feature: Feature, event: Event) -> None:
+        self.station.post.put(messages(feature, event))
+
+    def _is_awaited(self) -> bool:
+        return self.store.is_awaited() or self.feature_store.is_awaited()
 
     def _opened(self) -> Workflows:
         if self._workflows is None:
             self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
             self._store = Store(self._database)
-            self._feature_store = FeatureStore(self._database)
+            self._workflows = Workflows(self._store, self._engine, self._peers, self.station.post)
+            self._feature_store = FeatureStore(self._database, self._happened)
             folder = self._settings.data_dir / "coding"
-            actions = Actions(self._peers)
-            self._features = Features(self._feature_store, self._engine, actions, folder, self.post)
-            self._workflows = Workflows(self._store, self._engine, self._peers, self.post)
+            self._features = Features(
+                self._feature_store,
+                self._engine,
+                Actions(self._peers),
+                folder,
+                limit=self._settings.agent_tasks or None,
+            )
         return self._workflows
 
     async def _close(self) -> None:
-        await self._hearing.off()
-        await self._presence.off()
         await self._keeper.off()
+        await self.station.off()
         if self._database is not None:
             self._database.close()
             self._database = self._store = self._workflows = None

@@ -30,7 +30,7 @@ def add_resources(server: SuiteServer[Orchestration], orchestration: Orchestrati
         await subscribers.changed(uri)
         await subscribers.changed(f"{uri}/events")
 
-    orchestration.tells.append(tell)
+    orchestration.station.tells.append(tell)
 
     @server.resource("workflow://{id}", title="A workflow", mime_type="application/json")
     async def workflow(id: str) -> str:

@@ -73,7 +73,8 @@ def add_schedules(
         status = await (await orchestration.workflows()).queue()
         data = QueueAnswer.of(status, settings.workflow_workers, settings.workflow_limit)
         try:
-            data.workers = [WorkerRow.of(beat) for beat in await (await orchestration.bus()).present()]
+            present = await (await orchestration.bus()).present()
+            data.workers = [WorkerRow.of(beat) for beat in present if beat.payload["executor"]]
         except ServerUnavailable as error:
             data.problem = str(error)
         return answer(data.text(), data)

@@ -128,6 +128,9 @@ class Settings:
     workflow_limit: int = row(
         0, "Workflows that all processes together carry out at once; 0 is no limit.", least=0
     )
+    agent_tasks: int = row(
+        0, "Tasks one agent is given at once, where a feature names no coder; 0 is no limit.", least=0
+    )
     redis_url: str = row(
         "",
         "Redis by which processes that do durable work tell each other what they are at, such as "

@@ -15,12 +15,10 @@ from coding_peers import Asked, CodingPeers
 from coding_worker import BAD, GOOD, compiles
 
 from pygent_orchestration.actions import Actions
-from pygent_orchestration.bus.in_process import InProcessBus
-from pygent_orchestration.bus.post import Post
 from pygent_orchestration.coding.merging import Check
 from pygent_orchestration.features.features import Features
 from pygent_orchestration.features.model import Request
-from pygent_orchestration.features.store import FeatureStore
+from pygent_orchestration.features.store import FeatureStore, Tell
 from pygent_orchestration.store import MIGRATIONS
 from pygent_shared.database import Database
 from pygent_shared.durable.engine import Engine, Limits
@@ -59,16 +57,22 @@ class FeaturePeers(CodingPeers):
     def __init__(
         self, folder: Path, plans: Sequence[Any] = (), *, seconds: float = 0.0, planner_in_code: bool = False
     ) -> None:
-        coders = ("coder", "planner") if planner_in_code else ("coder",)
+        coders = ("coder", "slow", "sage", *(["planner"] if planner_in_code else []))
         super().__init__(folder, coder, seconds, coders)
         self.plans = list(plans)
         self.planned: list[str] = []
         """What the planner was told."""
         self.searches: list[tuple[str, dict[str, Any]]] = []
+        self.agents: dict[str, list[str]] = {}
+        """Those that are deployed, with what each can be asked for."""
         self.known: dict[str, list[dict[str, Any]]] = {}
         """What a search finds: by its tool, and for memories by `tool tag`."""
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name == "factory__list_agents":
+            rows = [{"name": agent, "capabilities": able} for agent, able in self.agents.items()]
+            wanted = arguments["capability"]
+            return {"structuredContent": {"agents": [row for row in rows if wanted in row["capabilities"]]}}
         if name not in ("rag__search", "memory__memory_search"):
             return await super().call_tool(name, arguments)
         self.searches.append((name, arguments))
@@ -92,17 +96,23 @@ def request(place: Path, **more: Any) -> Request:
 
 
 @asynccontextmanager
-async def features(folder: Path, peers: Any, check: Check | None = None) -> AsyncIterator[Features]:
+async def features(
+    folder: Path,
+    peers: Any,
+    check: Check | None = None,
+    tell: Tell = lambda feature, event: None,
+    limit: int | None = None,
+) -> AsyncIterator[Features]:
     """Features, at work."""
     database = Database(folder / "orchestration.db", MIGRATIONS)
     engine = Engine(folder / "durable.db", name="features", limits=Limits())
     found = Features(
-        FeatureStore(database),
+        FeatureStore(database, tell),
         engine,
         Actions(peers),
         folder / "coding",
-        Post(InProcessBus()),
         check or compiles(folder),
+        limit,
     )
     try:
         async with engine.running():

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pygent_orchestration.bus import bus as bounds
 from pygent_orchestration.bus.bus import Bus
 from pygent_orchestration.bus.in_process import InProcessBus
-from pygent_orchestration.bus.message import AgentMessage
-from pygent_orchestration.bus.post import Post, agent, feature
+from pygent_orchestration.bus.message import PROGRESS, AgentMessage
+from pygent_orchestration.bus.post import Post, progress
 from pygent_orchestration.bus.presence import Presence
 from pygent_orchestration.bus.redis import RedisBus
 from pygent_orchestration.bus.requests import asked
@@ -239,20 +239,17 @@ async def test_a_heart_that_stands_still_is_not_taken_for_alive(
     await bus.close()
 
 
-async def test_work_tells_of_a_task_once_however_often_its_step_is_done(bus: Bus, name: str) -> None:
-    post, of = Post(bus), feature(name.replace("/", "-"))
-    coder = agent(name.replace("/", "-"))
-    for attempt in (1, 1, 2):
-        await post.assigned("t1", coder, of, {"attempt": attempt})
-    await post.error("t1", coder, of, {"class": "timeout", "why": "It took long."})
-    await post.result("t1", coder, of, {"state": "green"})
-    given = await received(bus, coder)
-    assert [(each.type, each.payload["attempt"], each.sender) for each in given] == [
-        ("TASK_ASSIGNMENT", 1, of),
-        ("TASK_ASSIGNMENT", 2, of),
-    ]
-    told = await received(bus, of)
-    assert [(each.type, each.correlation_id) for each in told] == [("ERROR", "t1"), ("TASK_RESULT", "t1")]
+async def test_what_work_says_is_sent_in_order_by_the_post(bus: Bus, name: str) -> None:
+    post = Post(bus)
+    post.put([said(name, 1), said(name, 2)])
+    post.begin()
+    async with bus.listening(PROGRESS) as heard:
+        await anyio.to_thread.run_sync(post.put, [progress("feature/x", {"what": 3}), said(name, 4)])
+        with anyio.fail_after(PATIENCE):
+            assert (await anext(heard)).message.payload == {"what": 3}
+    post.put([said(name, 5)])
+    await post.off()
+    assert [each.payload["what"] for each in await received(bus, name)] == [1, 2, 4, 5]
 
 
 @pytest.mark.parametrize("to", ["", "a b", "#", "**", "x" * 300, "a\nb", "../a"])
@@ -347,17 +344,25 @@ async def test_a_redis_that_is_gone_is_a_sentence_without_its_password_and_misse
     ) as error:
         await gone.send(said("agent/x"))
     assert "secret" not in str(error.value)
-    await Post(gone).result("t", "agent/x", "feature/y", {})
-    assert "TASK_RESULT of agent/x is not sent" in caplog.text
     with running(tmp_path) as url:
         bus = RedisBus(url)
         await bus.send(said("agent/x", 1))
     with pytest.raises(ServerUnavailable):
         await bus.send(said("agent/x", 2))
+    post = Post(bus)
+    post.begin()
+    post.put([progress("feature/x", {}), said("agent/x", 3), said("agent/x", 4)])
+    await anyio.sleep(SOON)
     with running(tmp_path):
-        await bus.send(said("agent/x", 3))
-        assert [each.payload["what"] for each in await received(bus, "agent/x")] == [3]
+        got: list[AgentMessage] = []
+        with anyio.fail_after(PATIENCE):
+            while len(got) < 2:
+                got = await received(bus, "agent/x", within=SOON)
+        assert [each.payload["what"] for each in got] == [3, 4]
         await bus.close()
+    post.put([said("agent/x", 5)])
+    await post.off()
+    assert "1 message(s) that must arrive were not sent" in caplog.text
 
 
 def test_a_url_of_something_else_is_refused_without_being_shown() -> None:

@@ -1,25 +1,30 @@
-"""What work says on the bus of itself: who is given a task, what came of it, how far it is.
+"""What work says of itself on the bus: who is given a task, what came of it, how far it is.
 
-The one rule: work never fails for a message that cannot be sent. The durable store is what work goes by; the
-bus tells of it, and where it cannot, the log says so.
+The one rule: work never waits for the bus, and never fails for it. What must arrive is sent again and again
+until the bus takes it, for as long as the process lives; what may be lost is lost while the bus is away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
-from pygent_orchestration.bus.bus import Bus
-from pygent_orchestration.bus.message import PROGRESS, AgentMessage, MessageType
-from pygent_shared.errors import PygentError
+import anyio
+
+from pygent_orchestration.bus.bus import BEAT_SECONDS, Bus
+from pygent_orchestration.bus.message import PROGRESS, AgentMessage
+from pygent_shared.errors import PygentError, ServerUnavailable
 
 log = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 10.0
-"""Nothing that may be lost is sent for so long once something could not be: work does not wait for it."""
+MOST_WAITING = 1_000
+"""Messages to be sent; while there are more, none that may be lost is added."""
+LAST_SECONDS = 1.0
+"""For what is not sent yet when the process ends."""
 
 
 def agent(name: str) -> str:
@@ -37,50 +42,64 @@ def workflow(id: str) -> str:
     return f"workflow/{id}"
 
 
-class Post:
-    """Sends it. Call it in steps of durable workflows: what is sent again after a crash has the same id, and
-    arrives once.
+def progress(of: str, payload: dict[str, Any], task: str = "") -> AgentMessage:
+    """How far a feature or workflow is, or one of its tasks: for whoever listens."""
+    return AgentMessage(
+        sender=of, recipient=PROGRESS, type="PROGRESS_UPDATE", payload=payload, correlation_id=task
+    )
 
-    Args:
-        bus: where to.
-    """
+
+class Post:
+    """Sends it, in order, once begun."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._silent_until = 0.0
+        self._waiting: deque[AgentMessage] = deque()
+        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sending: asyncio.Task[None] | None = None
 
-    async def assigned(self, task: str, to: str, of: str, payload: Mapping[str, Any]) -> None:
-        """Tell an agent (`agent(name)`) that it is given a task of a feature (`feature(id)`)."""
-        await self._send("TASK_ASSIGNMENT", of, to, task, payload)
+    def put(self, messages: Iterable[AgentMessage]) -> None:
+        """Have messages sent soon. From any thread."""
+        for message in messages:
+            if message.is_kept or len(self._waiting) < MOST_WAITING:
+                self._waiting.append(message)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._news.set)
 
-    async def result(self, task: str, by: str, of: str, payload: Mapping[str, Any]) -> None:
-        """Tell a feature what came of a task that an agent was given."""
-        await self._send("TASK_RESULT", by, of, task, payload)
+    def begin(self) -> None:
+        """Have it begun."""
+        if self._sending is None:
+            self._loop = asyncio.get_running_loop()
+            self._news.set()
+            self._sending = asyncio.create_task(self._send())
 
-    async def error(self, task: str, by: str, of: str, payload: Mapping[str, Any]) -> None:
-        """Tell a feature what went wrong with a task, and is tried again or given up."""
-        await self._send("ERROR", by, of, task, payload)
-
-    async def progress(self, of: str, payload: Mapping[str, Any], task: str = "") -> None:
-        """Tell whoever listens how far a feature or workflow is, or one of its tasks."""
-        await self._send("PROGRESS_UPDATE", of, PROGRESS, task, payload)
-
-    async def _send(
-        self, type: MessageType, sender: str, recipient: str, task: str, payload: Mapping[str, Any]
-    ) -> None:
-        said = dict(payload)
-        message = AgentMessage(
-            sender=sender, recipient=recipient, type=type, payload=said, correlation_id=task
-        )
-        if message.is_kept:
-            words = message.model_dump_json(
-                include={"sender", "recipient", "type", "payload", "correlation_id"}
-            )
-            message = message.model_copy(update={"id": uuid5(NAMESPACE_URL, words).hex})
-        elif time.monotonic() < self._silent_until:
+    async def off(self) -> None:
+        """Have it end."""
+        if self._sending is None:
             return
-        try:
-            await self._bus.send(message)
-        except PygentError as error:
-            self._silent_until = time.monotonic() + SILENCE_SECONDS
-            log.warning("%s of %s is not sent: %s", type, sender, error)
+        with anyio.move_on_after(LAST_SECONDS):
+            while self._waiting:
+                await anyio.sleep(LAST_SECONDS / 100)
+        self._sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._sending
+        self._sending = self._loop = None
+        if left := sum(message.is_kept for message in self._waiting):
+            log.warning("%d message(s) that must arrive were not sent: the bus is away", left)
+
+    async def _send(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                message = self._waiting[0]
+                try:
+                    await self._bus.send(message)
+                except ServerUnavailable:
+                    if message.is_kept:
+                        await anyio.sleep(BEAT_SECONDS)
+                        continue
+                except PygentError as error:
+                    log.warning("%s of %s is not sent: %s", message.type, message.sender, error)
+                self._waiting.popleft()

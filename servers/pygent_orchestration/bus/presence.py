@@ -29,6 +29,8 @@ class Presence:
         self._describe = describe
         self._beating: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
+        self._due = asyncio.Event()
+        self._said: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Have it begun, and do not wait for it."""
@@ -36,8 +38,11 @@ class Presence:
             self._beating = asyncio.create_task(self._beat())
 
     async def on(self) -> None:
-        """Have it begun: the first heartbeat is sent, if it can be."""
+        """Have it begun: a heartbeat is sent that says what is so now, if it can be."""
         self.begin()
+        if self._describe() != self._said:
+            self._tried.clear()
+            self._due.set()
         await self._tried.wait()
 
     async def off(self) -> None:
@@ -54,8 +59,10 @@ class Presence:
     async def _beat(self) -> None:
         is_heard = True
         while True:
+            self._due.clear()
+            self._said = self._describe()
             beat = AgentMessage(
-                sender=self._bus.id, recipient=EVERYBODY, type="HEARTBEAT", payload=self._describe()
+                sender=self._bus.id, recipient=EVERYBODY, type="HEARTBEAT", payload=self._said
             )
             try:
                 await self._bus.send(beat)
@@ -67,4 +74,5 @@ class Presence:
                     log.warning("No heartbeat is heard, and no message sent, until this is mended: %s", error)
                 is_heard = False
             self._tried.set()
-            await anyio.sleep(BEAT_SECONDS)
+            with anyio.move_on_after(BEAT_SECONDS):
+                await self._due.wait()

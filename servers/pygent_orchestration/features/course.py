@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from pygent_orchestration.bus.post import Post, feature
 from pygent_orchestration.carrying_out import FOREVER
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.features.events import Kind
@@ -22,10 +21,8 @@ class Course:
     crash, it is the same event.
     """
 
-    def __init__(self, store: FeatureStore, post: Post, id: str, request: Request) -> None:
+    def __init__(self, store: FeatureStore, id: str, request: Request) -> None:
         self.id = id
-        self.post = post
-        self.address = feature(id)
         self.request = request
         self.policy = Policy.model_validate(request.policy)
         self._store = store
@@ -40,6 +37,10 @@ class Course:
         """The branch that its tasks are merged into."""
         return f"feature/{self.id}"
 
+    def coder(self, task: str) -> str:
+        """The agent that a task is given to; empty where nobody is yet."""
+        return self.request.coder or self._store.get(self.id).tasks[task].coder
+
     async def note(self, kind: Kind, data: dict[str, Any], actor: str = "") -> None:
         """Write down that something happened: one after the other."""
         from pygent_shared.durable import workflow
@@ -48,20 +49,13 @@ class Course:
         key = f"{self._count}/{kind}"
 
         async def write() -> None:
-            await self.say(key, kind, data, actor=actor)
+            self._store.append(self.id, key, kind, data, actor=actor)
 
         await workflow.step(f"note {kind}", write)
 
-    async def say(self, key: str, kind: Kind, data: dict[str, Any], task: str = "", actor: str = "") -> None:
+    def say(self, key: str, kind: Kind, data: dict[str, Any], task: str = "") -> None:
         """Write down what happens within a step, several of which may be done at once."""
-        told = self._store.append(self.id, key, kind, data, task=task, actor=actor)
-        await self.post.progress(
-            self.address, {"state": told.state, "event": kind, "at": told.changed_at}, task
-        )
-
-    def waits(self, key: str, text: str) -> None:
-        """Write down that its planner needs somebody."""
-        self._store.append(self.id, key, "waits", {"text": text})
+        self._store.append(self.id, key, kind, data, task=task)
 
     async def move(self, to: FeatureState, why: str = "") -> None:
         """Have the feature in another state."""

@@ -13,7 +13,6 @@ from anyio.to_thread import run_sync
 from pydantic import ValidationError
 
 from pygent_orchestration.actions import Actions
-from pygent_orchestration.bus.post import Post
 from pygent_orchestration.coding import gates
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check
@@ -22,6 +21,7 @@ from pygent_orchestration.coding.work import CODING
 from pygent_orchestration.features import planning
 from pygent_orchestration.features.context import Context
 from pygent_orchestration.features.course import topic
+from pygent_orchestration.features.crew import Crew
 from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.feature import FEATURE, Building
 from pygent_orchestration.features.gathering import gathered
@@ -50,8 +50,8 @@ class Features:
         engine: carries them out, once it is needed.
         actions: reach agents, documents and memories.
         folder: for worktrees.
-        post: tells of them.
         check: the gates.
+        limit: of tasks that one agent is given at once, where none is named; None is any number.
     """
 
     def __init__(
@@ -60,13 +60,14 @@ class Features:
         engine: Engine,
         actions: Actions,
         folder: Path,
-        post: Post,
         check: Check = gates.check,
+        limit: int | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
-        engine.workflow(FEATURE, Building(store, engine, actions, folder, post, check).work)
+        crew = Crew(actions, store, limit)
+        engine.workflow(FEATURE, Building(store, engine, actions, folder, check, crew).work)
         engine.workflow(CODING, Coding(actions, folder, self._waits, check).work)
 
     async def submit(self, request: Request) -> str:
@@ -146,9 +147,7 @@ class Features:
             IllegalMove: it is over, or being merged into its target.
         """
         await self.get(id)
-        feature = self._store.append(
-            id, "cancelled", "cancelled", {"why": f"It was cancelled by {caller()}."}
-        )
+        feature = self._store.append(id, "cancelled", "cancelled", {"why": "It was cancelled."})
         await self._engine.cancel(id)
         return feature
 
