@@ -172,8 +172,7 @@ def _next(standing: Standing, rows: Sequence[StepRow]) -> str:
         return f'It can go on: resume_workflow(workflow="{id}").'
     if standing.is_over:
         return ""
-    waits = [(name, row) for name, row in _all(rows) if row.waits and row.state in ("running", "waiting")]
-    for name, row in waits:
+    for name, row in waiting(rows):
         if row.waits_for == "run":
             return row.waits
         if row.waits_for == "signal":
@@ -181,6 +180,11 @@ def _next(standing: Standing, rows: Sequence[StepRow]) -> str:
         answers = f'approve(workflow="{id}", step="{name}"), or reject(…)'
         return f"It waits for an approval: {row.waits}\nAnswer: {answers}."
     return f'It goes on. Look again: wait_for_workflow(workflow="{id}").'
+
+
+def waiting(rows: Sequence[StepRow]) -> Iterable[tuple[str, StepRow]]:
+    """The steps that wait for something, by the names that `approve` and `signal_workflow` take."""
+    return [(name, row) for name, row in _all(rows) if row.waits and row.state in ("running", "waiting")]
 
 
 def _all(rows: Sequence[StepRow], path: str = "") -> Iterable[tuple[str, StepRow]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pygent_shared.durable.schedules import Schedule
 
 TICK = "tick"
+APPROVED = "approved"
+REJECTED = "rejected"
 _SIGNS = re.compile(r"[^0-9A-Za-z-]")
 
 FOLLOW_SECONDS = 0.25
@@ -162,7 +164,11 @@ class Workflows:
     async def decide(self, id: str, step: str, comment: str, *, approved: bool) -> None:
         """Answer a workflow that waits for an approval. The first answer counts. Raises as `signal` does."""
         said = {"approved": approved, "comment": comment}
-        await self._say(id, step, APPROVAL, said, "approved" if approved else "rejected")
+        await self._say(id, step, APPROVAL, said, APPROVED if approved else REJECTED)
+
+    def decided(self, id: str) -> set[str]:
+        """The steps of a workflow whose approvals were answered, whether they have gone on yet or not."""
+        return {note.step for note in self._store.noted(id) if note.kind in (APPROVED, REJECTED)}
 
     async def signal(self, id: str, step: str, message: Any) -> None:
         """Give a workflow the message that one of its steps waits for.

@@ -147,9 +147,7 @@ class Features:
             IllegalMove: it is over, or being merged into its target.
         """
         await self.get(id)
-        feature = self._store.append(
-            id, "cancelled", "cancelled", {"why": f"It was cancelled by {caller()}."}
-        )
+        feature = self._store.append(id, "cancelled", "cancelled", {"why": "It was cancelled."})
         await self._engine.cancel(id)
         return feature
 
