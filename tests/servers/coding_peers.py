@@ -71,7 +71,7 @@ class CodingPeers:
     ) -> None:
         self._folder = folder
         self._agents = agents
-        self._seconds = seconds
+        self.seconds = seconds
         self._coders = coders
         self.memories: list[dict[str, Any]] = []
         self.has_memory = True
@@ -95,10 +95,13 @@ class CodingPeers:
             case "run_agent":
                 return _data(await self._begin(arguments))
             case "get_run":
-                return _data(await self._run(arguments["run"]))
+                return _data(await self._run(arguments["run"], arguments["wait_s"]))
             case "cancel_run":
                 self.stopped.append(arguments["run"])
                 return _data({"run": arguments["run"], "state": "cancelled"})
+            case "resume_run":
+                self.stopped.remove(arguments["run"])
+                return _data({"run": arguments["run"], "state": "running"})
             case "show_agent":
                 tools = ["workspace__*"] if arguments["name"] in self._coders else []
                 return _data({"spec": {"tools": tools}})
@@ -116,15 +119,23 @@ class CodingPeers:
             self._kept(run).write_text(json.dumps({"asked": asked}))
         return {"run": run, "state": "running"}
 
-    async def _run(self, run: str) -> dict[str, Any]:
+    async def _run(self, run: str, wait: float) -> dict[str, Any]:
         kept = json.loads(self._kept(run).read_text())
         if run in self.stopped:
             return {"run": run, "state": "cancelled"}
-        if "found" not in kept:
-            await anyio.sleep(self._seconds)
+        if "found" not in kept and wait:
+            await self._at_work(run)
+            if run in self.stopped:
+                return {"run": run, "state": "cancelled"}
             kept["found"] = self._done(run, kept["asked"])
             self._kept(run).write_text(json.dumps(kept))
-        return dict(kept["found"])
+        return dict(kept.get("found") or {"run": run, "state": "running"})
+
+    async def _at_work(self, run: str) -> None:
+        """Take the time that a run takes, unless it is stopped."""
+        with anyio.move_on_after(self.seconds):
+            while run not in self.stopped:
+                await anyio.sleep(0.02)
 
     def _done(self, run: str, asked: dict[str, Any]) -> dict[str, Any]:
         note(self._folder / "done", f"{os.getpid()} run {asked['name']} {run}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import ValidationError
 
@@ -321,6 +322,31 @@ async def test_a_run_that_takes_too_long_is_stopped_and_the_coder_is_told(
     assert done.failure is not None
     assert (done.failure.kind, len(done.attempts)) == ("timeout", 2)
     assert peers.stopped == [attempt.run for attempt in done.attempts]
+
+
+async def test_a_task_that_is_cancelled_stops_its_agent_and_goes_on_with_it_when_it_is_resumed(
+    place: Path, tmp_path: Path
+) -> None:
+    peers = CodingPeers(tmp_path, writes(GOOD), seconds=20)
+    engine = Engine(tmp_path / "durable.db", name="coding")
+    engine.workflow(CODING, Coding(Actions(peers), tmp_path / "coding", check=compiles(tmp_path)).work)
+    async with engine.running():
+        await engine.start(CODING, work(place, "a").model_dump(mode="json"), id="w")
+        with anyio.fail_after(30):
+            while not list((tmp_path / "runs").glob("*")):
+                await anyio.sleep(0.02)
+        await anyio.sleep(0.2)  # it is waited for
+        await engine.cancel("w")
+        assert (await engine.wait("w", 30)).state == "cancelled"
+        with anyio.fail_after(30):
+            while not peers.stopped:
+                await anyio.sleep(0.02)
+        assert not peers.tasks
+        peers.seconds = 0
+        await engine.resume("w")
+        done = Done.model_validate((await engine.wait("w", 30)).result)
+    assert (done.state, len(peers.tasks), len(done.attempts)) == ("green", 1, 1)
+    assert left(place) == ["feature/f", "main"]
 
 
 async def test_a_task_in_what_is_no_repository_fails_with_a_sentence(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from anyio.to_thread import run_sync
 
 from pygent_orchestration.actions import Actions
 from pygent_orchestration.coding import gates, knowledge, review
-from pygent_orchestration.coding.deployment import Deploy, Deployed, deploy
 from pygent_orchestration.coding.gates import Policy, Verdict
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check, Merge, Merged, merge
@@ -76,11 +75,6 @@ class Coding:
                     await runs.stop()
             raise
         return done.model_dump(mode="json")
-
-    async def deploy(self, asked: Deploy) -> Deployed:
-        """Merge a feature's branch into its target: to be done in one step of a workflow."""
-        folder = self._folder / f"deploy-{asked.feature}"
-        return await deploy(self._actions, folder, asked, self._check)
 
 
 class _Ended(Exception):
