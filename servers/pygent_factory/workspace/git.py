@@ -15,12 +15,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pygent_shared.errors import FileRefused, UnknownName
+from pygent_shared.sandbox.environment import environments
 
 WITHIN_S = 120
 MOST_OUTPUT = 1 << 20
 _CALM = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "diff.ignoreSubmodules=all"),
     *("-c", "submodule.recurse=false", "-c", "core.quotePath=false", "-c", "gc.auto=0"),
+    # Runs in one repository are at work at once, and each waits for another's move of a branch.
+    *("-c", "core.filesRefLockTimeout=10000", "-c", "core.packedRefsTimeout=10000"),
 )
 _WHO = {"NAME": "PyGent Factory", "EMAIL": "pygent@localhost"}
 
@@ -174,10 +177,8 @@ def left(worktree: Worktree) -> Kept:
 
 def _environment(repository: Path) -> Path | None:
     """What the repository holds itself is not taken: its links would say what the sandbox shows."""
-    for name in (".venv", "venv"):
-        place = repository / name
-        made = (place / "pyvenv.cfg").is_file() and (place / "bin" / "python").exists()
-        if made and not _git(repository, "ls-files", "--", name):
+    for place in environments(repository):
+        if not _git(repository, "ls-files", "--", place.name):
             return place
     return None
 

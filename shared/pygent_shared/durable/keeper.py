@@ -9,6 +9,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from pygent_shared import traces
 from pygent_shared.durable.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ class Keeper:
         if self._owner is None:
             self._begun = asyncio.get_running_loop().create_future()
             self._begun.add_done_callback(_noted)
-            self._owner = asyncio.create_task(self._own(self._begun))
+            # As nobody's step: whose workflow asked for it first, in this process, is done with before it.
+            self._owner = asyncio.create_task(self._own(self._begun), context=traces.alone())
 
     async def on(self) -> None:
         """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
