@@ -202,10 +202,12 @@ class ScheduleRow(BaseModel):
     paused: bool
     next: str = ""
     last: str = ""
+    error: str = Field(default="", description="Why nothing was begun the last time.")
 
     def line(self) -> str:
         when = "is paused" if self.paused else f"next {self.next}"
-        return f"{self.name}: {self.workflow} at {self.cron!r} in {self.zone}, {when}"
+        failed = f"; at {self.last} nothing was begun: {self.error}" if self.error else ""
+        return f"{self.name}: {self.workflow} at {self.cron!r} in {self.zone}, {when}{failed}"
 
 
 class SchedulesAnswer(BaseModel):
@@ -224,6 +226,7 @@ class SchedulesAnswer(BaseModel):
                     paused=row.paused,
                     next=row.next.isoformat() if row.next else "",
                     last=row.last.isoformat() if row.last else "",
+                    error=row.failed,
                 )
                 for row in schedules
             ]

@@ -137,8 +137,12 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
         Red: a step failed that is not optional.
     """
     tasks: dict[asyncio.Task[Outcome], str] = {}
-    waits = {name: set(before) - part.outcomes.keys() for name, before in part.graph.before.items()}
-    ready = [name for name in part.graph.order if name not in part.outcomes and not waits[name]]
+    waits = {
+        name: set(before) - part.outcomes.keys()
+        for name, before in part.graph.before.items()
+        if name not in part.outcomes
+    }
+    ready = [name for name in part.graph.order if name in waits and not waits[name]]
     after: dict[str, list[str]] = {name: [] for name in part.graph.steps}
     for name, before in waits.items():
         for other in before:
@@ -162,7 +166,7 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if part.is_broken:
-        await _undo(part, carrier)
+        await take_back(part, carrier)
         name = part.failed[0]
         raise Red(f'Step "{part.prefix}{name}" failed: {part.outcomes[name].error}')
 
@@ -301,21 +305,21 @@ def _body(part: Part, step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
     return {**work, "items": items, "concurrency": step.concurrency or MAP_CONCURRENCY}
 
 
-async def _undo(part: Part, carrier: Carrier) -> None:
+async def take_back(part: Part, carrier: Carrier) -> None:
     """Take back what was done, the latest in the order first. What cannot be is told, and hinders nothing."""
     for name, place in part.undos.items():
         undo, outcome = part.graph.steps[name].undo, part.outcomes.get(name)
         if undo is None or outcome is None or outcome.is_failed or outcome.skipped:
             continue
 
-        async def take_back(undo: Action = undo) -> dict[str, Any]:
+        async def undone(undo: Action = undo) -> dict[str, Any]:
             try:
                 await _undone(part, carrier, undo)
             except (Red, ExpressionInvalid, PygentError) as error:
                 return {"error": str(error)}
             return {}
 
-        await place.step(f"{part.prefix}{name} {UNDO}", take_back)
+        await place.step(f"{part.prefix}{name} {UNDO}", undone)
 
 
 async def _undone(part: Part, carrier: Carrier, undo: Action) -> None:

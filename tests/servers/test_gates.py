@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,18 @@ async def test_types_are_those_of_all_files_where_mypys_config_names_them(tmp_pa
     assert verdict.gates[-1].output.startswith("uses.py:3: error: ")
 
 
+async def test_the_examples_of_the_docs_hold(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "gates.md").read_text()
+    toml, cases = (docs.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("toml", "python"))
+    toy = Toy(tmp_path, {"pyproject.toml": toml})
+    toy.holdout.write_text(cases)
+    verdict = await toy.judged({"sums.py": RIGHT})
+    assert verdict.green, verdict.feedback()
+    names = ["paths", "lint", "types", "tests", "held-out cases", "integration"]
+    assert [gate.name for gate in verdict.gates] == names
+    assert all(f"`{name}`" in docs for name in names)
+
+
 # Tests.
 
 
@@ -202,6 +216,27 @@ async def test_coverage_must_be_what_the_repository_says(tmp_path: Path, least: 
     verdict = await toy.judged({"sums.py": lonely}, holdout=None)
     assert verdict.green is green, verdict.feedback()
     assert "75%" in verdict.gates[-1].output
+
+
+async def test_the_repositorys_own_environment_runs_the_work(toy: Toy) -> None:
+    made = toy.worktree / ".venv"
+    venv.create(made, symlinks=True)
+    (packages,) = made.glob("lib/python3*/site-packages")
+    (packages / "only_here").mkdir()
+    (packages / "only_here" / "__init__.py").write_text("ONE = 1\n")
+    (packages / "only_here" / "py.typed").touch()
+    work = "from only_here import ONE\n\n\n" + RIGHT.replace("one + other", "ONE * one + other")
+    (toy.worktree / ".git" / "info" / "exclude").write_text(".venv\n")
+    with pytest.raises(FileRefused, match=r"has no pytest.*-m pip install pytest"):
+        await toy.judged({"sums.py": work}, types=False)
+    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py"):
+        spec = find_spec(name)
+        assert spec is not None
+        found = Path(str(spec.origin))
+        place = found if found.name != "__init__.py" else found.parent
+        (packages / place.name).symlink_to(place)
+    verdict = await toy.judged({"sums.py": work})
+    assert verdict.green, verdict.feedback()
 
 
 # Integration.
