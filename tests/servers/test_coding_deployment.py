@@ -135,7 +135,8 @@ async def test_what_others_merged_on_top_of_it_stays_when_it_is_taken_out(place:
         done = await deployed(place, deploying(place, ILL))
         assert done.state == "rolled_back"
         assert git(place, "ls-tree", "--name-only", "main").split() == ["README", "later"]
-    assert git(place, "log", "--format=%s", "-3", "main").splitlines()[0].startswith("Take back")
+    titles = git(place, "log", "--first-parent", "--format=%s", "main").splitlines()
+    assert titles == [f"Take back {merge[:12]}", "Later", "Feature f", "Begin"]
 
 
 async def test_what_the_target_has_already_or_what_there_is_not_is_told(place: Path) -> None:
