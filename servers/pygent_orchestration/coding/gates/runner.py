@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from json import dumps
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -46,9 +46,11 @@ class Watch:
         now: dict[str, object] = {}
         for name in {where.partition(":")[0] for where in self._known}:
             now.update(_functions(name, sys.modules.get(name)))
-        return sorted(
+        found = [
             where.replace(":", ".") for where, thing in self._known.items() if now.get(where) is not thing
-        )
+        ]
+        found.sort()
+        return found
 
 
 def _functions(name: str, module: ModuleType | None) -> Iterator[tuple[str, object]]:
@@ -89,7 +91,7 @@ class Plugin:
 
     @pytest.fixture
     def pygent_words(self) -> Callable[[], str]:
-        return lambda: f"{self._secret} {json.dumps(self._watch.replaced())}"
+        return lambda: f"{self._secret} {dumps(self._watch.replaced())}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -104,10 +106,12 @@ def main() -> None:
     plugin = Plugin(secret.read_text(), Path(canary).stem, sources, float(seconds))
     secret.unlink()
     cover = _coverage(covers, sources)
+    root = Path(tests).parent
     asked = ["-q", "--color=no", "--tb=short", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
     asked += [
         "--continue-on-collection-errors",
-        f"--rootdir={tests}",
+        f"--rootdir={root}",
+        f"--confcutdir={root}",
         f"--junitxml={out}/report.xml",
         tests,
         canary,
