@@ -287,6 +287,13 @@ async def test_a_helper_beside_the_trusted_tests_is_imported_from_there(toy: Toy
     assert verdict.green, verdict.feedback()
 
 
+async def test_trusted_tests_that_are_a_package_keep_no_package_from_the_work(toy: Toy) -> None:
+    (toy.tests / "__init__.py").touch()
+    asked = {"paths": ["**"], "types": False, "holdout": None}
+    verdict = await toy.judged({"sums/__init__.py": RIGHT, "sums.py": ""}, **asked)
+    assert verdict.green, verdict.feedback()
+
+
 async def test_tests_that_are_not_there_or_no_python_are_the_givers_error(toy: Toy, tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="is no folder of tests"):
         await toy.judged({"sums.py": RIGHT}, tests=tmp_path / "none", types=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from anyio.to_thread import run_sync
 
@@ -27,7 +28,7 @@ import subprocess, sys, textwrap, time, typing
 """
 """Of Python's own modules, those whose types are worked out once for all checks."""
 
-_warm: dict[tuple[str, str], TemporaryDirectory[str]] = {}
+_warm: dict[tuple[str, str], str] = {}
 """mypy's cache of them, for each config and Python; gone with the process."""
 _making: set[tuple[str, str]] = set()
 
@@ -81,17 +82,18 @@ async def _warmed(bench: Bench, demands: Demands) -> str:
             _warm[key] = await _made(bench, demands)
         finally:
             _making.remove(key)
-    return _warm[key].name
+    return _warm[key]
 
 
-async def _made(bench: Bench, demands: Demands) -> TemporaryDirectory[str]:
+async def _made(bench: Bench, demands: Demands) -> str:
     """A new cache, of what no work has been near."""
     out, probe = bench.place("warmed"), bench.folder / "probe"
     probe.mkdir()
     (probe / "probe.py").write_text(_PROBE)
     await _mypy(bench, demands, out, probe, ["probe.py"], probe)
-    kept = TemporaryDirectory(prefix="pygent-mypy-")
-    await run_sync(partial(shutil.copytree, out, kept.name, dirs_exist_ok=True))
+    kept = mkdtemp(prefix="pygent-mypy-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    await run_sync(partial(shutil.copytree, out, kept, dirs_exist_ok=True))
     return kept
 
 
