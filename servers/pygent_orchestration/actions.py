@@ -51,6 +51,11 @@ class Actions:
     def __init__(self, peers: Peers | None) -> None:
         self._peers = peers
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no other servers."""
+        return self._peers is None
+
     async def tool(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """What a tool gives: its data, or its text where it has none.
 
@@ -101,6 +106,9 @@ class Actions:
             if state == "needs_completion":
                 cure = f'factory__get_run(run="{run}"), then factory__continue_run(…)'
                 tell(f"Its agent needs your model: {cure}.")
+                await anyio.sleep(1)
+            elif state == "needs_input":
+                tell(f'Its agent asks: {found["question"]} Answer it: factory__continue_run(run="{run}", …).')
                 await anyio.sleep(1)
 
     async def stop(self, run: str) -> None:

@@ -124,6 +124,8 @@ async def test_people_are_asked_and_may_want_the_plan_and_the_work_otherwise(
         await found.answer(id, "change", "There is to be more.")
         feature = await found.follow(id, PATIENCE)
         assert states(feature) == {"b": "merged", "change-1": "merged"}
+        assert feature.question is not None
+        assert "- change-1: There is to be more." in feature.question.text
         assert "There is to be more." in peers.tasks[-1]
         await found.answer(id, "approve", "")
         feature = await found.follow(id, PATIENCE)
@@ -161,18 +163,18 @@ async def test_what_is_red_as_a_whole_is_mended_by_one_more_task(place: Path, tm
         """Both of two are not to be there without a third; of a task alone nothing is demanded."""
         verdict = await compiles(tmp_path)(worktree, base, policy)
         there = set(git(worktree, "ls-tree", "--name-only", "HEAD").split())
-        if policy.integration and {"a.py", "b.py"} <= there and "change-1.py" not in there:
+        if policy.integration and {"a.py", "b.py"} <= there and "change-2.py" not in there:
             gate = verdict.gates[0].model_copy(update={"green": False, "why": "a and b need another."})
             return Verdict.of(verdict.commit, [gate])
         return verdict
 
-    peers = FeaturePeers(tmp_path, [plan("a", "b")])
+    peers = FeaturePeers(tmp_path, [plan("a", "b", "change-1")])
     async with features(tmp_path, peers, check) as found:
         id = await found.submit(request(place, policy={"integration": ["true"]}))
         done = await found.follow(id, PATIENCE)
     assert (done.state, done.error) == ("COMPLETED", "")
-    assert list(done.tasks) == ["a", "b", "change-1"]
-    assert "a and b need another." in done.tasks["change-1"].prp.goal
+    assert list(done.tasks) == ["a", "b", "change-1", "change-2"]
+    assert "a and b need another." in done.tasks["change-2"].prp.goal
 
 
 async def test_ones_own_plan_needs_no_planner(place: Path, tmp_path: Path) -> None:
@@ -241,4 +243,105 @@ async def test_what_cannot_be_begun_is_refused_at_once(
         with pytest.raises(error) as refused:
             await found.submit(request(place, **more))
         assert said in str(refused.value)
-        assert found.all("", 5) == []
+        assert await found.all("", 5) == []
+
+
+async def test_what_was_not_merged_at_the_end_is_merged_when_it_is_resumed(
+    place: Path, tmp_path: Path
+) -> None:
+    peers = FeaturePeers(tmp_path, [plan("a")])
+    (place / "README").write_text("Changed, and in no commit.\n")
+    async with features(tmp_path, peers) as found:
+        id = await found.submit(request(place, approvals=["deployment"]))
+        await found.follow(id, PATIENCE)
+        await found.answer(id, "approve", "")
+        failed = await found.follow(id, PATIENCE)
+        assert failed.state == "FAILED"
+        assert "has changes that are in no commit" in failed.error
+        git(place, "checkout", "--", "README")
+        again = await found.resume(id)
+        asked = await found.follow(again, PATIENCE)
+        assert (asked.state, states(asked)) == ("REVIEW", {"a": "merged"})
+        await found.answer(again, "approve", "")
+        assert (await found.follow(again, PATIENCE)).state == "COMPLETED"
+    assert files(place) == ["README", "a.py"]
+    assert len(peers.tasks) == 1
+
+
+class Agents(FeaturePeers):
+    """Some of them are gone after so many looks, and some take no runs."""
+
+    looks = 0
+    paused = ""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name != "factory__show_agent":
+            return await super().call_tool(name, arguments)
+        self.looks -= 1
+        if self.looks < 0:
+            text = f'There is no agent "{arguments["name"]}".'
+            return {"isError": True, "content": [{"type": "text", "text": text}]}
+        state = "paused" if arguments["name"] == self.paused else "deployed"
+        return {"structuredContent": {"agent": {"state": state}, "spec": {"tools": []}}}
+
+
+async def test_an_agent_that_is_not_there_or_takes_no_runs_is_told_before_the_feature_is_begun(
+    place: Path, tmp_path: Path
+) -> None:
+    peers = Agents(tmp_path)
+    async with features(tmp_path, peers) as found:
+        with pytest.raises(InvalidArgument) as refused:
+            await found.submit(request(place))
+        made = 'factory__create_agent(name="planner", type="planning"), then deploy it.'
+        assert str(refused.value) == f'planner: There is no agent "planner". Make one: {made}'
+        peers.looks, peers.paused = 5, "coder"
+        with pytest.raises(InvalidArgument, match="coder: coder is paused, and takes no runs"):
+            await found.submit(request(place))
+        assert await found.all("", 5) == []
+
+
+async def test_a_planner_that_is_gone_is_asked_once(place: Path, tmp_path: Path) -> None:
+    peers = Agents(tmp_path)
+    peers.looks = 2
+    failed = await built(tmp_path, peers, request(place))
+    assert (failed.state, failed.error) == ("FAILED", 'planner gave no plan: There is no agent "planner".')
+
+
+async def test_a_feature_says_when_an_agent_of_it_needs_somebody_and_takes_its_run_along_when_it_is_cancelled(
+    place: Path, tmp_path: Path
+) -> None:
+    class Asking(FeaturePeers):
+        """The planner's model is the host's, and the coder has a question."""
+
+        needs = True
+
+        async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            run = str(arguments.get("run"))
+            if name == "factory__get_run" and self.needs and run not in self.stopped:
+                needs = {"state": "needs_completion"}
+                asks = {"state": "needs_input", "question": "Which dates?"}
+                return {"structuredContent": needs if "-plan-" in run else asks}
+            return await super().call_tool(name, arguments)
+
+    peers = Asking(tmp_path, [plan("a")])
+    async with features(tmp_path, peers) as found:
+        id = await found.submit(request(place))
+        with anyio.fail_after(PATIENCE):
+            while not (feature := await found.get(id)).waits:
+                await anyio.sleep(0.02)
+        assert f'factory__get_run(run="{id}-plan-1"), then factory__continue_run(…)' in feature.waits
+        peers.needs = False
+        with anyio.fail_after(PATIENCE):
+            while (await found.get(id)).state == "PLANNING":
+                await anyio.sleep(0.02)
+        peers.needs = True
+        with anyio.fail_after(PATIENCE):
+            while not (feature := await found.get(id)).tasks["a"].waits:
+                assert feature.state == "IMPLEMENTATION"
+                await anyio.sleep(0.02)
+        assert feature.tasks["a"].waits.startswith("Its agent asks: Which dates? Answer it: ")
+        assert feature.waits == ""
+        assert states(await found.cancel(id)) == {"a": "cancelled"}
+        with anyio.fail_after(PATIENCE):
+            while not peers.stopped:
+                await anyio.sleep(0.02)

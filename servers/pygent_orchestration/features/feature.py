@@ -7,6 +7,7 @@ never reads the events to decide. So a crash at any place changes nothing but wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ class Building:
 
     async def _implemented(self, course: Course, plan: Plan) -> None:
         """Have the tasks done that are not, and then the whole judged, where no task was judged as that."""
+        await self._begun(course)
         left = [task for task in plan.tasks if task.id not in course.request.done]
         await implemented(course, self._engine, self._crew, left)
         if any(is_whole(task, left) for task in left):
@@ -112,6 +114,16 @@ class Building:
             await self._more(course, plan, f"What was done is merged, and does not hold:\n\n{why}")
         if why := await self._wrong(course):
             raise Stopped(why)
+
+    async def _begun(self, course: Course) -> None:
+        """Let there be the feature's branch, though no task is left for it."""
+        from pygent_shared.durable import workflow
+
+        async def begin() -> None:
+            repository = await run_sync(Repository, course.request.repository)
+            await run_sync(repository.open, course.branch, course.request.start)
+
+        await workflow.step("branch", begin)
 
     async def _wrong(self, course: Course) -> str:
         """Why what is on the feature's branch may not be merged; empty where it may."""
@@ -130,9 +142,12 @@ class Building:
 
     async def _more(self, course: Course, plan: Plan, goal: str) -> None:
         """Have one more task done, after all others."""
-        more = _change(next(course.changes), goal, plan)
+        taken = {task.id for task in [*plan.tasks, *course.added]}
+        id = next(id for id in map("change-{}".format, count(1)) if id not in taken)
+        more = _change(id, goal, plan)
         await course.note("added", more.model_dump(mode="json"))
         await implemented(course, self._engine, self._crew, [more])
+        course.added.append(more)
 
     async def _agreed(self, course: Course, plan: Plan) -> None:
         """Have people agree to what was done; what they want otherwise is one more task."""
@@ -140,7 +155,7 @@ class Building:
         if "deployment" not in request.approvals:
             return
         for _ in range(ROUNDS):
-            text = f"Merge {course.branch} into {request.target}? {_told(plan.tasks)}"
+            text = f"Merge {course.branch} into {request.target}? {_told([*plan.tasks, *course.added])}"
             verdict, comment = await course.ask("deployment", text)
             if verdict == "approve":
                 return

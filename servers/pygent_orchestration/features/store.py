@@ -6,6 +6,7 @@ The one rule: an event and what it changes are written in one transaction, and n
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -26,7 +27,8 @@ class FeatureStore:
     """Keeps them.
 
     Args:
-        tell: is told of each event, once it is written, and the feature as it stands then.
+        tell: is told of each event, once it is written, and the feature as it stands then; again, where it is
+            written again, as a crash may have come between.
     """
 
     def __init__(self, database: Rows, tell: Tell = lambda feature, event: None) -> None:
@@ -57,11 +59,12 @@ class FeatureStore:
             before = _found(connection, id)
             if connection.execute(_HAPPENED, (id, key)).fetchall():
                 assert before is not None
-                return before
-            after = applied(id, before, event)
-            _put(connection, before, after)
-            row = (id, key, event.at, kind, task, event.actor, json.dumps(event.data))
-            connection.execute(_HAPPENS, row)
+                after = before
+            else:
+                after = applied(id, before, event)
+                _put(connection, before, after)
+                row = (id, key, event.at, kind, task, event.actor, json.dumps(event.data))
+                connection.execute(_HAPPENS, row)
         self._tell(after, event)
         return after
 
@@ -105,7 +108,11 @@ class FeatureStore:
 
     def in_hand(self) -> Mapping[str, int]:
         """How many tasks each agent is at, of all features."""
-        return {str(name): cast("int", count) for name, count in self._database.query(_IN_HAND)}
+        rows = cast("Sequence[tuple[str, str]]", self._database.query(_IN_HAND))
+        return Counter(
+            Task.model_validate_json(task).coder or json.loads(feature)["request"]["coder"]
+            for task, feature in rows
+        )
 
     def is_awaited(self) -> bool:
         """Whether there is one that is not over."""
@@ -113,10 +120,8 @@ class FeatureStore:
 
 
 _IN_HAND = (
-    "SELECT coalesce(nullif(json_extract(task.data, '$.coder'), ''), "
-    "json_extract(feature.data, '$.request.coder')), count(*) "
-    "FROM feature_task AS task JOIN feature ON feature.id = task.feature "
-    "WHERE task.state = 'running' GROUP BY 1"
+    "SELECT task.data, feature.data FROM feature_task AS task JOIN feature ON feature.id = task.feature "
+    "WHERE task.state = 'running'"
 )
 _HAPPENED = "SELECT 1 FROM feature_event WHERE feature = ? AND key = ?"
 _HAPPENS = (
