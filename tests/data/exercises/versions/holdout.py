@@ -1,11 +1,26 @@
+from collections.abc import Iterator
 from random import Random
 
-FUNCTION = "compare"
+NAMES = ["-alpha", "-beta", "-beta2", "-beta10", "-rc", "-rc1", ""]
+"""From the oldest to the newest."""
 
 
-def cases(random: Random) -> list[list[object]]:
-    def version() -> str:
-        numbers = ".".join(str(random.choice([0, 1, 2, 10])) for _ in range(random.randint(1, 4)))
-        return numbers + random.choice(["", "", "-rc", "-rc2", "-rc10", "-beta"])
+def cases(random: Random) -> Iterator[tuple[object, ...]]:
+    for text in ("1.2.3.4.5", "01", "1..2", "1-", "1-RC", "-rc"):
+        yield "versions:compare", [text, "1"], ValueError
+        yield "versions:newest", [["1", text]], ValueError
+    yield "versions:newest", [[]], ValueError
+    for _ in range(40):
+        (left, first), (right, second) = made(random), made(random)
+        yield "versions:compare", [left, right], (first > second) - (first < second)
+        yield "versions:newest", [[left, right]], right if second > first else left
 
-    return [["1.2.3.4.5", "1"], ["1", "01"], ["1", "1.0"]] + [[version(), version()] for _ in range(40)]
+
+def made(random: Random) -> tuple[str, int]:
+    """A version, and a number that is larger for a newer one."""
+    numbers = [random.choice([0, 1, 2, 10]) for _ in range(random.randint(1, 4))]
+    name = random.choice(NAMES)
+    order = 0
+    for number in [*numbers, 0, 0, 0][:4]:
+        order = order * 100 + number
+    return ".".join(map(str, numbers)) + name, order * 100 + NAMES.index(name)
