@@ -74,10 +74,10 @@ class Actions:
         data = result.get("structuredContent")
         return text if data is None else data
 
-    async def begin(self, name: str, task: str, workspace: str, branch: str) -> str:
-        """Begin a run of an agent; returns its id."""
+    async def begin(self, name: str, task: str, workspace: str, branch: str, *, id: str = "") -> str:
+        """Begin a run of an agent; returns its id. Under an `id` of the caller's it is begun once."""
         asked = {"name": name, "task": task, "workspace": workspace, "branch": branch, "wait_s": 0}
-        run = await self.tool(f"{FACTORY}run_agent", asked)
+        run = await self.tool(f"{FACTORY}run_agent", asked | ({"id": id} if id else {}))
         return str(run["run"])
 
     async def ended(self, run: str, tell: Tell) -> dict[str, Any]:
@@ -86,13 +86,18 @@ class Actions:
         Raises:
             Red: it did not end well.
         """
+        found = await self.waited(run, tell)
+        if found["state"] != "done":
+            raise Red(found.get("error") or f"Run {run} was cancelled.")
+        return {"answer": found.get("answer"), "usage": found.get("usage") or {}}
+
+    async def waited(self, run: str, tell: Tell) -> dict[str, Any]:
+        """A run once it has ended, well or not, as the factory tells it."""
         while True:
             found = await self.tool(f"{FACTORY}get_run", {"run": run, "wait_s": WAIT_SECONDS})
             state = found["state"]
-            if state == "done":
-                return {"answer": found.get("answer"), "usage": found.get("usage") or {}}
-            if state in ("failed", "cancelled"):
-                raise Red(found.get("error") or f"Run {run} was cancelled.")
+            if state in ("done", "failed", "cancelled"):
+                return dict(found)
             if state == "needs_completion":
                 cure = f'factory__get_run(run="{run}"), then factory__continue_run(…)'
                 tell(f"Its agent needs your model: {cure}.")

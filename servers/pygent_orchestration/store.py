@@ -60,7 +60,39 @@ END;
 CREATE TABLE schedule (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_SCHEMA,)
+_FEATURES = """
+CREATE TABLE feature (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX feature_unended ON feature(state) WHERE state NOT IN ('COMPLETED', 'FAILED');
+CREATE TABLE feature_task (
+    feature TEXT NOT NULL REFERENCES feature(id),
+    id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (feature, id)
+) WITHOUT ROWID;
+CREATE TABLE feature_event (
+    id INTEGER PRIMARY KEY,
+    feature TEXT NOT NULL REFERENCES feature(id),
+    key TEXT NOT NULL,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    task TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    data TEXT NOT NULL,
+    UNIQUE (feature, key)
+);
+CREATE TRIGGER feature_event_is_final BEFORE UPDATE ON feature_event BEGIN
+    SELECT raise(ABORT, 'an event is never changed');
+END;
+"""
+
+MIGRATIONS = (_SCHEMA, _FEATURES)
 
 SHIPPED = 0
 """The version of a workflow that comes with the program and was not changed."""
