@@ -60,6 +60,21 @@ def mutant(source: str, seed: str) -> Mutant:
     return Random(seed).choice(mutants(source))
 
 
+def broken(source: str, seed: str) -> str:
+    """The program without one sign, so that it cannot be read at all; the same for the same seed."""
+    signs = [at for at, sign in enumerate(source) if sign in ":()[],'\""]
+    Random(seed).shuffle(signs)
+    return next(text for at in signs if not _is_read(text := source[:at] + source[at + 1 :]))
+
+
+def _is_read(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
+
+
 Place = tuple[int, int]
 """A line, from 1, and a byte in it, from 0."""
 Edit = tuple[Place, Place, str]

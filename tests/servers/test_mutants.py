@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from mutants import mutant, mutants
+from mutants import broken, mutant, mutants
 
 EXERCISES = Path(__file__).parents[1] / "data" / "exercises"
 PROGRAM = '''\
@@ -50,6 +50,15 @@ def test_a_seed_always_picks_the_same_one() -> None:
 def test_characters_of_several_bytes_shift_nothing() -> None:
     [made] = mutants("known = 'ä', ß if ß is None else 'é'\n")
     assert made.source == "known = 'ä', ß if ß is not None else 'é'\n"
+
+
+def test_a_broken_program_lacks_one_sign_and_cannot_be_read() -> None:
+    found = {broken(PROGRAM, str(seed)) for seed in range(20)}
+    assert len(found) > 5
+    for text in found:
+        assert len(text) == len(PROGRAM) - 1
+        with pytest.raises(SyntaxError):
+            ast.parse(text)
 
 
 @pytest.mark.parametrize("exercise", sorted(place.name for place in EXERCISES.iterdir()))

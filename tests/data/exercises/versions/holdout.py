@@ -11,14 +11,15 @@ def cases(random: Random) -> Iterator[tuple[object, ...]]:
         yield "versions:newest", [["1", text]], ValueError
     yield "versions:newest", [[]], ValueError
     for _ in range(40):
-        (left, first), (right, second) = made(random), made(random)
+        numbers = [random.choice([0, 1, 2, 10]) for _ in range(random.randint(1, 4))]
+        others = random.choice([numbers, [*numbers, 0][:4], [*numbers[:-1], random.choice([1, 3, 9])]])
+        (left, first), (right, second) = named(numbers, random), named(others, random)
         yield "versions:compare", [left, right], (first > second) - (first < second)
         yield "versions:newest", [[left, right]], right if second > first else left
 
 
-def made(random: Random) -> tuple[str, int]:
+def named(numbers: list[int], random: Random) -> tuple[str, int]:
     """A version, and a number that is larger for a newer one."""
-    numbers = [random.choice([0, 1, 2, 10]) for _ in range(random.randint(1, 4))]
     name = random.choice(NAMES)
     order = 0
     for number in [*numbers, 0, 0, 0][:4]:

@@ -1,0 +1,192 @@
+"""Twenty exercises through the whole pipeline, from the request to the merge, over the real factory, with
+agents whose models are scripts.
+
+Each coder gives three answers: the reference without one sign, which cannot be read; a mutant of it; and the
+reference. Which sign and which mutant is drawn with the exercise's name as the seed. Then one more feature
+passes its gates and is merged, and its health command finds that it is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mutants import broken, mutant
+
+from pygent_registry.config import parse
+from pygent_registry.gateway import Gateway
+from pygent_registry.registry import Registry
+from pygent_shared.sandbox.run import missing
+from pygent_shared.settings import Settings
+
+from .test_orchestration import call
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=str(missing()))
+
+EXERCISES = Path(__file__).parents[1] / "data" / "exercises"
+NAMES = sorted(place.name for place in EXERCISES.iterdir())
+PATIENCE = 400
+PYPROJECT = """\
+[project]
+name = "exercises"
+version = "1"
+
+[tool.ruff.lint]
+select = ["E4", "E7", "E9", "F", "I", "B", "UP"]
+
+[tool.mypy]
+strict = true
+"""
+SABOTAGE = """\
+def fewest(amount: int, kinds: list[int]) -> list[int]:
+    return [] if amount in kinds else kinds
+"""
+EQUIVALENT = {
+    # Of rows[0] only the length is asked, and all rows of a board are of one length.
+    "life": "line 27: 0 became 1",
+}
+"""Mutants that no test can stop, as they do what the reference does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What became of it: `features` by exercise; the main branch's tree `before` and `after` the sabotage."""
+
+    features: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    sabotaged: dict[str, Any]
+    before: str
+    after: str
+    left: list[str]
+
+
+def source(name: str, file: str = "solution.py") -> str:
+    return (EXERCISES / name / file).read_text(encoding="utf-8")
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=T", "-c", "user.email=t@localhost")
+    told = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return told.stdout.strip()
+
+
+def writes(path: str, text: str) -> list[Any]:
+    """What a coder says that writes a file."""
+    asked = {"name": "workspace__write", "arguments": {"path": path, "text": text}}
+    return [{"tool_calls": [asked]}, f"{path} is written."]
+
+
+async def agent(client: Client, folder: Path, name: str, script: Any, tools: list[str]) -> None:
+    """A deployed agent whose model is a script."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(script))
+    await call(client, "factory__create_agent", name=name, model=f"scripted:{path}", tools=tools)
+    await call(client, "factory__deploy_agent", name=name)
+
+
+async def coder(client: Client, folder: Path, name: str) -> None:
+    text, path = source(name), f"{name}.py"
+    script = {
+        "invalid-syntax": writes(path, mutant(text, name).source),
+        " is red": writes(path, text),
+        "": writes(path, broken(text, name)),
+    }
+    await agent(client, folder, f"coder-{name}", script, ["workspace__write"])
+
+
+def exercise(name: str, repository: Path) -> dict[str, Any]:
+    """The feature that is asked for."""
+    folder = EXERCISES / name
+    tests = repository.parent / "tests" / name
+    tests.mkdir(parents=True)
+    (tests / f"test_{name}.py").write_text(source(name, f"test_{name}.py"))
+    return {
+        "text": f"An exercise: {name}.",
+        "repository": str(repository),
+        "target": "main",
+        "coder": f"coder-{name}",
+        "reviewer": "reviewer",
+        "approvals": [],
+        "policy": {
+            "tests": str(tests),
+            "expected": source(name, f"test_{name}.py").count("\ndef test_"),
+            "holdout": str(folder / "holdout.py"),
+            "paths": [f"{name}.py"],
+        },
+        "health": [sys.executable, "-c", f"import {name}"],
+        "tasks": [{"id": name, "goal": f"Write {name}.py.", "context": source(name, "statement.md")}],
+    }
+
+
+def sabotage(repository: Path) -> dict[str, Any]:
+    """A feature that passes what is asked of it and breaks what was there."""
+    health = "from coins import fewest; assert fewest(5, [1, 5]) == [5]"
+    asked = {"text": "Simplify coins.py.", "repository": str(repository), "target": "main", "approvals": []}
+    task = {"id": "simpler", "goal": "coins.py is shorter.", "paths": ["coins.py"]}
+    return asked | {
+        "coder": "saboteur",
+        "reviewer": "reviewer",
+        "health": [sys.executable, "-c", health],
+        "tasks": [task],
+    }
+
+
+async def ended(client: Client, feature: str) -> dict[str, Any]:
+    """A feature once it is over."""
+    with anyio.fail_after(PATIENCE):
+        while True:
+            told = await call(client, "orchestration__wait_for_feature", feature=feature, wait_s=30)
+            if told["state"] in ("COMPLETED", "FAILED"):
+                return told
+
+
+async def played(folder: Path) -> Told:
+    """The whole story, in a folder."""
+    repository = folder / "repository"
+    repository.mkdir()
+    (repository / "pyproject.toml").write_text(PYPROJECT)
+    git(repository, "init", "-q", "-b", "main")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "Nothing yet")
+    settings = Settings(data_dir=folder / "data", embedder="none", workflow_workers=6)
+    servers = {"factory": {"server": "factory"}, "orchestration": {"server": "orchestration"}}
+    async with Client(Gateway(Registry(parse({"mcpServers": servers}), settings))) as client:
+        good = json.dumps({"approved": True, "summary": "As it was asked.", "findings": []})
+        await agent(client, folder, "reviewer", [good], [])
+        begun = {}
+        for name in NAMES:
+            await coder(client, folder, name)
+            told = await call(client, "orchestration__submit_feature", **exercise(name, repository))
+            begun[name] = told["feature"]
+        features = {name: await ended(client, feature) for name, feature in begun.items()}
+        files = {name: git(repository, "show", f"main:{name}.py") + "\n" for name in NAMES}
+        before = git(repository, "rev-parse", "main^{tree}")
+        await agent(client, folder, "saboteur", writes("coins.py", SABOTAGE), ["workspace__write"])
+        told = await call(client, "orchestration__submit_feature", **sabotage(repository))
+        sabotaged = await ended(client, told["feature"])
+    return Told(
+        features=features,
+        files=files,
+        sabotaged=sabotaged,
+        before=before,
+        after=git(repository, "rev-parse", "main^{tree}"),
+        left=git(repository, "worktree", "list").splitlines()[1:],
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return anyio.run(played, tmp_path_factory.mktemp("exercises"))
+
+
+def attempts(told: Told, name: str) -> list[dict[str, Any]]:
+    [task] = told.features[name]["tasks"]
+    tried: list[dict[str, Any]] = task["attempts"]
+    return tried
