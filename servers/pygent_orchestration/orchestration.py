@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from pygent_orchestration.actions import Actions
+from pygent_orchestration.features.features import Features
+from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.library import Library
 from pygent_orchestration.store import MIGRATIONS, Store
 from pygent_orchestration.workflows import Workflows
@@ -44,6 +47,8 @@ class Orchestration:
         self._database: Database | None = None
         self._store: Store | None = None
         self._workflows: Workflows | None = None
+        self._features: Features | None = None
+        self._feature_store: FeatureStore | None = None
         alone = ALONE if peers is None else ""
         self._engine = Engine(
             settings.durable_store,
@@ -76,12 +81,31 @@ class Orchestration:
         await self._keeper.on()
         return workflows
 
+    async def features(self) -> Features:
+        """The features; the engine is at work then.
+
+        Raises:
+            NotAllowed: the caller is not the machine's own user, whose repositories they change.
+        """
+        owned("Features")
+        self._opened()
+        assert self._features is not None
+        await self._keeper.on()
+        return self._features
+
+    @property
+    def feature_store(self) -> FeatureStore:
+        """Where features are kept."""
+        self._opened()
+        assert self._feature_store is not None
+        return self._feature_store
+
     @asynccontextmanager
     async def lifespan(self, server: object) -> AsyncIterator[Orchestration]:
         """Be there until the last user is gone."""
         self._users += 1
         try:
-            if (self._settings.data_dir / "orchestration.db").exists() and self.store.is_awaited():
+            if (self._settings.data_dir / "orchestration.db").exists() and self._is_awaited():
                 self._keeper.begin()  # whoever lists its tools does not wait for it
             yield self
         finally:
@@ -90,11 +114,17 @@ class Orchestration:
                 with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
                     await self._close()
 
+    def _is_awaited(self) -> bool:
+        return self.store.is_awaited() or self.feature_store.is_awaited()
+
     def _opened(self) -> Workflows:
         if self._workflows is None:
             self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
             self._store = Store(self._database)
             self._workflows = Workflows(self._store, self._engine, self._peers)
+            self._feature_store = FeatureStore(self._database)
+            folder = self._settings.data_dir / "coding"
+            self._features = Features(self._feature_store, self._engine, Actions(self._peers), folder)
         return self._workflows
 
     async def _close(self) -> None:
@@ -102,6 +132,7 @@ class Orchestration:
         if self._database is not None:
             self._database.close()
             self._database = self._store = self._workflows = None
+            self._features = self._feature_store = None
 
 
 def owned(what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pygent_orchestration.orchestration import Orchestration
 from pygent_orchestration.resources import add_resources
 from pygent_orchestration.tools_definitions import add_definitions
+from pygent_orchestration.tools_features import add_features
 from pygent_orchestration.tools_schedules import add_schedules
 from pygent_orchestration.tools_workflows import add_workflows
 from pygent_shared.peers import Peers
@@ -14,7 +15,8 @@ from pygent_shared.settings import Settings
 INSTRUCTIONS = """\
 Workflows defined as data, carried out durably: agents' runs, tools of all servers, commands in a sandbox \
 and approvals, at once where they do not wait for each other. Find one (list_workflows), or define your own \
-(define_workflow), begin it (start_workflow) and follow it (wait_for_workflow). They outlast this connection \
+(define_workflow), begin it (start_workflow) and follow it (wait_for_workflow). And features: a change of a \
+git repository planned, coded, tested, reviewed and merged (submit_feature). They outlast this connection \
 and crashes: only what was being done at that moment is done again."""
 
 
@@ -28,5 +30,6 @@ def build_server(settings: Settings, peers: Peers | None) -> SuiteServer[Orchest
     add_definitions(server, orchestration)
     add_workflows(server, orchestration)
     add_schedules(server, orchestration, settings)
+    add_features(server, orchestration)
     add_resources(server, orchestration)
     return server

@@ -23,7 +23,7 @@ Kind = Literal[
     "task",
     "added",
     "deployed",
-    "progress",
+    "cancelled",
 ]
 
 
@@ -35,7 +35,7 @@ class Event(BaseModel):
         task: the id of the task that it happened to.
         data: of submitted the request; informed the context; planned the plan; refused `why` a plan is of no
             use; asked the question; answered `verdict` and `comment`; waits `text`; moved `to` and `why`;
-            task `to` and `result`; added the task's PRP; deployed what came of it; progress `text`.
+            task `to` and `result`; added the task's PRP; deployed what came of it; cancelled `why`.
     """
 
     at: str
@@ -72,7 +72,7 @@ def applied(id: str, feature: Feature | None, event: Event) -> Feature:
         return Feature(id=id, request=request, began_at=event.at, changed_at=event.at, actor=event.actor)
     if event.kind not in _CHANGES or feature.state in OVER:
         raise _illegal(feature, event)
-    changes: dict[str, Any] = {"waits": "", "changed_at": event.at}
+    changes: dict[str, Any] = {"changed_at": event.at} | ({} if event.task else {"waits": ""})
     return feature.model_copy(update={**changes, **_CHANGES[event.kind](feature, event)})
 
 
@@ -85,8 +85,12 @@ def _informed(feature: Feature, event: Event) -> Changes:
 
 def _planned(feature: Feature, event: Event) -> Changes:
     _must(feature.state == "PLANNING" and feature.question is None, feature, event)
-    plan = Plan.model_validate(event.data)
-    return {"plan": plan, "tasks": {prp.id: Task(prp=prp) for prp in plan.tasks}}
+    plan, done = Plan.model_validate(event.data), feature.request.done
+    states: Mapping[bool, TaskState] = {True: "merged", False: "waiting"}
+    return {
+        "plan": plan,
+        "tasks": {prp.id: Task(prp=prp, state=states[prp.id in done]) for prp in plan.tasks},
+    }
 
 
 def _nothing(feature: Feature, event: Event) -> Changes:
@@ -106,21 +110,35 @@ def _answered(feature: Feature, event: Event) -> Changes:
 
 
 def _waits(feature: Feature, event: Event) -> Changes:
-    return {"waits": event.data["text"]}
+    if not event.task:
+        return {"waits": event.data["text"]}
+    task = feature.tasks.get(event.task)
+    _must(task is not None and task.state == "running", feature, event)
+    assert task is not None
+    return {"tasks": feature.tasks | {event.task: task.model_copy(update={"waits": event.data["text"]})}}
 
 
 def _moved(feature: Feature, event: Event) -> Changes:
     to = event.data["to"]
     _must(to in MOVES[feature.state], feature, event)
     if to == "FAILED":
-        tasks = {name: _ended(task) for name, task in feature.tasks.items()}
-        return {"state": to, "error": event.data["why"], "question": None, "tasks": tasks}
+        return _failed(feature, event)
     _must(feature.plan is not None and feature.question is None, feature, event)
     if to == "REVIEW":
         _must(all(task.state == "merged" for task in feature.tasks.values()), feature, event)
     if to == "COMPLETED":
         _must(bool(feature.deployed), feature, event)
     return {"state": to}
+
+
+def _cancelled(feature: Feature, event: Event) -> Changes:
+    _must(feature.state != "DEPLOYMENT", feature, event)  # half a merge is none
+    return _failed(feature, event)
+
+
+def _failed(feature: Feature, event: Event) -> Changes:
+    tasks = {name: _ended(task) for name, task in feature.tasks.items()}
+    return {"state": "FAILED", "error": event.data["why"], "question": None, "tasks": tasks}
 
 
 def _task(feature: Feature, event: Event) -> Changes:
@@ -131,7 +149,7 @@ def _task(feature: Feature, event: Event) -> Changes:
     if to == "running":
         before = [feature.tasks[name].state for name in task.prp.depends_on]
         _must(all(state == "merged" for state in before), feature, event)
-    changed = task.model_copy(update={"state": to, "result": event.data.get("result") or {}})
+    changed = task.model_copy(update={"state": to, "waits": "", "result": event.data.get("result") or {}})
     return {"tasks": feature.tasks | {event.task: changed}}
 
 
@@ -157,14 +175,14 @@ _CHANGES: Mapping[str, Callable[[Feature, Event], Changes]] = {
     "task": _task,
     "added": _added,
     "deployed": _deployed,
-    "progress": _nothing,
+    "cancelled": _cancelled,
 }
 
 
 def _ended(task: Task) -> Task:
     """A task of a feature that has failed."""
     ends: Mapping[TaskState, TaskState] = {"waiting": "skipped", "running": "cancelled"}
-    return task.model_copy(update={"state": ends.get(task.state, task.state)})
+    return task.model_copy(update={"state": ends.get(task.state, task.state), "waits": ""})
 
 
 def _must(holds: bool, feature: Feature, event: Event) -> None:

@@ -73,7 +73,11 @@ class Request(BaseModel):
     text: str
     repository: str = Field(description="A git repository on this machine.")
     target: str = Field(default="", description="The branch it is merged into.")
-    policy: dict[str, Any] = Field(default={}, description="What the gates hold code to.")
+    base: str = Field(default="", description="The branch that the work begins from; empty: the target.")
+    policy: dict[str, Any] = Field(default={}, description="What the gates hold the whole to.")
+    policies: dict[str, dict[str, Any]] = Field(
+        default={}, description="By task: what of the policy is otherwise for it."
+    )
     health: list[str] = Field(default=[], description="A command that must pass once it is merged.")
     planner: str = "planner"
     coder: str = "coder"
@@ -81,14 +85,21 @@ class Request(BaseModel):
     approvals: list[Gate] = ["plan", "deployment"]
     attempts: int = 3
     at_once: int = 2
-    tasks: list[Prp] = Field(default=[], description="A plan of one's own; no planner is asked then.")
+    plan: Plan | None = Field(default=None, description="One's own; no planner is asked then.")
+    done: list[TaskId] = Field(default=[], description="Tasks of it that the base has.")
+
+    @property
+    def start(self) -> str:
+        """The branch that the work begins from."""
+        return self.base or self.target
 
 
 class Task(BaseModel):
-    """A task as it stands. `result` is what its workflow gave."""
+    """A task as it stands. `result` is what its workflow gave, `waits` what its agent needs somebody for."""
 
     prp: Prp
     state: TaskState = "waiting"
+    waits: str = ""
     result: dict[str, Any] = {}
 
 
@@ -105,7 +116,7 @@ class Feature(BaseModel):
 
     Args:
         context: what was known that bears on it when it was planned.
-        waits: what to do for it to go on, where an agent needs somebody.
+        waits: what its planner needs somebody for.
         deployed: what came of merging it.
     """
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
-from pygent_orchestration.coding.gates.tree import LINK, REPOSITORY, Change
+from pygent_orchestration.coding.gates.tree import GONE, LINK, REPOSITORY, Change
 
 STEERING = (
     "conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini setup.cfg setup.py pyproject.toml "
@@ -25,7 +25,6 @@ STEERING = (
 TOOLS = frozenset(
     "pytest _pytest pluggy iniconfig coverage pytest_cov ruff mypy py pip hatchling build".split()
 )
-GONE = "000000"
 
 
 def refused(

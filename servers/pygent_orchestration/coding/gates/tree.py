@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pygent_shared.errors import FileRefused
 
 WITHIN_S = 120
-LINK, REPOSITORY, PROGRAM = "120000", "160000", "100755"
+LINK, REPOSITORY, PROGRAM, GONE = "120000", "160000", "100755", "000000"
 _CALM = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One file that differs between two commits; `mode` is git's, and 000000 where the file is gone."""
+    """One file that differs between two commits; `mode` is git's, and GONE where the file is gone."""
 
     path: str
     mode: str
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is a Python file."""
+        return self.path.endswith((".py", ".pyi"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +70,13 @@ def entries(worktree: Path, commit: str) -> list[Entry]:
     return found
 
 
-def text(worktree: Path, commit: str, path: str) -> str:
-    """A file of a commit; empty where it has none of that name."""
-    for entry in entries(worktree, commit):
-        if entry.path == path and entry.mode not in (LINK, REPOSITORY):
-            return _git(worktree, "cat-file", "blob", entry.blob).decode(errors="replace")
-    return ""
+def texts(worktree: Path, commit: str, paths: Collection[str]) -> dict[str, str]:
+    """Those files of a commit that it has, of these."""
+    wanted = [
+        one for one in entries(worktree, commit) if one.path in paths and one.mode not in (LINK, REPOSITORY)
+    ]
+    found = _blobs(worktree, [entry.blob for entry in wanted])
+    return {entry.path: data.decode(errors="replace") for entry, data in zip(wanted, found, strict=True)}
 
 
 def write(worktree: Path, commit: str, folder: Path) -> None:
