@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=str(missing()))
 
 EXERCISES = Path(__file__).parents[1] / "data" / "exercises"
 NAMES = sorted(place.name for place in EXERCISES.iterdir())
+NAMES = ["bases", "coins"]
 PATIENCE = 400
 PYPROJECT = """\
 [project]
@@ -46,7 +47,7 @@ strict = true
 """
 SABOTAGE = """\
 def fewest(amount: int, kinds: list[int]) -> list[int]:
-    return [] if amount in kinds else kinds
+    return [1] * amount
 """
 EQUIVALENT = {
     # Of rows[0] only the length is asked, and all rows of a board are of one length.
@@ -103,17 +104,15 @@ async def coder(client: Client, folder: Path, name: str) -> None:
 
 def exercise(name: str, repository: Path) -> dict[str, Any]:
     """The feature that is asked for."""
-    folder = EXERCISES / name
-    tests = repository.parent / "tests" / name
+    folder, tests = EXERCISES / name, repository.parent / "tests" / name
     tests.mkdir(parents=True)
     (tests / f"test_{name}.py").write_text(source(name, f"test_{name}.py"))
+    task = f"---\nid: {name}\n---\n\n## Goal\n\nWrite {name}.py.\n\n## Context\n\n{source(name, 'statement.md')[2:]}"
     return {
-        "text": f"An exercise: {name}.",
+        "request": f"The exercise {name}.",
         "repository": str(repository),
-        "target": "main",
+        "tasks": [task],
         "coder": f"coder-{name}",
-        "reviewer": "reviewer",
-        "approvals": [],
         "policy": {
             "tests": str(tests),
             "expected": source(name, f"test_{name}.py").count("\ndef test_"),
@@ -121,20 +120,20 @@ def exercise(name: str, repository: Path) -> dict[str, Any]:
             "paths": [f"{name}.py"],
         },
         "health": [sys.executable, "-c", f"import {name}"],
-        "tasks": [{"id": name, "goal": f"Write {name}.py.", "context": source(name, "statement.md")}],
+        "approvals": [],
     }
 
 
 def sabotage(repository: Path) -> dict[str, Any]:
-    """A feature that passes what is asked of it and breaks what was there."""
-    health = "from coins import fewest; assert fewest(5, [1, 5]) == [5]"
-    asked = {"text": "Simplify coins.py.", "repository": str(repository), "target": "main", "approvals": []}
-    task = {"id": "simpler", "goal": "coins.py is shorter.", "paths": ["coins.py"]}
-    return asked | {
+    """A feature that passes what is asked of it, and breaks what was there."""
+    right = "from coins import fewest; assert fewest(5, [1, 5]) == [5], 'a coin too many'"
+    return {
+        "request": "Let coins.py be shorter.",
+        "repository": str(repository),
+        "tasks": ['---\nid: shorter\npaths: ["coins.py"]\n---\n\n## Goal\n\nLet coins.py be shorter.'],
         "coder": "saboteur",
-        "reviewer": "reviewer",
-        "health": [sys.executable, "-c", health],
-        "tasks": [task],
+        "health": [sys.executable, "-c", right],
+        "approvals": [],
     }
 
 
@@ -142,7 +141,7 @@ async def ended(client: Client, feature: str) -> dict[str, Any]:
     """A feature once it is over."""
     with anyio.fail_after(PATIENCE):
         while True:
-            told = await call(client, "orchestration__wait_for_feature", feature=feature, wait_s=30)
+            told = await call(client, "orchestration__feature_status", feature=feature, wait_s=30)
             if told["state"] in ("COMPLETED", "FAILED"):
                 return told
 
@@ -166,6 +165,8 @@ async def played(folder: Path) -> Told:
             told = await call(client, "orchestration__submit_feature", **exercise(name, repository))
             begun[name] = told["feature"]
         features = {name: await ended(client, feature) for name, feature in begun.items()}
+        for name in NAMES: print(json.dumps(features[name], indent=1), begun[name])
+        for name in NAMES: print((await client.read_resource(f"feature://{begun[name]}/events")).contents[0].text[-3000:])
         files = {name: git(repository, "show", f"main:{name}.py") + "\n" for name in NAMES}
         before = git(repository, "rev-parse", "main^{tree}")
         await agent(client, folder, "saboteur", writes("coins.py", SABOTAGE), ["workspace__write"])
@@ -190,3 +191,12 @@ def attempts(told: Told, name: str) -> list[dict[str, Any]]:
     [task] = told.features[name]["tasks"]
     tried: list[dict[str, Any]] = task["attempts"]
     return tried
+
+
+def test_dev(told: Told) -> None:
+    print(json.dumps(told.features["coins"], indent=1)[:6000])
+    print(json.dumps(told.sabotaged, indent=1)[:3000])
+    for name in NAMES:
+        f = told.features[name]
+        print(name, f["state"], f.get("error"))
+    print(told.before, told.after, told.left)

@@ -1,6 +1,7 @@
 """An engine that is begun when it is first needed, and ended when its server is.
 
-It begins and ends in one task of its own, as what it holds open must.
+It begins and ends in one task of its own, as what it holds open must; and in a context of its own, or what it
+does would be taken for a part of the workflow that needed it first.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from contextvars import Context
 
 from pygent_shared.durable.engine import Engine
 
@@ -27,7 +29,7 @@ class Keeper:
         if self._owner is None:
             self._begun = asyncio.get_running_loop().create_future()
             self._begun.add_done_callback(_noted)
-            self._owner = asyncio.create_task(self._own(self._begun))
+            self._owner = asyncio.create_task(self._own(self._begun), context=Context())
 
     async def on(self) -> None:
         """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
