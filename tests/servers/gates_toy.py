@@ -30,7 +30,7 @@ def cases(random):
         one, other = random.randrange(1000), random.randrange(1000)
         yield "sums:add", [one, other], one + other
 """
-PYPROJECT = "[tool.mypy]\nstrict = true\n\n[tool.ruff]\nline-length = 100\n"
+PYPROJECT = '[tool.mypy]\nstrict = true\n\n[tool.ruff.lint]\nselect = ["E", "F"]\n'
 
 
 def git(folder: Path, *words: str) -> str:

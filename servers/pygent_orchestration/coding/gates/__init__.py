@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from pygent_orchestration.coding.gates import tree
 from pygent_orchestration.coding.gates.bench import Bench, opened
 from pygent_orchestration.coding.gates.demands import FILES, Demands, demanded
+from pygent_orchestration.coding.gates.deployed import deployed
 from pygent_orchestration.coding.gates.holdout import held_out
 from pygent_orchestration.coding.gates.integrated import integrated
 from pygent_orchestration.coding.gates.linted import linted, typed
@@ -86,6 +87,8 @@ def _levels(bench: Bench, demands: Demands, changes: Iterable[tree.Change]) -> I
     yield 2, second
     if demands.integration:
         yield 3, {"integration": partial(integrated, bench, demands)}
+    if demands.deployment:
+        yield 4, {"deployment": partial(deployed, bench, demands)}
 
 
 async def _asked(level: int, looks: Mapping[str, Look]) -> list[Gate]:

@@ -14,14 +14,17 @@ from pathlib import PurePosixPath
 
 from pygent_orchestration.coding.gates.tree import GONE, LINK, REPOSITORY, Change
 
+UNASKED = ("sitecustomize.py", "usercustomize.py", "*.pth")
+"""What Python runs unasked."""
 STEERING = (
-    "conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini setup.cfg setup.py pyproject.toml "
-    "ruff.toml .ruff.toml mypy.ini .mypy.ini .coveragerc sitecustomize.py usercustomize.py *.pth *.egg-link "
-    "pyvenv.cfg .gitattributes .gitmodules .gitignore .python-version uv.toml hatch.toml hatch_build.py "
-    "__pycache__ *.pyc *.so *.pyd *.egg-info *.dist-info .git .github .gitlab-ci.yml .ci "
-    ".pre-commit-config.yaml"
-).split()
-"""Names of files and folders, as fnmatch patterns."""
+    *UNASKED,
+    *"conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini .coveragerc".split(),
+    *"pyproject.toml setup.cfg setup.py hatch.toml hatch_build.py uv.toml .python-version".split(),
+    *"ruff.toml .ruff.toml mypy.ini .mypy.ini .pre-commit-config.yaml".split(),
+    *"__pycache__ *.pyc *.so *.pyd *.egg-link *.egg-info *.dist-info pyvenv.cfg".split(),
+    *".git .gitattributes .gitmodules .gitignore .github .gitlab-ci.yml .ci".split(),
+)
+"""Names of files and folders, as globs."""
 TOOLS = frozenset(
     "pytest _pytest pluggy iniconfig coverage pytest_cov ruff mypy py pip hatchling build".split()
 )
@@ -59,12 +62,17 @@ def _refused(change: Change, allowed: Sequence[str], sources: str, tests: frozen
         return "it is named as a test that decides, and is not the coder's"
     if any(_glob(steers).fullmatch(part) for steers in STEERING for part in path.split("/")):
         return "it steers tools, and the task does not name it"
-    if change.mode != GONE and (module := _hidden(path, sources)):
+    if change.mode != GONE and (module := hidden(path, sources)):
         return f"it would hide Python's or a tool's own module {module}"
     return ""
 
 
-def _hidden(path: str, sources: str) -> str:
+def steers_python(path: str) -> bool:
+    """Whether Python runs a file of that name unasked, wherever it is installed."""
+    return any(_glob(name).fullmatch(PurePosixPath(path).name) for name in UNASKED)
+
+
+def hidden(path: str, sources: str) -> str:
     """The module that a file would be taken for instead of; empty where there is none."""
     place = PurePosixPath(path)
     for root in {sources, "."}:

@@ -103,7 +103,13 @@ def main() -> None:
     faulthandler.dump_traceback_later(float(seconds) * NEARLY, file=os.fdopen(os.dup(2), "w"))
     cover = _coverage(covers, sources)
     asked = ["-q", "--color=no", "--tb=short", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
-    asked += [f"--rootdir={tests}", f"--junitxml={out}/report.xml", tests, canary]
+    asked += [
+        "--continue-on-collection-errors",
+        f"--rootdir={tests}",
+        f"--junitxml={out}/report.xml",
+        tests,
+        canary,
+    ]
     leave = sys.exit
     code = pytest.main(asked, plugins=[plugin])
     if cover:

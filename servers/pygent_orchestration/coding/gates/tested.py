@@ -11,9 +11,11 @@ from anyio.to_thread import run_sync
 from pygent_orchestration.coding.gates import report
 from pygent_orchestration.coding.gates.bench import Bench, left
 from pygent_orchestration.coding.gates.demands import Demands
+from pygent_orchestration.coding.gates.policy import Policy
 from pygent_shared.errors import FileRefused
 
 RUNNER = Path(__file__).with_name("runner.py")
+NO_COVERAGE = "-"
 _CANARY = f"def {report.CANARY}(pygent_words):\n    raise AssertionError(pygent_words())\n"
 
 
@@ -24,42 +26,70 @@ async def tested(bench: Bench, demands: Demands) -> tuple[str, str]:
         FileRefused: there are no such tests.
         SandboxMissing: this machine cannot give the sandbox.
     """
-    policy = demands.policy
+    covers = str(bench.config / demands.cover) if demands.cover else ""
+    place, sources = "tested", bench.tree / demands.policy.sources
+    why, output = await proven(
+        bench,
+        demands.policy,
+        place,
+        bench.python,
+        sources,
+        seen=bench.tree,
+        covers=covers if demands.coverage else NO_COVERAGE,
+    )
+    if not why and demands.coverage:
+        why = _uncovered(left(bench.folder / place, "coverage"), demands.least_cover)
+    return why, output
+
+
+async def proven(
+    bench: Bench,
+    policy: Policy,
+    place: str,
+    python: Path,
+    sources: Path,
+    *,
+    seen: Path,
+    covers: str = NO_COVERAGE,
+) -> tuple[str, str]:
+    """Why the tests of the policy are no proof, empty where they are; and what pytest printed.
+
+    Args:
+        place: a new name on the bench.
+        python: that they are run with.
+        sources: where the work is imported from.
+        seen: what of the work is shown.
+        covers: the file with the rules of coverage; empty for none.
+
+    Raises:
+        FileRefused: there are no such tests.
+        SandboxMissing: this machine cannot give the sandbox.
+    """
     assert policy.tests is not None
-    tests, canary, out = bench.folder / "tests", bench.folder / "canary", bench.place("tested")
+    out = bench.place(place)
+    tests, canary = bench.folder / f"{place}-tests", bench.folder / f"{place}-canary" / f"{report.CANARY}.py"
     least = await run_sync(_copied, policy.tests, tests)
-    canary.mkdir()
-    (canary / f"{report.CANARY}.py").write_text(_CANARY)
+    canary.parent.mkdir()
+    canary.write_text(_CANARY)
     secret = token_hex(16)
     (out / "secret").write_text(secret)
     bench.given(out)
-    covers = "-" if not demands.coverage else str(bench.config / demands.cover) if demands.cover else ""
-    sources = bench.tree / policy.sources
-    words = [str(bench.python), "-I", str(RUNNER), str(out), str(bench.seconds), covers, str(sources)]
-    ended = await bench.ran(
-        [*words, str(tests), str(canary / f"{report.CANARY}.py")],
-        write=out,
-        read=(bench.tree, tests, canary, bench.config, RUNNER),
-    )
+    words = [str(python), "-I", str(RUNNER), str(out), str(bench.seconds), covers, str(sources)]
+    read = (seen, tests, canary.parent, RUNNER, *([bench.config] if covers else []))
+    ended = await bench.ran([*words, str(tests), str(canary)], write=out, read=read)
     if ended.killed:
         return ended.killed, ended.output
     found = left(out, "report.xml")
-    why = report.wrong(found, secret=secret, expected=policy.expected, least=least)
-    return why or _uncovered(left(out, "coverage"), demands), ended.output
+    return report.wrong(found, secret=secret, expected=policy.expected, least=least), ended.output
 
 
-def _uncovered(share: bytes | None, demands: Demands) -> str:
+def _uncovered(share: bytes | None, least: float) -> str:
     """Why too few lines were run; empty where enough were."""
-    if not demands.coverage:
-        return ""
     try:
         found = float(share or b"0")
     except ValueError:
         found = 0.0
-    least = demands.least_cover
-    return (
-        "" if found >= least else f"{found:.1f} % of the lines are run by the tests, and {least:g} % must be"
-    )
+    return "" if found >= least else f"the tests run {found:.1f} % of the lines, and {least:g} % must be"
 
 
 def _copied(folder: Path, to: Path) -> int:
