@@ -32,8 +32,9 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=str(missing()))
 
 EXERCISES = Path(__file__).parents[1] / "data" / "exercises"
 NAMES = sorted(place.name for place in EXERCISES.iterdir())
-NAMES = ["bases", "coins"]
 PATIENCE = 400
+AT_ONCE = 4
+"""Workflows; each has a gate or two to wait for."""
 PYPROJECT = """\
 [project]
 name = "exercises"
@@ -57,11 +58,21 @@ EQUIVALENT = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What became of it: `features` by exercise; the main branch's tree `before` and `after` the sabotage."""
+class Story:
+    """What became of it all.
+
+    Args:
+        features: by exercise, where its feature stands in the end.
+        attempts: by exercise, what came of each try.
+        merged: by exercise, its file in the main branch.
+        before: the tree of the main branch when all exercises were over.
+        after: the same, after the sabotage.
+        left: worktrees, and branches but for those of the features.
+    """
 
     features: dict[str, dict[str, Any]]
-    files: dict[str, str]
+    attempts: dict[str, list[dict[str, Any]]]
+    merged: dict[str, str]
     sabotaged: dict[str, Any]
     before: str
     after: str
@@ -146,57 +157,103 @@ async def ended(client: Client, feature: str) -> dict[str, Any]:
                 return told
 
 
-async def played(folder: Path) -> Told:
-    """The whole story, in a folder."""
+async def tried(client: Client, feature: str) -> list[dict[str, Any]]:
+    """What came of each attempt at a feature's only task."""
+    read = await client.read_resource(f"feature://{feature}/events")
+    events = [json.loads(line) for line in getattr(read.contents[0], "text", "").splitlines()]
+    [result] = [event["data"]["result"] for event in events if "result" in event["data"]]
+    attempts: list[dict[str, Any]] = result["attempts"]
+    return attempts
+
+
+async def played(folder: Path) -> Story:
+    """The whole of it, in a folder."""
     repository = folder / "repository"
     repository.mkdir()
     (repository / "pyproject.toml").write_text(PYPROJECT)
     git(repository, "init", "-q", "-b", "main")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "Nothing yet")
-    settings = Settings(data_dir=folder / "data", embedder="none", workflow_workers=6)
+    settings = Settings(data_dir=folder / "data", embedder="none", workflow_workers=AT_ONCE)
     servers = {"factory": {"server": "factory"}, "orchestration": {"server": "orchestration"}}
     async with Client(Gateway(Registry(parse({"mcpServers": servers}), settings))) as client:
         good = json.dumps({"approved": True, "summary": "As it was asked.", "findings": []})
-        await agent(client, folder, "reviewer", [good], [])
+        await agent(client, folder, "reviewer", [good], ["workspace__read"])
         begun = {}
         for name in NAMES:
             await coder(client, folder, name)
             told = await call(client, "orchestration__submit_feature", **exercise(name, repository))
             begun[name] = told["feature"]
         features = {name: await ended(client, feature) for name, feature in begun.items()}
-        for name in NAMES: print(json.dumps(features[name], indent=1), begun[name])
-        for name in NAMES: print((await client.read_resource(f"feature://{begun[name]}/events")).contents[0].text[-3000:])
-        files = {name: git(repository, "show", f"main:{name}.py") + "\n" for name in NAMES}
+        attempts = {name: await tried(client, feature) for name, feature in begun.items()}
+        there = git(repository, "ls-tree", "--name-only", "main").splitlines()
+        merged = {Path(file).stem: git(repository, "show", f"main:{file}") + "\n" for file in there}
         before = git(repository, "rev-parse", "main^{tree}")
         await agent(client, folder, "saboteur", writes("coins.py", SABOTAGE), ["workspace__write"])
         told = await call(client, "orchestration__submit_feature", **sabotage(repository))
         sabotaged = await ended(client, told["feature"])
-    return Told(
+    branches = git(repository, "branch", "--format=%(refname:short)").splitlines()
+    print(json.dumps({"f": features, "s": sabotaged, "a": attempts}), file=open("/tmp/told.json", "w"))
+    return Story(
         features=features,
-        files=files,
+        attempts=attempts,
+        merged=merged,
         sabotaged=sabotaged,
         before=before,
         after=git(repository, "rev-parse", "main^{tree}"),
-        left=git(repository, "worktree", "list").splitlines()[1:],
+        left=[
+            *git(repository, "worktree", "list").splitlines()[1:],
+            *(name for name in branches if name != "main" and not name.startswith("feature/")),
+        ],
     )
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return anyio.run(played, tmp_path_factory.mktemp("exercises"))
 
 
-def attempts(told: Told, name: str) -> list[dict[str, Any]]:
-    [task] = told.features[name]["tasks"]
-    tried: list[dict[str, Any]] = task["attempts"]
-    return tried
+def red(attempt: dict[str, Any]) -> list[str]:
+    """The gates that stopped an attempt."""
+    return [gate["name"] for gate in attempt["verdict"]["gates"] if not gate["green"]]
 
 
-def test_dev(told: Told) -> None:
-    print(json.dumps(told.features["coins"], indent=1)[:6000])
-    print(json.dumps(told.sabotaged, indent=1)[:3000])
+def test_all_twenty_are_merged_with_every_gate_green(story: Story) -> None:
+    assert len(NAMES) == 20
+    states = {name: (told["state"], told["error"]) for name, told in story.features.items()}
+    assert states == dict.fromkeys(NAMES, ("COMPLETED", ""))
     for name in NAMES:
-        f = told.features[name]
-        print(name, f["state"], f.get("error"))
-    print(told.before, told.after, told.left)
+        last = story.attempts[name][-1]["verdict"]["gates"]
+        assert [gate["name"] for gate in last] == ["paths", "lint", "types", "tests", "held-out cases"]
+        assert all(gate["green"] for gate in last)
+
+
+def test_what_is_merged_is_the_reference_unless_a_mutant_does_the_same(story: Story) -> None:
+    for name in NAMES:
+        made = mutant(source(name), name).source if name in EQUIVALENT else source(name)
+        assert story.merged[name] == made
+
+
+def test_every_text_that_cannot_be_read_is_stopped(story: Story) -> None:
+    assert {name: red(tried[0]) for name, tried in story.attempts.items()} == dict.fromkeys(
+        NAMES, ["lint", "types"]
+    )
+
+
+def test_mutants_are_stopped_unless_they_do_what_the_reference_does(story: Story) -> None:
+    stopped = {name for name, tried in story.attempts.items() if red(tried[1])}
+    assert len(stopped) >= 18
+    assert set(NAMES) - stopped == EQUIVALENT.keys()
+    for name, change in EQUIVALENT.items():
+        assert mutant(source(name), name).change == change
+
+
+def test_after_a_sabotage_the_files_are_those_of_before(story: Story) -> None:
+    assert story.sabotaged["state"] == "FAILED"
+    assert story.sabotaged["deployed"]["state"] == "rolled_back"
+    assert "a coin too many" in story.sabotaged["error"]
+    assert story.after == story.before == story.sabotaged["deployed"]["tree"]
+
+
+def test_no_worktree_and_no_branch_of_a_task_is_left(story: Story) -> None:
+    assert story.left == []

@@ -77,7 +77,8 @@ async def _warmed(bench: Bench, demands: Demands) -> str:
         await _mypy(bench, demands, out, probe, ["probe.py"], probe)
         kept = TemporaryDirectory(prefix="pygent-mypy-")
         await run_sync(lambda: shutil.copytree(out, kept.name, dirs_exist_ok=True))
-        _warm.setdefault(key, kept)
+        if _warm.setdefault(key, kept) is not kept:  # somebody else was quicker
+            kept.cleanup()
     return _warm[key].name
 
 
