@@ -14,11 +14,11 @@ from pydantic import BaseModel, Field
 from pygent_orchestration.actions import Actions, Red
 from pygent_orchestration.coding import gates
 from pygent_orchestration.coding.gates import Policy
-from pygent_orchestration.coding.git import GitFailed, Repository
+from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check, turn
 from pygent_orchestration.coding.recovery import classed
 from pygent_orchestration.coding.work import Failure, Id
-from pygent_shared.errors import FileRefused, PygentError, SandboxMissing, UnknownName
+from pygent_shared.errors import PygentError
 
 
 class Deploy(BaseModel):
@@ -76,7 +76,7 @@ async def deploy(actions: Actions, folder: Path, asked: Deploy, check: Check = g
         repository = await run_sync(Repository, asked.repository)
         async with turn(repository):
             return await _deployed(repository, actions, folder, asked, check)
-    except (FileRefused, GitFailed, SandboxMissing, UnknownName) as error:
+    except PygentError as error:
         return Deployed(state="failed", failure=classed(type(error).__name__, str(error)))
 
 

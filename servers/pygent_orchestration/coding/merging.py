@@ -46,6 +46,7 @@ class Merged(BaseModel):
     Args:
         commit: the branch's, with the work; "" where it could not be merged.
         again: the commit on the work's own branch from which it has to be mended: both sides, merged.
+        tree: its files.
         start: what `again` is measured against: the last commit of the branch it is to be merged into.
         files: those that both sides changed, with the conflicts marked.
         verdict: of the gates on the merged files; None where these are the very ones the gates saw before.
@@ -53,6 +54,7 @@ class Merged(BaseModel):
 
     commit: str = ""
     again: str = ""
+    tree: str = ""
     start: str = ""
     files: list[str] = []
     verdict: dict[str, Any] | None = None
@@ -116,4 +118,4 @@ def _back(repository: Repository, asked: Merge, head: str, tree: str, merged: Me
     if not (again := repository.made(step, asked.work, at)):
         again = repository.commit(tree, [asked.work, head], f"With {asked.into}: {asked.title}", step)
         repository.move(asked.own, again, at)
-    return merged.model_copy(update={"commit": "", "again": again, "start": head})
+    return merged.model_copy(update={"commit": "", "tree": tree, "again": again, "start": head})

@@ -49,6 +49,7 @@ _BY_ERROR: Mapping[str, Class] = {
     "UnknownName": "refused",
     "InvalidArgument": "refused",
     "FileRefused": "refused",
+    "ConfigInvalid": "refused",
     "NotAllowed": "refused",
     "IllegalMove": "refused",
     "SandboxMissing": "refused",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 from pydantic import BaseModel, Field
 
-from pygent_orchestration.actions import Actions, Red, Tell
+from pygent_orchestration.actions import FACTORY, Actions, Red, Tell
 from pygent_orchestration.coding.recovery import classed
 from pygent_orchestration.coding.work import Failure
 from pygent_shared.errors import PygentError
@@ -58,6 +59,7 @@ class Runs:
         ran = Ran()
         try:
             ran.run = self._going = await self._actions.begin(name, task, repository, branch, id=id)
+            await self._gone_on(ran.run)
             found: dict[str, Any] = {}
             with anyio.move_on_after(seconds):
                 found = await self._actions.waited(ran.run, self._tell)
@@ -80,14 +82,21 @@ class Runs:
         return ran
 
     async def stop(self) -> None:
-        """Have the run that is at work go no further."""
+        """Have the run that is at work go no further; one that cannot be reached ends by its own limits."""
         if self._going:
-            await self._actions.stop(self._going)
+            with suppress(Red, PygentError):
+                await self._actions.stop(self._going)
 
     async def works_in_code(self, name: str) -> bool:
         """Whether an agent has tools of a workspace, and so needs one."""
-        shown = await self._actions.tool("factory__show_agent", {"name": name})
+        shown = await self._actions.tool(f"{FACTORY}show_agent", {"name": name})
         return any(tool.startswith(_WORKS) for tool in shown["spec"].get("tools", ()))
+
+    async def _gone_on(self, run: str) -> None:
+        """Have a run go on that was stopped with its task, which is resumed now."""
+        now = {"run": run, "wait_s": 0}
+        if (await self._actions.tool(f"{FACTORY}get_run", now))["state"] == "cancelled":
+            await self._actions.tool(f"{FACTORY}resume_run", now)
 
     async def _stopped(self, run: str) -> dict[str, Any]:
         await self._actions.stop(run)

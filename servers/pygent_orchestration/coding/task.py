@@ -18,7 +18,6 @@ from anyio.to_thread import run_sync
 
 from pygent_orchestration.actions import Actions
 from pygent_orchestration.coding import gates, knowledge, review
-from pygent_orchestration.coding.deployment import Deploy, Deployed, deploy
 from pygent_orchestration.coding.gates import Policy, Verdict
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check, Merge, Merged, merge
@@ -77,11 +76,6 @@ class Coding:
             raise
         return done.model_dump(mode="json")
 
-    async def deploy(self, asked: Deploy) -> Deployed:
-        """Merge a feature's branch into its target: to be done in one step of a workflow."""
-        folder = self._folder / f"deploy-{asked.feature}"
-        return await deploy(self._actions, folder, asked, self._check)
-
 
 class _Ended(Exception):
     """The task, or an attempt at it, goes no further."""
@@ -126,10 +120,18 @@ class _Task:
             branch = self._branch if self._at else ""
             done = Done(state="failed", branch=branch, commit=self._at, attempts=self._attempts)
             done.failure = error.failure
-        note = await self._step("keep outcome", lambda: knowledge.keep(self._actions, self._work, done))
-        done.notes += [note] if note else []
-        await self._step("tidy", lambda: run_sync(self._tidy, done.state == "green"))
+        await self._noted(done, "keep outcome", lambda: knowledge.keep(self._actions, self._work, done))
+        if self._at:
+            await self._noted(done, "tidy", lambda: run_sync(self._tidy, done.state == "green"))
         return done
+
+    async def _noted(self, done: Done, name: str, do: Callable[[], Awaitable[str]]) -> None:
+        """Do something after the end, which changes no outcome: what hinders it is noted."""
+        try:
+            note = await self._step(name, do)
+        except _Ended as error:
+            note = error.failure.why
+        done.notes += [note] if note else []
 
     async def _tried(self) -> str:
         """Attempts until one is merged; returns the commit that has it."""
@@ -275,6 +277,7 @@ class _Task:
         if merged.commit:
             return merged.commit
         self._at, self._start, self._files = merged.again, merged.start, merged.files
+        self._seen = [merged.tree]
         if merged.files:
             why = f"It conflicts with what was merged meanwhile, in {', '.join(merged.files)}."
             raise _Ended(Failure(kind="conflict", why=why))
@@ -331,9 +334,10 @@ class _Task:
         """Have no more of a run whose work is not needed."""
         Repository(self._work.repository).drop_run(place.branch, place.folder)
 
-    def _tidy(self, is_merged: bool) -> None:
-        """Leave no worktree, and no branch that is merged."""
+    def _tidy(self, is_merged: bool) -> str:
+        """Leave no worktree, and no branch that is merged. There is nothing to be said of it."""
         repository = Repository(self._work.repository)
         repository.clear(self._folder)
         if is_merged:
             repository.drop(self._branch)
+        return ""

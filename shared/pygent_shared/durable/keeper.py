@@ -1,7 +1,6 @@
 """An engine that is begun when it is first needed, and ended when its server is.
 
-It begins and ends in one task of its own, as what it holds open must; and in a context of its own, or what it
-does would be taken for a part of the workflow that needed it first.
+It begins and ends in one task of its own, as what it holds open must.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from contextvars import Context
 
+from pygent_shared import traces
 from pygent_shared.durable.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,8 @@ class Keeper:
         if self._owner is None:
             self._begun = asyncio.get_running_loop().create_future()
             self._begun.add_done_callback(_noted)
-            self._owner = asyncio.create_task(self._own(self._begun), context=Context())
+            # As nobody's step: whose workflow asked for it first, in this process, is done with before it.
+            self._owner = asyncio.create_task(self._own(self._begun), context=traces.alone())
 
     async def on(self) -> None:
         """Have it at work; it stays so. Raises what `Engine.running` does, and tries anew the next time."""
