@@ -21,6 +21,8 @@ MOST_OUTPUT = 1 << 20
 _CALM = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "diff.ignoreSubmodules=all"),
     *("-c", "submodule.recurse=false", "-c", "core.quotePath=false", "-c", "gc.auto=0"),
+    # Runs in one repository are at work at once, and each waits for another's move of a branch.
+    *("-c", "core.filesRefLockTimeout=10000", "-c", "core.packedRefsTimeout=10000"),
 )
 _WHO = {"NAME": "PyGent Factory", "EMAIL": "pygent@localhost"}
 

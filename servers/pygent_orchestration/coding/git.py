@@ -34,6 +34,9 @@ _CALM = {
     "submodule.recurse": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
+    # Tasks of one repository are at work at once, and each waits for another's move of a branch.
+    "core.filesRefLockTimeout": "10000",
+    "core.packedRefsTimeout": "10000",
 }
 _RUNS = r"^(filter\..*\.(clean|smudge|process|required)|merge\..*\.driver|diff\..*\.(command|textconv))$"
 _WHO = {"NAME": "PyGent Factory", "EMAIL": "pygent@localhost"}
@@ -235,7 +238,9 @@ class Repository:
 
     def drop_run(self, branch: str, folder: Path) -> None:
         """Have no branch and no worktree of an agent's run, whose work was taken over. What is none stays."""
-        if branch.startswith(RUNS) and self._checked_out(branch) == folder:
+        place = self._checked_out(branch)
+        is_gone = place is None and not folder.exists()  # as where this was begun before, and not finished
+        if branch.startswith(RUNS) and (place == folder or is_gone):
             self.clear(folder)
             self.drop(branch)
 
