@@ -17,6 +17,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from pygent_shared.errors import FileRefused, PygentError, UnknownName
+from pygent_shared.locks import worktrees
 
 WITHIN_S = 120
 TRAILER = "PyGent-Task"
@@ -221,7 +222,8 @@ class Repository:
         def add() -> None:
             self.clear(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self.git("worktree", "add", "--quiet", *how, str(folder), commit)
+            with worktrees(self.kept):
+                self.git("worktree", "add", "--quiet", *how, str(folder), commit)
 
         try:
             await run_sync(add)
@@ -234,7 +236,8 @@ class Repository:
         """Have no worktree in a folder, and no folder. Other worktrees that are missing stay known."""
         shutil.rmtree(folder, ignore_errors=True)
         if folder.resolve() in self._worktrees():
-            self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
+            with worktrees(self.kept):
+                self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
 
     def drop_run(self, branch: str, folder: Path) -> None:
         """Have no branch and no worktree of an agent's run, whose work was taken over. What is none stays."""
@@ -252,7 +255,9 @@ class Repository:
     def _worktrees(self) -> dict[Path, str]:
         """The branch that is checked out in each worktree; "" where none is."""
         found: dict[Path, str] = {}
-        for line in self.git("worktree", "list", "--porcelain", "-z").split("\0"):
+        with worktrees(self.kept):
+            told = self.git("worktree", "list", "--porcelain", "-z")
+        for line in told.split("\0"):
             word, _, rest = line.partition(" ")
             if word == "worktree":
                 found[place := Path(rest)] = ""
