@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from pygent_registry.config import parse
+from pygent_shared.sandbox.run import missing
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +31,15 @@ def readme() -> ModuleType:
 @pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="the transcript is of a hybrid search")
 def test_the_demo_prints_what_the_readme_shows(readme: ModuleType) -> None:
     assert readme.without_times(readme.part(TEXT, "demo")) == readme.without_times(readme.demo_transcript())
+
+
+@pytest.mark.skipif(bool(missing()), reason=str(missing()))
+def test_the_demo_of_a_workflow_prints_what_its_page_shows_within_a_minute(readme: ModuleType) -> None:
+    page = readme.WORKFLOW.read_text(encoding="utf-8")
+    transcript = readme.workflow_transcript()
+    assert readme.without_times(readme.part(page, "demo")) == readme.without_times(transcript)
+    [took] = re.findall(r"^Done in ([\d.]+) s\.", transcript, re.MULTILINE)
+    assert float(took) < 60
 
 
 def test_the_tools_are_those_of_the_servers(readme: ModuleType) -> None:
