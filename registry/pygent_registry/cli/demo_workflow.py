@@ -68,8 +68,10 @@ class Workflow:
         """A repository with one commit.
 
         Raises:
-            FileRefused: there is something in its place.
+            FileRefused: there is something in its place, or no git.
         """
+        if shutil.which("git") is None:
+            raise FileRefused(self._repository, "cannot be made: there is no git", "Install git.")
         if self._repository.exists():
             raise FileRefused(self._repository, "is there already", "Name another folder: --keep FOLDER")
         shutil.copytree(self._shipped / "repository", self._repository)
