@@ -63,7 +63,7 @@ class Toy:
                 place.symlink_to(text[3:])
             else:
                 place.write_text(text)
-        git(self.worktree, "add", "--all", "--force")
+        git(self.worktree, "add", "--all")
         git(self.worktree, "commit", "-qm", "Work", "--allow-empty")
         return git(self.worktree, "rev-parse", "HEAD")
 

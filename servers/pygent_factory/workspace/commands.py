@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio.to_thread
 
 from pygent_factory.workspace.git import Worktree
-from pygent_shared.sandbox import Sandbox
+from pygent_shared.sandbox import Sandbox, environment
 from pygent_shared.sandbox.run import ENVIRONMENT, Bounds, Ended, run, user
 
 PROCESSES = 128
@@ -29,7 +28,7 @@ async def ran(worktree: Worktree, argv: list[str], seconds: float, output: int =
     sandbox = Sandbox(
         network=False,
         write=(worktree.folder,),
-        read=(worktree.folder / ".git", *_seen(worktree)),
+        read=(worktree.folder / ".git", *(environment.seen(own) if (own := worktree.environment) else ())),
         memory_mb=MEMORY_MB,
         cpu_seconds=int(seconds) + 1,
         processes=PROCESSES,
@@ -42,22 +41,7 @@ async def ran(worktree: Worktree, argv: list[str], seconds: float, output: int =
 def python(worktree: Worktree) -> Path:
     """The Python whose packages the repository's code needs: its own environment's, else this one."""
     own = worktree.environment
-    return own / "bin" / "python" if own else Path(sys.executable)
-
-
-def _seen(worktree: Worktree) -> Iterator[Path]:
-    """What must be there for that Python to run."""
-    if own := worktree.environment:
-        yield own
-        yield from {(own / "bin" / "python").resolve().parents[1], *_home(own)}
-
-
-def _home(environment: Path) -> Iterator[Path]:
-    """Where the Python of an environment lies, by the name that its links go by."""
-    for line in (environment / "pyvenv.cfg").read_text().splitlines():
-        name, _, place = line.partition("=")
-        if name.strip() == "home" and (home := Path(place.strip()).parent).is_dir():
-            yield home
+    return environment.python(own) if own else Path(sys.executable)
 
 
 def _environ(worktree: Worktree) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from pygent_shared.errors import FileRefused, UnknownName
 from pygent_shared.locks import worktrees
+from pygent_shared.sandbox.environment import environments
 
 WITHIN_S = 120
 MOST_OUTPUT = 1 << 20
@@ -178,10 +179,8 @@ def left(worktree: Worktree) -> Kept:
 
 def _environment(repository: Path) -> Path | None:
     """What the repository holds itself is not taken: its links would say what the sandbox shows."""
-    for name in (".venv", "venv"):
-        place = repository / name
-        made = (place / "pyvenv.cfg").is_file() and (place / "bin" / "python").exists()
-        if made and not _git(repository, "ls-files", "--", name):
+    for place in environments(repository):
+        if not _git(repository, "ls-files", "--", place.name):
             return place
     return None
 

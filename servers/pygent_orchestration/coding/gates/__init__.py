@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +49,7 @@ async def check(worktree: Path, base: str, policy: Policy) -> Verdict:
     configs = await run_sync(tree.texts, worktree, begun, FILES)
     demands = demanded(policy, configs)
     gates: list[Gate] = []
-    with opened(policy.seconds) as bench:
+    with opened(policy.seconds, await run_sync(tree.environment, worktree)) as bench:
         await run_sync(_laid_out, bench, worktree, last, configs)
         changes = await run_sync(tree.changes, worktree, begun, last)
         own: Look = partial(run_sync, touched, worktree, begun, changes, bench, policy)
@@ -69,14 +69,14 @@ def _laid_out(bench: Bench, worktree: Path, last: str, configs: Mapping[str, str
         (bench.config / name).write_text(text)
 
 
-def _levels(bench: Bench, demands: Demands, changes: Iterable[tree.Change]) -> Iterator[Level]:
+def _levels(bench: Bench, demands: Demands, changes: Collection[tree.Change]) -> Iterator[Level]:
     """The gates that are demanded, the quick ones first."""
     policy = demands.policy
     code = [change.path for change in changes if change.is_code and change.mode != tree.GONE]
     first: dict[str, Look] = {}
     if demands.lint and code:
         first["lint"] = partial(linted, bench, demands, code)
-    if demands.types and code:
+    if demands.types and (code or (demands.mypy_names and any(change.is_code for change in changes))):
         first["types"] = partial(typed, bench, demands, code)
     yield 1, first
     second: dict[str, Look] = {}

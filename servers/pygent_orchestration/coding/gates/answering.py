@@ -66,7 +66,8 @@ def _case(call: str, arguments: Any, expected: Any, then: Any = ()) -> Mapping[s
     right = {"raises": expected.__name__} if raises else told(expected)
     calls = [[call, *(told(part) for part in arguments)]]
     calls += [[name, *(told(part) for part in parts)] for name, parts in then]
-    heard([] if raises else right)  # or it could never be right
+    for said in (*(part for call in calls for part in call[1:]), None if raises else right):
+        heard(said)  # or the work could not be asked, or be right
     return {"calls": calls, "expected": right}
 
 

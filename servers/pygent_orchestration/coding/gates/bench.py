@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import mkdtemp
 
 from pygent_orchestration.coding.gates.verdict import OUTPUT
-from pygent_shared.sandbox import Sandbox
+from pygent_shared.errors import FileRefused, MissingExtra
+from pygent_shared.sandbox import Sandbox, environment
 from pygent_shared.sandbox.run import Bounds, Ended, run, user
 
 PROCESSES = 256
@@ -31,7 +33,13 @@ class Bench:
 
     folder: Path
     seconds: float
-    python: Path = Path(sys.executable)
+    environment: Path | None = None
+    """The repository's own Python environment."""
+
+    @property
+    def python(self) -> Path:
+        """That the work is run with: its environment's, else this one."""
+        return environment.python(self.environment) if self.environment else Path(sys.executable)
 
     @property
     def tree(self) -> Path:
@@ -80,7 +88,7 @@ class Bench:
         sandbox = Sandbox(
             network=False,
             write=(write,),
-            read=tuple(read),
+            read=(*read, *(environment.seen(self.environment) if self.environment else ())),
             memory_mb=MEMORY_MB,
             cpu_seconds=int(self.seconds) + 1,
             processes=PROCESSES,
@@ -94,13 +102,28 @@ class Bench:
 
 
 @contextmanager
-def opened(seconds: float) -> Iterator[Bench]:
-    """A bench, cleared away at the end."""
+def opened(seconds: float, own: Path | None) -> Iterator[Bench]:
+    """A bench, cleared away at the end; `own` is the environment of the repository."""
     folder = Path(os.path.realpath(mkdtemp(prefix="pygent-gates-")))
     try:
-        yield Bench(folder=folder, seconds=seconds)
+        yield Bench(folder=folder, seconds=seconds, environment=own)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def has(bench: Bench, module: str, purpose: str) -> None:
+    """See to it that what runs the work has a module.
+
+    Raises:
+        FileRefused: the repository's environment has not.
+        MissingExtra: this Python has not.
+    """
+    if (own := bench.environment) is None:
+        if find_spec(module) is None:
+            raise MissingExtra(purpose.capitalize(), "gates")
+    elif not any(own.glob(f"lib/python3*/site-packages/{module}")):
+        cure = f"Install it: {environment.python(own)} -m pip install {module}"
+        raise FileRefused(own, f"has no {module}: {purpose} needs it", cure)
 
 
 def left(place: Path, name: str) -> bytes | None:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from anyio.to_thread import run_sync
 
 from pygent_orchestration.coding.gates import paths
-from pygent_orchestration.coding.gates.bench import Bench, left
+from pygent_orchestration.coding.gates.bench import Bench, has, left
 from pygent_orchestration.coding.gates.demands import Demands
 from pygent_orchestration.coding.gates.tested import proven
 from pygent_shared.sandbox.run import Ended
@@ -33,6 +33,7 @@ async def deployed(bench: Bench, demands: Demands) -> tuple[str, str]:
     Raises:
         SandboxMissing: this machine cannot give the sandbox.
     """
+    has(bench, "pip", "installing a wheel")
     wheel, why, output = await _built(bench)
     if wheel is None:
         return why, output

@@ -25,9 +25,8 @@ STEERING = (
     *".git .gitattributes .gitmodules .gitignore .github .gitlab-ci.yml .ci".split(),
 )
 """Names of files and folders, as globs."""
-TOOLS = frozenset(
-    "pytest _pytest pluggy iniconfig coverage pytest_cov ruff mypy py pip hatchling build".split()
-)
+TOOLS = "pytest _pytest pluggy iniconfig packaging coverage pytest_cov ruff mypy py pip hatchling".split()
+NOT_TO_HIDE = (sys.stdlib_module_names | set(TOOLS)) - {"test"}
 
 
 def refused(
@@ -76,12 +75,11 @@ def hidden(path: str, sources: str) -> str:
     """The module that a file would be taken for instead of; empty where there is none."""
     place = PurePosixPath(path)
     for root in {sources, "."}:
-        if place.is_relative_to(root):
-            first = place.relative_to(root).parts[0]
-            module = first.partition(".")[0] if first.endswith(".py") else first
-            top_is_file = first == place.name
-            if (not top_is_file or first.endswith(".py")) and module in TOOLS | sys.stdlib_module_names:
-                return module
+        if place.suffix in (".py", ".pyi") and place.is_relative_to(root):
+            inside = place.relative_to(root).with_suffix("")
+            module = inside.parent if inside.name == "__init__" else inside
+            if str(module) in NOT_TO_HIDE:
+                return str(module)
     return ""
 
 

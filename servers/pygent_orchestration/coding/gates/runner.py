@@ -27,8 +27,8 @@ OURS = (
     "functools"
 ).split()
 """Of Python's, those whose functions tests rely on."""
-NEARLY = 0.8
-"""Of the time there is: when this much is gone, where the work stands is printed."""
+NEARLY = 0.5
+"""Of the time there is: when so much is gone, where the work stands is printed."""
 
 
 class Watch:
@@ -73,13 +73,16 @@ class Plugin:
         secret: what the report must say.
         canary: the name of the test that says it.
         sources: where the work lies.
+        seconds: the time there is.
     """
 
-    def __init__(self, secret: str, canary: str, sources: str) -> None:
-        self._secret, self._canary, self._sources = secret, canary, sources
+    def __init__(self, secret: str, canary: str, sources: str, seconds: float) -> None:
+        self._secret, self._canary, self._sources, self._seconds = secret, canary, sources, seconds
+        self._printed = os.fdopen(os.dup(2), "w")  # pytest takes the first one for itself
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
+        faulthandler.dump_traceback_later(self._seconds * NEARLY, file=self._printed)
         self._watch = Watch()
         sys.path.insert(0, self._sources)
         os.environ["PYTHONPATH"] = self._sources
@@ -98,9 +101,8 @@ def main() -> None:
     out, seconds, covers, sources, tests, canary = sys.argv[1:]
     sys.dont_write_bytecode = True
     secret = Path(out, "secret")
-    plugin = Plugin(secret.read_text(), Path(canary).stem, sources)
+    plugin = Plugin(secret.read_text(), Path(canary).stem, sources, float(seconds))
     secret.unlink()
-    faulthandler.dump_traceback_later(float(seconds) * NEARLY, file=os.fdopen(os.dup(2), "w"))
     cover = _coverage(covers, sources)
     asked = ["-q", "--color=no", "--tb=short", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
     asked += [

@@ -9,7 +9,7 @@ from secrets import token_hex
 from anyio.to_thread import run_sync
 
 from pygent_orchestration.coding.gates import report
-from pygent_orchestration.coding.gates.bench import Bench, left
+from pygent_orchestration.coding.gates.bench import Bench, has, left
 from pygent_orchestration.coding.gates.demands import Demands
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_shared.errors import FileRefused
@@ -26,6 +26,8 @@ async def tested(bench: Bench, demands: Demands) -> tuple[str, str]:
         FileRefused: there are no such tests.
         SandboxMissing: this machine cannot give the sandbox.
     """
+    if demands.coverage:
+        has(bench, "coverage", "counting the lines that tests run")
     covers = str(bench.config / demands.cover) if demands.cover else ""
     place, sources = "tested", bench.tree / demands.policy.sources
     why, output = await proven(
@@ -66,6 +68,7 @@ async def proven(
         SandboxMissing: this machine cannot give the sandbox.
     """
     assert policy.tests is not None
+    has(bench, "pytest", "running tests")
     out = bench.place(place)
     tests, canary = bench.folder / f"{place}-tests", bench.folder / f"{place}-canary" / f"{report.CANARY}.py"
     least = await run_sync(_copied, policy.tests, tests)

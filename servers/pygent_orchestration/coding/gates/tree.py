@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pygent_shared.errors import FileRefused
+from pygent_shared.sandbox.environment import environments
 
 WITHIN_S = 120
 LINK, REPOSITORY, PROGRAM, GONE = "120000", "160000", "100755", "000000"
@@ -77,6 +78,16 @@ def texts(worktree: Path, commit: str, paths: Collection[str]) -> dict[str, str]
     ]
     found = _blobs(worktree, [entry.blob for entry in wanted])
     return {entry.path: data.decode(errors="replace") for entry, data in zip(wanted, found, strict=True)}
+
+
+def environment(worktree: Path) -> Path | None:
+    """The Python environment beside the files of the repository, if there is one that git has not."""
+    kept = _git(worktree, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    repository = Path(os.fsdecode(kept).rstrip("\n")).parent
+    for place in environments(repository):
+        if not _git(repository, "ls-files", "--", place.name):
+            return place
+    return None
 
 
 def write(worktree: Path, commit: str, folder: Path) -> None:
