@@ -93,7 +93,7 @@ async def test_killed_after_each_change_of_a_branch_before_it_is_written_down_no
     assert clean(place)
 
 
-@pytest.mark.parametrize(("moment", "count"), [("run", 2), ("gates", 2), ("gates", 5)])
+@pytest.mark.parametrize(("moment", "count"), [("run", 2), ("gates", 5)])
 async def test_killed_in_the_middle_of_a_run_or_of_gates_two_tasks_are_finished_by_another_process(
     tmp_path: Path, moment: str, count: int
 ) -> None:

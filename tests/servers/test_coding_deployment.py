@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pygent_orchestration.actions import Actions
 from pygent_orchestration.coding.deployment import Deploy, Deployed, deploy
 from pygent_orchestration.coding.git import Repository
 from pygent_shared.sandbox.run import missing
@@ -44,7 +43,7 @@ def deploying(place: Path, health: list[str] | str | None = None, name: str = "f
 
 async def deployed(place: Path, asked: Deploy) -> Deployed:
     folder = place.parent
-    done = await deploy(Actions(None), folder / "worktree", asked, compiles(folder))
+    done = await deploy(folder / "worktree", asked, compiles(folder))
     assert git(place, "worktree", "list").count("\n") == 0
     return done
 
@@ -69,6 +68,11 @@ async def test_red_health_brings_the_target_back_byte_for_byte(place: Path) -> N
     assert (git(place, "status", "--porcelain"), (place / "a.py").exists()) == ("", False)
     again = await deployed(place, deploying(place, WELL))
     assert again.state == "deployed"
+
+
+async def test_the_health_command_runs_with_the_python_and_the_path_that_the_tests_have(place: Path) -> None:
+    words = ["python", "-c", "import a, pytest; raise SystemExit(a.double(2) != 4)"]
+    assert (await deployed(place, deploying(place, words))).state == "deployed"
 
 
 async def test_a_health_command_that_does_not_end_is_red(place: Path) -> None:

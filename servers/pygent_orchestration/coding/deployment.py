@@ -11,9 +11,11 @@ from typing import Any, Literal
 from anyio.to_thread import run_sync
 from pydantic import BaseModel, Field
 
-from pygent_orchestration.actions import Actions, Red
 from pygent_orchestration.coding import gates
-from pygent_orchestration.coding.gates import Policy
+from pygent_orchestration.coding.gates import Policy, tree
+from pygent_orchestration.coding.gates.bench import opened
+from pygent_orchestration.coding.gates.demands import Demands
+from pygent_orchestration.coding.gates.integrated import integrated
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check, turn
 from pygent_orchestration.coding.recovery import classed
@@ -29,8 +31,8 @@ class Deploy(BaseModel):
         repository: the folder of a git repository.
         branch: the feature's integration branch.
         target: the branch it is merged into.
-        health: a command that exits with 0 where all is well: words, or a text for a shell. It is run in the
-            sandbox, in a copy of the files, without network. None: the gates alone decide.
+        health: a command that exits with 0 where all is well: words, or a text for a shell. It is run as the
+            integration gate's is: in the sandbox, in a copy of the files. None: the gates alone decide.
         policy: of the gates on the merged files, as `gates.Policy` has it.
         seconds: that the health command may take.
     """
@@ -64,25 +66,22 @@ class _Red(Exception):
         self.failure, self.verdict = failure, verdict
 
 
-async def deploy(actions: Actions, folder: Path, asked: Deploy, check: Check = gates.check) -> Deployed:
+async def deploy(folder: Path, asked: Deploy, check: Check = gates.check) -> Deployed:
     """Deploy a feature: to be done in one step of a workflow, as it goes on with what it finds done.
 
     Args:
-        actions: runs the health command.
-        folder: for worktrees meanwhile.
+        folder: for a worktree meanwhile.
         check: the gates.
     """
     try:
         repository = await run_sync(Repository, asked.repository)
         async with turn(repository):
-            return await _deployed(repository, actions, folder, asked, check)
+            return await _deployed(repository, folder, asked, check)
     except PygentError as error:
         return Deployed(state="failed", failure=classed(type(error).__name__, str(error)))
 
 
-async def _deployed(
-    repository: Repository, actions: Actions, folder: Path, asked: Deploy, check: Check
-) -> Deployed:
+async def _deployed(repository: Repository, folder: Path, asked: Deploy, check: Check) -> Deployed:
     head = await run_sync(repository.begun, asked.target)
     work = await run_sync(repository.begun, asked.branch)
     since = await run_sync(repository.git, "merge-base", head, work)
@@ -95,13 +94,13 @@ async def _deployed(
         try:
             commit, verdict = await _merged(repository, folder, asked, head, work, check)
         except _Red as red:
-            tree = await run_sync(repository.tree, head)
+            same = await run_sync(repository.tree, head)
             return Deployed(
-                state="failed", commit=head, tree=tree, before=tree, verdict=red.verdict, failure=red.failure
+                state="failed", commit=head, tree=same, before=same, verdict=red.verdict, failure=red.failure
             )
         await run_sync(repository.move, asked.target, commit, head)
     before = await run_sync(repository.tree, f"{commit}^1")
-    said, failure = await _health(repository, actions, folder, asked, commit)
+    said, failure = await _health(repository, asked, commit)
     if failure is not None:
         await run_sync(_back, repository, asked, commit)
     last = await run_sync(repository.begun, asked.target)
@@ -124,12 +123,12 @@ async def _merged(
     Raises:
         _Red: it conflicts, or a gate is red.
     """
-    tree, files = await run_sync(repository.merged, head, work)
+    both, files = await run_sync(repository.merged, head, work)
     if files:
         why = f'"{asked.branch}" conflicts with "{asked.target}" in {", ".join(files)}.'
         raise _Red(Failure(kind="conflict", why=why))
     title, step = f"Feature {asked.feature}", f"{asked.feature}/{asked.step}"
-    commit = await run_sync(repository.commit, tree, [head, work], title, step)
+    commit = await run_sync(repository.commit, both, [head, work], title, step)
     async with repository.worktree(commit, folder, files=False) as place:
         verdict = await check(place, head, Policy.model_validate(asked.policy))
     said = verdict.model_dump(mode="json")
@@ -138,19 +137,23 @@ async def _merged(
     return commit, said
 
 
-async def _health(
-    repository: Repository, actions: Actions, folder: Path, asked: Deploy, commit: str
-) -> tuple[str, Failure | None]:
+async def _health(repository: Repository, asked: Deploy, commit: str) -> tuple[str, Failure | None]:
     """What the health command says of the target's files, and what is wrong."""
-    if asked.health is None:
+    if not asked.health:
         return "", None
+    words = ["/bin/sh", "-c", asked.health] if isinstance(asked.health, str) else asked.health
+    policy = Policy.model_validate(asked.policy)
+    demands = Demands(
+        policy=policy, lint=False, types=False, coverage=False, deployment=False, integration=words
+    )
     try:
-        async with repository.worktree(commit, folder) as place:
-            return await actions.gate(asked.health, str(place), asked.seconds), None
-    except Red as error:
-        return str(error), Failure(kind="gate_red", why=str(error))
+        with opened(asked.seconds) as bench:
+            await run_sync(tree.write, repository.top, commit, bench.tree)
+            why, output = await integrated(bench, demands)
     except PygentError as error:
         return str(error), classed(type(error).__name__, str(error))
+    said = f"{why}\n{output}".strip()
+    return said, Failure(kind="gate_red", why=f"The health command is red: {said}") if why else None
 
 
 def _back(repository: Repository, asked: Deploy, commit: str) -> None:

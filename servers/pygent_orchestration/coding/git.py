@@ -142,7 +142,7 @@ class Repository:
         """
         place = self._checked_out(branch)
         if place is None:
-            self.git("update-ref", f"refs/heads/{branch}", to, before or "0" * 40)
+            self.git("update-ref", f"refs/heads/{branch}", to, before)
             return
         if self._git(place, "status", "--porcelain", "--untracked-files=no"):
             why = f'has changes that are in no commit, and its branch "{branch}" is to be moved'

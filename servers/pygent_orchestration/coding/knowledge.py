@@ -5,6 +5,8 @@ Without a memory server nothing is kept, and the outcome says so.
 
 from __future__ import annotations
 
+import re
+
 from pygent_orchestration.actions import Actions, Red
 from pygent_orchestration.coding.work import Done, Work
 from pygent_shared.errors import PygentError
@@ -14,8 +16,11 @@ TAG = "outcome"
 MOST = 3
 MOST_TEXT = 1500
 MOST_WHY = 400
+MOST_GOAL = 300
 _ADD = "memory__memory_add"
 _SEARCH = "memory__memory_search"
+_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
 
 
 def told(work: Work, done: Done) -> str:
@@ -33,9 +38,10 @@ def told(work: Work, done: Done) -> str:
 
 
 def goal_of(prp: str) -> str:
-    """What a task is about: the first lines that say something, headings left out."""
-    lines = (line.strip() for line in prp.splitlines())
-    return " ".join(line for line in lines if line and not line.startswith(("#", "---")))[:300]
+    """What a task is about: the first section that says something, without its heading."""
+    body = _FRONT.sub("", prp.strip())
+    sections = (" ".join(section.split()) for section in _HEADING.split(body))
+    return next(filter(None, sections), "")[:MOST_GOAL]
 
 
 async def keep(actions: Actions, work: Work, done: Done) -> str:
