@@ -1,4 +1,5 @@
-"""What every test may use: see `pygent_shared.testing`; and a real PostgreSQL, for those that want one."""
+"""What every test may use: see `pygent_shared.testing`; and a real PostgreSQL or Redis, for those that want
+one."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "shared")]
 
+import redis_server
 from postgres_server import programs, running
 
 # The exercises' tests are run by the gates, on what a coder wrote.
@@ -34,4 +36,12 @@ def postgres() -> Iterator[str]:
     if (bin := programs()) is None or find_spec("psycopg") is None:
         pytest.skip("needs pip install 'pygent-factory[postgres,test]', where nobody may look")
     with running(bin) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis that runs as long as the tests do."""
+    redis_server.wanted()
+    with redis_server.running() as url:
         yield url

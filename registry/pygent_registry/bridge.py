@@ -36,8 +36,10 @@ from pygent_registry.parked import UNKNOWN_STATE, Parked, Parking
 from pygent_registry.policies import caller_of
 from pygent_registry.questions import Asked
 from pygent_registry.registry import Registry
-from pygent_registry.seal import NAME, Seal
+from pygent_registry.tasks import Tasks
 from pygent_shared.errors import PygentError
+from pygent_shared.seal import NAME, Seal
+from pygent_shared.tasks import wire
 
 # A model that keeps asking is stuck; the SDK's own client gives up after 10.
 MOST_ROUNDS = 32
@@ -59,6 +61,7 @@ class Bridge:
         self._asking = Asking(registry)
         self._parking = Parking(self._settings.answer_patience)
         self._seal = Seal(self._settings.data_dir / NAME)
+        self.tasks = Tasks(self._seal, self._asking)
 
     async def pass_on(self, link: Link, method: str, context: Context, params: Params) -> dict[str, Any]:
         """Send a host's request to a server and return the result for that host's era."""
@@ -90,7 +93,8 @@ class Bridge:
                 clock=call.clock,
             )
             await call.telling.told()
-            return result
+            is_task = result.get("resultType") == wire.TASK or method == wire.GET
+            return self.tasks.shown(link, call.context, result) if is_task else result
         except MCPError as error:
             raise self._asking.shown(link, call.context, error) from None
         finally:
@@ -278,5 +282,7 @@ def _capabilities(link: Link, context: Context) -> dict[str, Any]:
     if declared is None:
         return {}
     dumped = declared.model_dump(by_alias=True, mode="json", exclude_none=True)
+    if not is_modern(context.protocol_version):  # it could not be answered with a task
+        dumped.get("extensions", {}).pop(wire.EXTENSION, None)
     kept = link.entry.may_ask
     return {key: value for key, value in dumped.items() if key not in questions.KINDS or key in kept}

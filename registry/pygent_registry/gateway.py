@@ -37,6 +37,7 @@ from pygent_registry.search.front import ToolSearch
 from pygent_registry.status import OWN, STATUS_URI
 from pygent_shared.errors import CallerError, PygentError
 from pygent_shared.http.identity import Principal
+from pygent_shared.tasks import wire as tasks
 from pygent_shared.traces import traced
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,9 @@ class Gateway(Server[Any]):
             on_subscriptions_listen=self._listen,
         )
         self.add_request_handler("logging/setLevel", t.SetLevelRequestParams, self._set_level)
+        self.extensions[tasks.EXTENSION] = {}
+        for method, params in tasks.PARAMS.items():
+            self.add_request_handler(method, params, self._task)
         traced(self.middleware)
         self.middleware += [self._first_message, self._straight]
 
@@ -259,6 +263,16 @@ class Gateway(Server[Any]):
                 return await self._pass_on(context, target.server, params.ref.name, ref=reference)
             owner = await self._owners.template(context, params.ref.uri)
             return await self._pass_on(context, owner, params.ref.uri)
+
+    async def _task(self, context: Context, params: tasks.TaskParams) -> Any:
+        """What a host asks about one of its tasks."""
+        if not is_modern(context.protocol_version):
+            raise MCPError(t.METHOD_NOT_FOUND, "Method not found", context.method)
+        tasks.check(context, params)
+        target = self._bridge.tasks.meant(context, params.task_id, self._only)
+        with _as_protocol_error():
+            shown = f"task …{target.name[-8:]}"
+            return await self._pass_on(context, target.server, shown, taskId=target.name)
 
     async def _set_level(self, context: Context, params: t.SetLevelRequestParams) -> Any:
         self._registry.levels.set(context, params.level)

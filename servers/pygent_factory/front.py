@@ -3,6 +3,7 @@
 (a) The host samples, 2025 era: it is asked in the middle of the call.
 (b) The host samples, 2026 era: the call is answered with what is needed, and made again with the reply.
 (c) It does neither: the tool's result says what is needed, and the host's model answers with `continue_run`.
+(d) The host takes tasks, and samples: the run's task asks (`tasks.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from pygent_factory.runs import Need, Question, Run, Runs
+from pygent_shared.tasks.extension import is_offered
 
 KEY = "completion"
 
@@ -36,14 +38,14 @@ async def followed(
 
     while True:
         found = await runs.follow(run, number, wait_s, report, seen=seen)
-        if isinstance(found, Run | Question) or not _samples(context):
+        if isinstance(found, Run | Question) or not _samples(context) or is_offered():
             return found
         if modern:
-            asked: Any = {KEY: t.CreateMessageRequest(params=_params(found))}
+            asked: Any = {KEY: completion(found)}
             state = json.dumps({"run": run, "number": number})
             return t.InputRequiredResult(input_requests=asked, request_state=state)
         said = await context.session.create_message(**_arguments(found))
-        await runs.answer(run, number, _text(said), said.model)
+        await runs.answer(run, number, text_of(said), said.model)
         number += 1
 
 
@@ -54,7 +56,7 @@ async def brought(runs: Runs, context: Context[Any]) -> str | None:
     state = json.loads(context.request_state)
     said = (context.input_responses or {}).get(KEY)
     if isinstance(said, t.CreateMessageResult):
-        await runs.answer(state["run"], state["number"], _text(said), said.model)
+        await runs.answer(state["run"], state["number"], text_of(said), said.model)
     return str(state["run"])
 
 
@@ -75,10 +77,12 @@ def _arguments(need: Need) -> dict[str, Any]:
     }
 
 
-def _params(need: Need) -> t.CreateMessageRequestParams:
-    return t.CreateMessageRequestParams(**_arguments(need))
+def completion(need: Need) -> t.CreateMessageRequest:
+    """What asks a host's model for what a run needs."""
+    return t.CreateMessageRequest(params=t.CreateMessageRequestParams(**_arguments(need)))
 
 
-def _text(said: t.CreateMessageResult) -> str:
+def text_of(said: t.CreateMessageResult) -> str:
+    """What a host's model said."""
     content = said.content if isinstance(said.content, list) else [said.content]
     return "".join(block.text for block in content if isinstance(block, t.TextContent))

@@ -26,6 +26,8 @@ STOPS = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 
+FIFTY = 50.0
+"""Seconds: many a host gives a call up after sixty."""
 MOST_MEASURED = 1000
 """Runs that the metrics look at, the newest."""
 
@@ -63,7 +65,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         capabilities: Annotated[
             list[str], Field(description="What the task asks for; an agent that lacks some of it is refused.")
         ] = [],
-        wait_s: Wait = 50.0,
+        wait_s: Wait = FIFTY,
         id: OwnId = "",
     ) -> CallToolResult | t.InputRequiredResult:
         """Give an agent a task. The run is durable: it goes on when the connection ends, and after a crash.
@@ -87,7 +89,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         conversation: Annotated[
             str, Field(description="Any name; what was said under it is known.")
         ] = "chat",
-        wait_s: Wait = 50.0,
+        wait_s: Wait = FIFTY,
         id: OwnId = "",
     ) -> CallToolResult | t.InputRequiredResult:
         """Say something to an agent that remembers what was said before in this conversation, word for word.
@@ -110,7 +112,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
                 "what the user answers."
             ),
         ],
-        wait_s: Wait = 50.0,
+        wait_s: Wait = FIFTY,
     ) -> CallToolResult | t.InputRequiredResult:
         """Answer a run in state `needs_completion` as its model, or one in state `needs_input` for its user.
         Returns what run_agent does: the end, or the next messages to answer."""
@@ -132,11 +134,11 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
         """Stop a run, and the step it is at. What it has done so far stays readable; resume_run goes on."""
-        return _told(factory, await (await factory.runs()).cancel(run))
+        return told(factory, await (await factory.runs()).cancel(run))
 
     @server.tool(title="Resume a run", annotations=RUNS)
     async def resume_run(
-        context: Context[Any], run: RunId, wait_s: Wait = 50.0
+        context: Context[Any], run: RunId, wait_s: Wait = FIFTY
     ) -> CallToolResult | t.InputRequiredResult:
         """Go on with a run that cancel_run stopped, after the last step it has done: nothing is asked or paid
         twice. Returns what run_agent does."""
@@ -173,13 +175,14 @@ async def _answered(
         return found
     said = await runs.said(run, max(seen, 0))
     if isinstance(found, Need | Question):
-        return _told(factory, await runs.get(run), found, said)
-    return _told(factory, found, said=said)
+        return told(factory, await runs.get(run), found, said)
+    return told(factory, found, said=said)
 
 
-def _told(
+def told(
     factory: Factory, run: Run, need: Need | Question | None = None, said: Sequence[dict[str, Any]] = ()
 ) -> CallToolResult:
+    """A run as a tool's answer."""
     models = factory.agents.version(run.agent, run.version).models
     data = RunAnswer.of(run, models=models, need=need, said=said)
     return answer(data.text(), data)

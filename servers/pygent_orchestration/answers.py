@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from pygent_orchestration.answers_messages import WorkerRow
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Node, Standing
 from pygent_orchestration.store import SHIPPED, Begun
@@ -171,8 +172,7 @@ def _next(standing: Standing, rows: Sequence[StepRow]) -> str:
         return f'It can go on: resume_workflow(workflow="{id}").'
     if standing.is_over:
         return ""
-    waits = [(name, row) for name, row in _all(rows) if row.waits and row.state in ("running", "waiting")]
-    for name, row in waits:
+    for name, row in waiting(rows):
         if row.waits_for == "run":
             return row.waits
         if row.waits_for == "signal":
@@ -180,6 +180,11 @@ def _next(standing: Standing, rows: Sequence[StepRow]) -> str:
         answers = f'approve(workflow="{id}", step="{name}"), or reject(…)'
         return f"It waits for an approval: {row.waits}\nAnswer: {answers}."
     return f'It goes on. Look again: wait_for_workflow(workflow="{id}").'
+
+
+def waiting(rows: Sequence[StepRow]) -> Iterable[tuple[str, StepRow]]:
+    """The steps that wait for something, by the names that `approve` and `signal_workflow` take."""
+    return [(name, row) for name, row in _all(rows) if row.waits and row.state in ("running", "waiting")]
 
 
 def _all(rows: Sequence[StepRow], path: str = "") -> Iterable[tuple[str, StepRow]]:
@@ -197,10 +202,12 @@ class ScheduleRow(BaseModel):
     paused: bool
     next: str = ""
     last: str = ""
+    error: str = Field(default="", description="Why nothing was begun the last time.")
 
     def line(self) -> str:
         when = "is paused" if self.paused else f"next {self.next}"
-        return f"{self.name}: {self.workflow} at {self.cron!r} in {self.zone}, {when}"
+        failed = f"; at {self.last} nothing was begun: {self.error}" if self.error else ""
+        return f"{self.name}: {self.workflow} at {self.cron!r} in {self.zone}, {when}{failed}"
 
 
 class SchedulesAnswer(BaseModel):
@@ -219,6 +226,7 @@ class SchedulesAnswer(BaseModel):
                     paused=row.paused,
                     next=row.next.isoformat() if row.next else "",
                     last=row.last.isoformat() if row.last else "",
+                    error=row.failed,
                 )
                 for row in schedules
             ]
@@ -233,6 +241,10 @@ class QueueAnswer(BaseModel):
     running: dict[str, int] = Field(description="Workflows by the process that is at them.")
     each: int = Field(description="How many one process takes at once.")
     all: int = Field(description="How many all may be at; 0 is any number.")
+    workers: list[WorkerRow] = Field(
+        default=[], description="Processes at work: with PYGENT_REDIS_URL all of them, else this one."
+    )
+    problem: str = Field(default="", description="Why no workers are known.")
 
     @classmethod
     def of(cls, status: QueueStatus, each: int, all: int) -> QueueAnswer:
@@ -240,7 +252,8 @@ class QueueAnswer(BaseModel):
 
     def text(self) -> str:
         at = sum(self.running.values())
-        return f"{self.waiting} wait; {at} are carried out, by {len(self.running)} process(es)."
+        queue = f"{self.waiting} wait; {at} are carried out, by {len(self.running)} process(es)."
+        return "\n".join([queue, *(row.line() for row in self.workers), *filter(None, [self.problem])])
 
 
 def _short(value: Any) -> str:

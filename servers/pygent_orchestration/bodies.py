@@ -48,6 +48,24 @@ async def for_each(work: Mapping[str, Any], carrier: Carrier) -> list[Any]:
     return await _all([asyncio.create_task(one(part)) for part in parts])
 
 
+def begun(work: Mapping[str, Any], done: Mapping[str, Any]) -> list[Part]:
+    """The parts of a body that was stopped, with the outcomes of their steps that were done, by name."""
+    graph, last = Graph(_steps(work)), None
+    kept: dict[int, dict[str, Any]] = {}
+    for name, outcome in done.items():
+        index, _, step = name.partition(".")
+        kept.setdefault(int(index), {})[step] = outcome
+    parts = []
+    for number, outcomes in sorted(kept.items()):
+        more = {"item": work["items"][number]} if "items" in work else {"last": last}
+        scope = {**work["scope"], "index": number, **more}
+        part = Part(graph=graph, scope=scope, outer=work["outer"], prefix=f"{number}.", kept=outcomes)
+        if outcomes.keys() == graph.steps.keys():
+            last = part.gives(work["output"])
+        parts.append(part)
+    return parts
+
+
 async def _all(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
     """What all give; the first error, by their order, once all have ended."""
     try:

@@ -59,6 +59,8 @@ class Carrier:
     children: Children
     tell: Callable[[str, str, str], None]
     """Is told what a step waits for: the step, approval, signal or run, and the rest."""
+    ended: Callable[[str, Outcome], None]
+    """Is told what came of a step, whenever the workflow is run."""
 
 
 @dataclass(kw_only=True)
@@ -135,8 +137,12 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
         Red: a step failed that is not optional.
     """
     tasks: dict[asyncio.Task[Outcome], str] = {}
-    waits = {name: set(before) - part.outcomes.keys() for name, before in part.graph.before.items()}
-    ready = [name for name in part.graph.order if name not in part.outcomes and not waits[name]]
+    waits = {
+        name: set(before) - part.outcomes.keys()
+        for name, before in part.graph.before.items()
+        if name not in part.outcomes
+    }
+    ready = [name for name in part.graph.order if name in waits and not waits[name]]
     after: dict[str, list[str]] = {name: [] for name in part.graph.steps}
     for name, before in waits.items():
         for other in before:
@@ -150,6 +156,7 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
             for task in ended:
                 name = tasks.pop(task)
                 part.note(name, task.result())
+                carrier.ended(part.prefix + name, part.outcomes[name])
                 for later in after[name]:
                     waits[later].discard(name)
                     if not waits[later]:
@@ -159,7 +166,7 @@ async def carry_out(part: Part, carrier: Carrier, concurrency: int) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if part.is_broken:
-        await _undo(part, carrier)
+        await take_back(part, carrier)
         name = part.failed[0]
         raise Red(f'Step "{part.prefix}{name}" failed: {part.outcomes[name].error}')
 
@@ -298,21 +305,21 @@ def _body(part: Part, step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
     return {**work, "items": items, "concurrency": step.concurrency or MAP_CONCURRENCY}
 
 
-async def _undo(part: Part, carrier: Carrier) -> None:
+async def take_back(part: Part, carrier: Carrier) -> None:
     """Take back what was done, the latest in the order first. What cannot be is told, and hinders nothing."""
     for name, place in part.undos.items():
         undo, outcome = part.graph.steps[name].undo, part.outcomes.get(name)
         if undo is None or outcome is None or outcome.is_failed or outcome.skipped:
             continue
 
-        async def take_back(undo: Action = undo) -> dict[str, Any]:
+        async def undone(undo: Action = undo) -> dict[str, Any]:
             try:
                 await _undone(part, carrier, undo)
             except (Red, ExpressionInvalid, PygentError) as error:
                 return {"error": str(error)}
             return {}
 
-        await place.step(f"{part.prefix}{name} {UNDO}", take_back)
+        await place.step(f"{part.prefix}{name} {UNDO}", undone)
 
 
 async def _undone(part: Part, carrier: Carrier, undo: Action) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from pygent_orchestration.actions import Actions, Red
-from pygent_orchestration.bodies import for_each, in_rounds
-from pygent_orchestration.carrying_out import FOREVER, Carrier, Part, carry_out
-from pygent_orchestration.events import WAITS
+from pygent_orchestration.bodies import begun, for_each, in_rounds
+from pygent_orchestration.bus import post
+from pygent_orchestration.bus.post import Post
+from pygent_orchestration.carrying_out import FOREVER, Carrier, Part, carry_out, take_back
+from pygent_orchestration.events import UNDO, WAITS, state_of
 from pygent_orchestration.expressions import ExpressionInvalid
 from pygent_orchestration.graph import Graph
+from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.store import Store, now
@@ -20,6 +23,8 @@ WORKFLOW = "workflow"
 BODY = "body"
 APPROVAL = "approval"
 SIGNAL = "signal"
+TAKEN_BACK = "~undo"
+"""After a workflow's id: the one that takes back what it had done when it was cancelled."""
 SAID = "said"
 
 LATEST_SECONDS = 1.0
@@ -32,12 +37,14 @@ class Execution:
     Args:
         store: where it is noted what steps wait for, and that a workflow has ended.
         engine: begins what belongs to a workflow.
+        post: tells of each step that ends.
     """
 
-    def __init__(self, store: Store, engine: Engine, actions: Actions) -> None:
+    def __init__(self, store: Store, engine: Engine, actions: Actions, post: Post) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
+        self._post = post
 
     async def work(self, plan: dict[str, Any]) -> dict[str, Any]:
         """The workflow: a graph of steps, and what it gives or why it failed."""
@@ -53,6 +60,9 @@ class Execution:
             ended = {"error": str(error)}
         if "/" not in id:
             self._store.end(id)
+            self._post.put(
+                [post.progress(post.workflow(id), {"state": "failed" if "error" in ended else "done"})]
+            )
         return ended
 
     async def body(self, work: dict[str, Any], uses: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +74,32 @@ class Execution:
             return {"value": await (for_each if "items" in work else in_rounds)(work, carrier)}
         except (Red, ExpressionInvalid) as error:
             return {"error": str(error)}
+
+    async def undo(self, id: str, below: list[str]) -> None:
+        """Take back what a workflow had done that was cancelled; first, what those below it had."""
+        from pygent_shared.durable import workflow
+
+        for other in below:
+            await _Children(self._engine, {}).undone(other)
+        work, uses, done = await workflow.step("found", lambda: self._stopped(id))
+        if "definition" in work:
+            graph = Graph(Definition.model_validate(work["definition"]).steps)
+            parts = [Part(graph=graph, scope={"inputs": work["inputs"]}, kept={**work["kept"], **done})]
+        else:
+            parts = begun(work, done)
+        for part in reversed(parts):
+            await take_back(part, self._carrier(id, uses))
+
+    async def _stopped(self, id: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """What a workflow was to do, what it uses, and the outcomes of its steps that were not undone yet."""
+        work, *more = await self._engine.arguments(id)
+        results = {step.name: step.result for step in await self._engine.steps(id)}
+        done = {
+            name: outcome
+            for name, outcome in results.items()
+            if outcome and " " not in name and f"{name} {UNDO}" not in results
+        }
+        return work, (more[0] if more else work["uses"]), done
 
     def _carrier(self, id: str, uses: Mapping[str, Any]) -> Carrier:
         told: set[tuple[str, str]] = set()
@@ -77,7 +113,13 @@ class Execution:
             if not any(note.step == name and note.data == data for note in self._store.noted(top)):
                 self._store.note(top, WAITS, now(), name, data)
 
-        return Carrier(id=id, actions=self._actions, children=_Children(self._engine, uses), tell=tell)
+        def ended(step: str, outcome: Outcome) -> None:
+            name = f"{path}/{step}" if path else step
+            said = {"step": name, "state": state_of(outcome)}
+            self._post.put([post.progress(post.workflow(top), said)])
+
+        children = _Children(self._engine, uses)
+        return Carrier(id=id, actions=self._actions, children=children, tell=tell, ended=ended)
 
 
 class _Children:
@@ -98,6 +140,10 @@ class _Children:
         whole = given(definition.inputs, inputs)
         plan = {"definition": self._uses[name], "uses": dict(self._uses), "inputs": whole, "kept": {}}
         return _value(await self._ended(WORKFLOW, id, plan))
+
+    async def undone(self, id: str) -> None:
+        """Have what a workflow had done be taken back."""
+        await self._ended(UNDO, f"{id}{TAKEN_BACK}", id, [])
 
     async def _ended(self, workflow: str, id: str, *arguments: Any) -> Status:
         await self._engine.start(workflow, *arguments, id=id)

@@ -6,16 +6,24 @@ schedule: whoever only asks what this server is, or defines a workflow, does not
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import gethostname
+from typing import Any
 
 import anyio
 
 from pygent_orchestration.actions import Actions
+from pygent_orchestration.bus.bus import Bus
+from pygent_orchestration.bus.station import Station
+from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.features import Features
+from pygent_orchestration.features.model import Feature
 from pygent_orchestration.features.store import FeatureStore
+from pygent_orchestration.features.telling import messages
 from pygent_orchestration.library import Library
-from pygent_orchestration.store import MIGRATIONS, Store
+from pygent_orchestration.store import MIGRATIONS, Store, now
 from pygent_orchestration.workflows import Workflows
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
@@ -57,6 +65,8 @@ class Orchestration:
             limits=Limits(each=settings.workflow_workers, all=settings.workflow_limit or None),
         )
         self._keeper = Keeper(self._engine)
+        self.station = Station(settings.redis_url, self._at)
+        self._began = now()
 
     @property
     def library(self) -> Library:
@@ -78,8 +88,18 @@ class Orchestration:
         """
         owned("Workflows")
         workflows = self._opened()
+        self._begin()
         await self._keeper.on()
         return workflows
+
+    async def bus(self) -> Bus:
+        """The bus; this process is known on it then.
+
+        Raises:
+            NotAllowed: as `workflows` does.
+        """
+        owned("Messages")
+        return await self.station.bus()
 
     async def features(self) -> Features:
         """The features; the engine is at work then.
@@ -90,6 +110,7 @@ class Orchestration:
         owned("Features")
         self._opened()
         assert self._features is not None
+        self._begin()
         await self._keeper.on()
         return self._features
 
@@ -106,13 +127,32 @@ class Orchestration:
         self._users += 1
         try:
             if (self._settings.data_dir / "orchestration.db").exists() and self._is_awaited():
-                self._keeper.begin()  # whoever lists its tools does not wait for it
+                self._begin()  # whoever lists its tools does not wait for it
             yield self
         finally:
             self._users -= 1
             if not self._users:
                 with anyio.CancelScope(shield=True):  # whoever is gone may have been cancelled
                     await self._close()
+
+    def _at(self) -> dict[str, Any]:
+        """What this process is at, for its heartbeats."""
+        return {
+            "host": gethostname(),
+            "pid": os.getpid(),
+            "since": self._began,
+            "executor": self._engine.executor,
+            "running": self._engine.at_work,
+            "limit": self._settings.workflow_workers,
+        }
+
+    def _begin(self) -> None:
+        """Have the engine at work, and this process known on the bus, and do not wait for it."""
+        self._keeper.begin()
+        self.station.begin()
+
+    def _happened(self, feature: Feature, event: Event) -> None:
+        self.station.post.put(messages(feature, event))
 
     def _is_awaited(self) -> bool:
         return self.store.is_awaited() or self.feature_store.is_awaited()
@@ -121,14 +161,21 @@ class Orchestration:
         if self._workflows is None:
             self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
             self._store = Store(self._database)
-            self._workflows = Workflows(self._store, self._engine, self._peers)
-            self._feature_store = FeatureStore(self._database)
+            self._workflows = Workflows(self._store, self._engine, self._peers, self.station.post)
+            self._feature_store = FeatureStore(self._database, self._happened)
             folder = self._settings.data_dir / "coding"
-            self._features = Features(self._feature_store, self._engine, Actions(self._peers), folder)
+            self._features = Features(
+                self._feature_store,
+                self._engine,
+                Actions(self._peers),
+                folder,
+                limit=self._settings.agent_tasks or None,
+            )
         return self._workflows
 
     async def _close(self) -> None:
         await self._keeper.off()
+        await self.station.off()
         if self._database is not None:
             self._database.close()
             self._database = self._store = self._workflows = None

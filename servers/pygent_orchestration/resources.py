@@ -17,10 +17,20 @@ from pygent_orchestration.features import prp
 from pygent_orchestration.orchestration import Orchestration, owned
 from pygent_shared.errors import UnknownName
 from pygent_shared.server import SuiteServer
+from pygent_shared.subscribers import Subscribers
 
 
 def add_resources(server: SuiteServer[Orchestration], orchestration: Orchestration) -> None:
-    """Add the resources, and completion of their arguments."""
+    """Add the resources, and completion of their arguments. Who subscribed to one is told of its changes."""
+    subscribers = Subscribers(server)
+
+    async def tell(address: str) -> None:
+        """Tell of what an address on the bus stands for."""
+        uri = address.replace("/", "://", 1)
+        await subscribers.changed(uri)
+        await subscribers.changed(f"{uri}/events")
+
+    orchestration.station.tells.append(tell)
 
     @server.resource("workflow://{id}", title="A workflow", mime_type="application/json")
     async def workflow(id: str) -> str:

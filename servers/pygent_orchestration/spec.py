@@ -93,7 +93,9 @@ class Step(Action):
         default=None, gt=0, description="Seconds that it, or one try of it, may take."
     )
     optional: bool = Field(default=False, description="Whether the rest goes on, with null, when it fails.")
-    undo: Action | None = Field(default=None, description="What takes it back when a later step fails.")
+    undo: Action | None = Field(
+        default=None, description="What takes it back when a later step fails, or the workflow is cancelled."
+    )
 
     @property
     def kind(self) -> Kind:

@@ -40,7 +40,12 @@ def add_features(server: SuiteServer[Orchestration], orchestration: Orchestratio
             list[str], Field(description="Your own plan, a PRP in Markdown each; no planner is asked then.")
         ] = [],
         planner: Annotated[str, Field(description="A deployed agent of the factory.")] = "planner",
-        coder: Annotated[str, Field(description="Another, which works on code.")] = "coder",
+        coder: Annotated[
+            str,
+            Field(
+                description="Another, which works on code. Empty: for each task, whoever is able and free."
+            ),
+        ] = "coder",
         reviewer: Annotated[str, Field(description="Another one. Empty: nobody reviews.")] = "reviewer",
         policy: Annotated[
             dict[str, Any],

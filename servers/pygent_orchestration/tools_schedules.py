@@ -10,9 +10,11 @@ from pydantic import Field
 
 from pygent_orchestration import reading
 from pygent_orchestration.answers import QueueAnswer, SchedulesAnswer
+from pygent_orchestration.answers_messages import WorkerRow
 from pygent_orchestration.orchestration import Orchestration
 from pygent_orchestration.tools_definitions import CHANGES, READS, Name
 from pygent_orchestration.workflows import Workflows
+from pygent_shared.errors import ServerUnavailable
 from pygent_shared.server import SuiteServer, answer
 from pygent_shared.settings import Settings
 
@@ -66,9 +68,15 @@ def add_schedules(
 
     @server.tool(title="Look at the queue", annotations=READS)
     async def queue_status() -> Annotated[CallToolResult, QueueAnswer]:
-        """How many workflows wait to be begun, which processes carry how many out, and the limits."""
+        """How many workflows wait to be begun, which processes carry how many out, where those are, and the
+        limits."""
         status = await (await orchestration.workflows()).queue()
         data = QueueAnswer.of(status, settings.workflow_workers, settings.workflow_limit)
+        try:
+            present = await (await orchestration.bus()).present()
+            data.workers = [WorkerRow.of(beat) for beat in present if beat.payload["executor"]]
+        except ServerUnavailable as error:
+            data.problem = str(error)
         return answer(data.text(), data)
 
 

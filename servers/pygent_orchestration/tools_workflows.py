@@ -89,17 +89,22 @@ def add_workflows(server: SuiteServer[Orchestration], orchestration: Orchestrati
         return _told(await workflows.follow(workflow, 1))
 
     @server.tool(title="Cancel a workflow", annotations=STOPS)
-    async def cancel_workflow(workflow: Id) -> Annotated[CallToolResult, WorkflowAnswer]:
-        """Stop a workflow, the workflows in it and its agents' runs. What was done stays, and nothing is
-        taken back; resume_workflow goes on from there."""
-        return _told(await (await orchestration.workflows()).cancel(workflow))
+    async def cancel_workflow(
+        workflow: Id,
+        undo: Annotated[
+            bool, Field(description="Take back what was done, of steps with an `undo`, the latest first.")
+        ] = True,
+    ) -> Annotated[CallToolResult, WorkflowAnswer]:
+        """Stop a workflow, the workflows in it and its agents' runs. Steps without an `undo` stay as they
+        are; resume_workflow goes on from there."""
+        return _told(await (await orchestration.workflows()).cancel(workflow, undo=undo))
 
     @server.tool(title="Resume a workflow", annotations=BEGINS)
     async def resume_workflow(
         context: Context[Any], workflow: Id, wait_s: Wait = 0.0
     ) -> Annotated[CallToolResult, WorkflowAnswer]:
-        """Go on with a workflow that was cancelled, or has failed. One that has failed goes on under a new
-        id: steps that were done well are kept, the others are done again."""
+        """Go on with a workflow that was cancelled, or has failed. One that has failed, or was taken back,
+        goes on under a new id: steps that were done well are kept, the others are done again."""
         workflows = await orchestration.workflows()
         return await _followed(workflows, await workflows.resume(workflow), context, wait_s)
 

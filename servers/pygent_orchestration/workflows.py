@@ -12,15 +12,25 @@ from uuid import uuid4
 import anyio
 
 from pygent_orchestration.actions import FACTORY, Actions
-from pygent_orchestration.events import BEGIN, KEPT, STEP, WAITS, Event, history, states
-from pygent_orchestration.execution import APPROVAL, BODY, SAID, SIGNAL, WORKFLOW, Execution, answer
+from pygent_orchestration.bus.post import Post
+from pygent_orchestration.events import BEGIN, KEPT, STEP, UNDO, WAITS, Event, history, states
+from pygent_orchestration.execution import (
+    APPROVAL,
+    BODY,
+    SAID,
+    SIGNAL,
+    TAKEN_BACK,
+    WORKFLOW,
+    Execution,
+    answer,
+)
 from pygent_orchestration.graph import Graph
 from pygent_orchestration.library import Library
 from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Standing, total, tree
 from pygent_orchestration.store import Begun, Store, now
-from pygent_shared.durable.engine import UNENDED, Engine, QueueStatus, Status, pause
+from pygent_shared.durable.engine import UNENDED, Engine, QueueStatus, Status, Step, pause
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
 from pygent_shared.peers import Peers
 
@@ -28,9 +38,13 @@ if TYPE_CHECKING:
     from pygent_shared.durable.schedules import Schedule
 
 TICK = "tick"
+APPROVED = "approved"
+REJECTED = "rejected"
 _SIGNS = re.compile(r"[^0-9A-Za-z-]")
 
 FOLLOW_SECONDS = 0.25
+UNDO_SECONDS = 10.0
+"""How long who cancels a workflow waits until what it did is taken back."""
 
 Report = Callable[[Standing], Awaitable[None]]
 """Is told, now and then, where a workflow stands."""
@@ -43,19 +57,21 @@ class Workflows:
         store: of definitions, and of what was begun.
         engine: carries them out, once it is needed.
         peers: whose tools and agents the steps use; None where this server stands alone.
+        post: tells of each step that ends.
     """
 
-    def __init__(self, store: Store, engine: Engine, peers: Peers | None) -> None:
+    def __init__(self, store: Store, engine: Engine, peers: Peers | None, post: Post) -> None:
         self._store = store
         self._engine = engine
         self._peers = peers
         self._actions = Actions(peers)
         self.library = Library(store)
-        execution = Execution(store, engine, self._actions)
+        execution = Execution(store, engine, self._actions, post)
         engine.workflow(WORKFLOW, execution.work)
         engine.workflow(BODY, execution.body)
         engine.workflow(APPROVAL, answer)
         engine.workflow(SIGNAL, answer)
+        engine.workflow(UNDO, execution.undo)
         engine.workflow(TICK, self._tick)
 
     async def begin(
@@ -108,9 +124,10 @@ class Workflows:
         begun = self._store.get(id)
         status = await self._engine.status(id)
         _, definition = self.library.get(begun.name, begun.version)
-        rows = {id: (status, await self._engine.steps(id))}
+        rows = {id: (status, await self._steps(status))}
         for below in await self._engine.below(id):
-            rows[below.id] = (below, await self._engine.steps(below.id))
+            if not below.id.endswith(TAKEN_BACK):
+                rows[below.id] = (below, await self._steps(below))
         noted = self._store.noted(id)
         at = states(definition, history(begun, status, rows[id][1], noted))
         waits = {f"{id}/{note.step}": note.data for note in noted if note.kind == WAITS}
@@ -140,7 +157,7 @@ class Workflows:
     async def history(self, id: str) -> list[Event]:
         """All that happened to a workflow, oldest first. Raises UnknownName: there is none."""
         begun, status = self._store.get(id), await self._engine.status(id)
-        return history(begun, status, await self._engine.steps(id), self._store.noted(id))
+        return history(begun, status, await self._steps(status), self._store.noted(id))
 
     async def follow(self, id: str, within: float, report: Report | None = None) -> Standing:
         """Where a workflow stands once it has ended, or after so many seconds."""
@@ -160,7 +177,11 @@ class Workflows:
     async def decide(self, id: str, step: str, comment: str, *, approved: bool) -> None:
         """Answer a workflow that waits for an approval. The first answer counts. Raises as `signal` does."""
         said = {"approved": approved, "comment": comment}
-        await self._say(id, step, APPROVAL, said, "approved" if approved else "rejected")
+        await self._say(id, step, APPROVAL, said, APPROVED if approved else REJECTED)
+
+    def decided(self, id: str) -> set[str]:
+        """The steps of a workflow whose approvals were answered, whether they have gone on yet or not."""
+        return {note.step for note in self._store.noted(id) if note.kind in (APPROVED, REJECTED)}
 
     async def signal(self, id: str, step: str, message: Any) -> None:
         """Give a workflow the message that one of its steps waits for.
@@ -174,8 +195,12 @@ class Workflows:
         """
         await self._say(id, step, SIGNAL, {"message": message}, "signalled")
 
-    async def cancel(self, id: str) -> Standing:
-        """Stop a workflow, with all that belongs to it; the runs of its agents too."""
+    async def cancel(self, id: str, *, undo: bool = True) -> Standing:
+        """Stop a workflow, with all that belongs to it; the runs of its agents too.
+
+        Args:
+            undo: take back what was done, of steps that say how; it is waited for a while.
+        """
         self._store.get(id)
         if (await self._engine.status(id)).state in UNENDED:
             runs = await self._open_runs(id)
@@ -183,22 +208,55 @@ class Workflows:
             self._store.note(id, "cancelled", now())
             for run in runs:
                 await self._actions.stop(run)
+            if undo and await self._has_undos(id):
+                below = [
+                    other.id
+                    for other in reversed(await self._engine.below(id))
+                    if other.workflow in (WORKFLOW, BODY) and other.state == "cancelled"
+                ]
+                await self._engine.start(UNDO, id, below, id=f"{id}{TAKEN_BACK}")
+                await self._engine.wait(f"{id}{TAKEN_BACK}", UNDO_SECONDS)
         return await self.get(id)
 
+    async def _has_undos(self, id: str) -> bool:
+        """Whether a step of a workflow says how it is taken back."""
+        (plan,) = await self._engine.arguments(id)
+        definitions = map(Definition.model_validate, [plan["definition"], *plan["uses"].values()])
+        return any(step.undo for definition in definitions for step in definition.walk())
+
+    async def _undoing(self, id: str) -> Status | None:
+        """How the taking back of a cancelled workflow goes; None where there is none."""
+        try:
+            return await self._engine.status(f"{id}{TAKEN_BACK}")
+        except UnknownName:
+            return None
+
+    async def _steps(self, status: Status) -> list[Step]:
+        """The steps of a workflow, and those that took them back when it was cancelled."""
+        steps = await self._engine.steps(status.id)
+        if status.state == "cancelled":
+            taken = await self._engine.steps(f"{status.id}{TAKEN_BACK}")
+            steps += [step for step in taken if step.name.endswith(f" {UNDO}")]
+        return steps
+
     async def resume(self, id: str) -> str:
-        """Go on with a workflow that was cancelled or has failed. One that has failed goes on as another,
-        which keeps what was done well. Returns the id of the one that goes on.
+        """Go on with a workflow that was cancelled or has failed. One that has failed, or was taken back,
+        goes on as another, which keeps what was done well. Returns the id of the one that goes on.
 
         Raises:
-            IllegalMove: it goes on anyway, or is done.
+            IllegalMove: it goes on anyway, is done, or is being taken back.
         """
         standing = await self.get(id)
-        if standing.state == "cancelled":
+        undoing = await self._undoing(id)
+        if undoing is not None and undoing.state in UNENDED:
+            cure = f'Wait until that has ended: workflow_status(workflow="{id}")'
+            raise IllegalMove(f"Workflow {id}", "being taken back", "resumed", cure)
+        if standing.state == "cancelled" and undoing is None:
             self._store.go_on(id)
             await self._engine.resume(id)
             self._store.note(id, "resumed", now())
             return id
-        if standing.state != "failed":
+        if standing.state not in ("failed", "cancelled"):
             cure = f'To do a part of it again: fork_from(workflow="{id}", step=…)'
             raise IllegalMove(f"Workflow {id}", standing.state, "resumed", cure)
         done = [node.name for node in standing.steps if node.state == "done" and not node.is_undone]

@@ -128,6 +128,15 @@ class Settings:
     workflow_limit: int = row(
         0, "Workflows that all processes together carry out at once; 0 is no limit.", least=0
     )
+    agent_tasks: int = row(
+        0, "Tasks one agent is given at once, where a feature names no coder; 0 is no limit.", least=0
+    )
+    redis_url: str = row(
+        "",
+        "Redis by which processes that do durable work tell each other what they are at, such as "
+        "redis://user:password@host:6379/0; empty: each tells its own hosts alone.",
+        secret=True,
+    )
     vectors: Literal["memory", "exact", "faiss", "chroma", "pgvector"] = row(
         "memory",
         "What finds the nearest vectors: codes in memory; exact, which reads them all; or, extras, faiss or "

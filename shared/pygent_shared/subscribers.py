@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp.types import EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from pygent_shared.server import SuiteServer
@@ -19,6 +20,7 @@ class Subscribers:
     """Those of one server."""
 
     def __init__(self, server: SuiteServer[Any]) -> None:
+        self._server = server
         self._sessions: dict[tuple[int, str], Any] = {}
         # The SDK has no other door for clients of the 2025 era.
         inside = server._lowlevel_server
@@ -31,7 +33,11 @@ class Subscribers:
 
     async def told(self, context: Context[Any], uri: str) -> None:
         """As `tell`, in the server's own loop."""
-        await context.notify_resource_updated(uri)
+        await self.changed(uri)
+
+    async def changed(self, uri: str) -> None:
+        """Tell them, of no call's doing."""
+        await self._server._subscriptions.publish(ResourceUpdated(uri=uri))
         for (_, wanted), session in list(self._sessions.items()):
             if wanted == uri:
                 await session.send_resource_updated(uri)

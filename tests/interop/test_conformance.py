@@ -5,6 +5,7 @@ its cache folder these tests skip and say what to type; they never reach for the
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from .conformance import REVISIONS, missing, outcome, run, scored
 from .serving import free_port, started
 
 EVERYTHING = str(Path(__file__).with_name("everything.py"))
+TASKS = str(Path(__file__).with_name("tasks_server.py"))
 
 START_SECONDS = 60
 
@@ -58,6 +60,19 @@ NO_FIXTURE_NEEDED = {
 
 COMPLETION = "completion-complete"
 
+OF_TASKS = (
+    "tasks-lifecycle",
+    "tasks-capability-negotiation",
+    "tasks-wire-fields",
+    "tasks-request-state-removal",
+    "tasks-mrtr-input",
+    "tasks-mrtr-composition",
+    "tasks-request-headers",
+    "tasks-dispatch-and-envelope",
+    "tasks-required-task-error",
+)
+"""The scenarios of the tasks extension, but for the one that the suite skips itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
@@ -89,19 +104,26 @@ class Served:
 
 def command(name: str, port: int, folder: Path) -> list[str]:
     """How one of the servers under test is started."""
-    if name == "everything":
-        return [sys.executable, EVERYTHING, "http", str(port)]
-    over_http = [sys.executable, "-m", f"pygent_{name}", "--transport", "http", "--port", str(port)]
-    if name == "registry":
-        return [*over_http, "--config", str(registry_config(folder))]
+    if script := {"everything": EVERYTHING, "tasks": TASKS}.get(name):
+        return [sys.executable, script, "http", str(port)]
+    package = "registry" if name in BEHIND else name
+    over_http = [sys.executable, "-m", f"pygent_{package}", "--transport", "http", "--port", str(port)]
+    if name in BEHIND:
+        return [*over_http, "--config", str(registry_config(folder, BEHIND[name]))]
     return over_http
 
 
-def registry_config(folder: Path) -> Path:
-    """A config with the fixture server alone, whose names the registry hands on as they are."""
-    everything = {"command": sys.executable, "args": [EVERYTHING, "stdio"], "prefix": "", "trusted": True}
+BEHIND = {"registry": EVERYTHING, "registry of tasks": TASKS}
+"""The fixture server that a registry is in front of."""
+
+
+def registry_config(folder: Path, script: str) -> Path:
+    """A config with a fixture server alone, whose names the registry hands on as they are."""
+    env = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    started = {"command": sys.executable, "args": [script, "stdio"], "env": env}
+    fixtures = {**started, "prefix": "", "trusted": True}
     path = folder / "pygent.json"
-    path.write_text(json.dumps({"mcpServers": {"everything": everything}}))
+    path.write_text(json.dumps({"mcpServers": {"fixtures": fixtures}}))
     return path
 
 
@@ -154,6 +176,11 @@ def test_the_fixture_server_behind_the_registry_passes_every_scored_scenario(
     server: Served, revision: str
 ) -> None:
     assert_passes(server, revision, scored(revision))
+
+
+@on("tasks", "registry of tasks")
+def test_every_scenario_of_the_tasks_extension_passes(server: Served) -> None:
+    assert_passes(server, "2026-07-28", OF_TASKS)
 
 
 @on("memory", "rag")

@@ -24,12 +24,12 @@ from pygent_registry.config import parse
 from pygent_registry.entry import Entry
 from pygent_registry.gateway import Gateway
 from pygent_registry.registry import Registry
-from pygent_registry.seal import Seal
 from pygent_registry.status import STATUS_URI
 from pygent_shared.errors import NotAllowed
 from pygent_shared.http.app import build_app
 from pygent_shared.http.keys import KeyFile
 from pygent_shared.http.run import address, listen, running
+from pygent_shared.seal import Seal
 from pygent_shared.settings import Settings
 
 from .programs import until

@@ -132,6 +132,59 @@ async def test_a_failure_stops_what_comes_after_and_undoes_what_was_done_the_lat
     assert [call[1]["what"] for call in peers.calls[3:]] == ["undo two two", "undo one one"]
 
 
+async def test_cancelling_undoes_what_was_done_in_the_workflow_and_below_it_the_latest_first(
+    settings: Settings,
+) -> None:
+    peers = Peers()
+    undo = 'undo = {{ tool = "work__do", with = {{ what = "undo {0} {{{{ steps.{0}.did }}}}" }} }}'
+    item = 'undo = { tool = "work__do", with = { what = "undo {{ item }}" } }'
+    text = f"""
+        {does("one", undo.format("one"))}
+        {does("two", 'needs = ["one"]')}
+        [steps.each]
+        needs = ["two"]
+        map = ["a", "b"]
+        [steps.each.steps.done]
+        tool = "work__do"
+        with = {{ what = "{{{{ item }}}}" }}
+        {item}
+        [steps.each.steps.ask]
+        needs = ["done"]
+        approval = "{{{{ item }}}}?"
+        """
+    async with orchestration(settings, peers) as client:
+        await call(client, "define_workflow", name="w", definition=text)
+        id = (await call(client, "start_workflow", name="w"))["workflow"]
+        with anyio.fail_after(PATIENCE):
+            while len((await call(client, "workflow_status", workflow=id))["steps"][2]["steps"]) < 4:
+                await anyio.sleep(0.05)
+        stopped = await call(client, "cancel_workflow", workflow=id)
+        assert stopped["state"] == "cancelled"
+        assert [row["undone"] for row in stopped["steps"]] == [True, False, False]
+        undone = [made[1]["what"] for made in peers.calls if made[1]["what"].startswith("undo")]
+        assert (sorted(undone[:2]), undone[2:]) == (["undo a", "undo b"], ["undo one one"])
+        again = await call(client, "resume_workflow", workflow=id, wait_s=0)
+        assert again["workflow"] != id
+        with anyio.fail_after(PATIENCE):
+            while [made[1]["what"] for made in peers.calls].count("b") < 2:
+                await anyio.sleep(0.05)
+    made = [made[1]["what"] for made in peers.calls]
+    assert [made.count(what) for what in ("one", "two", "a")] == [2, 1, 2]
+
+
+async def test_what_is_cancelled_without_undo_stays_and_goes_on_as_it_was(settings: Settings) -> None:
+    peers = Peers()
+    undo = 'undo = { tool = "work__do", with = { what = "undo" } }'
+    text = does("one", undo) + '[steps.ask]\nneeds = ["one"]\napproval = "Go on?"\n'
+    async with orchestration(settings, peers) as client:
+        await call(client, "define_workflow", name="w", definition=text)
+        id = (await call(client, "start_workflow", name="w", wait_s=1))["workflow"]
+        stopped = await call(client, "cancel_workflow", workflow=id, undo=False)
+        assert [row["undone"] for row in stopped["steps"]] == [False, False]
+        assert (await call(client, "resume_workflow", workflow=id))["workflow"] == id
+    assert [made[1]["what"] for made in peers.calls] == ["one"]
+
+
 async def test_an_optional_step_that_fails_gives_null_and_the_rest_goes_on(settings: Settings) -> None:
     peers = Peers()
     peers.failing["maybe"] = 1
@@ -459,6 +512,25 @@ async def test_names_and_ids_are_completed(settings: Settings) -> None:
         assert ids.completion.values == [begun["workflow"]]
         listed = await call(client, "list_workflows", name="map-mine")
         assert [row["state"] for row in listed["workflows"]] == ["done"]
+
+
+async def test_a_time_at_which_nothing_could_be_begun_is_told_with_its_cause(settings: Settings) -> None:
+    text = '[steps.a]\ncondition = "1"\n'
+    async with orchestration(settings) as client:
+        await call(client, "define_workflow", name="w", definition=text)
+        await call(client, "schedule", name="s", workflow="w", cron="* * * * * *")
+        await call(client, "define_workflow", name="w", definition=f"[inputs.place]\n{text}")
+        with anyio.fail_after(PATIENCE):
+            while not (row := (await call(client, "list_schedules"))["schedules"][0])["error"]:
+                await anyio.sleep(0.2)
+        assert row["error"].startswith("inputs: place must be given")
+        shown = await client.call_tool("list_schedules", {})
+        assert isinstance(shown.content[0], t.TextContent)
+        assert f"nothing was begun: {row['error']}" in shown.content[0].text
+        await call(client, "define_workflow", name="w", definition=text)
+        with anyio.fail_after(PATIENCE):
+            while (await call(client, "list_schedules"))["schedules"][0]["error"]:
+                await anyio.sleep(0.2)
 
 
 async def test_a_schedule_begins_workflows_and_is_kept_over_a_restart(settings: Settings) -> None:

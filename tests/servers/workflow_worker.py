@@ -25,7 +25,13 @@ STEP_SECONDS = 0.1
 
 def at_work(folder: Path, store: str) -> Orchestration:
     """The orchestration of a process on a folder, and on a PostgreSQL if one is named."""
-    settings = Settings(data_dir=folder, durable_url=store, embedder="none", workflow_workers=3)
+    settings = Settings(
+        data_dir=folder,
+        durable_url=store,
+        embedder="none",
+        workflow_workers=3,
+        redis_url=os.environ.get("WORKER_REDIS", ""),
+    )
     return Orchestration(settings, Peers(log=folder / "done", seconds=STEP_SECONDS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 import time
@@ -133,6 +134,25 @@ async def test_starting_an_id_again_does_nothing(engine: Engine, tmp_path: Path)
         assert await engine.start("count", "w", 2, id="w") == "w"
         assert (await engine.wait("w", PATIENCE)).state == "done"
     assert len([line for line in lines(tmp_path) if " w " in line]) == 2
+
+
+async def test_that_something_was_cancelled_is_no_error_in_the_log_but_a_defect_is(engine: Engine) -> None:
+    from dbos import error as stops
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    said: list[str] = []
+    log, kept = logging.getLogger("dbos"), Kept()
+    log.addHandler(kept)
+    try:
+        for error in (stops.DBOSAwaitedWorkflowCancelledError("w"), stops.DBOSWorkflowCancelledError("w")):
+            log.error("cancelled", exc_info=error)
+        log.error("broken", exc_info=ValueError("a defect"))
+    finally:
+        log.removeHandler(kept)
+    assert said == ["broken"]
 
 
 async def test_what_was_cancelled_goes_on_after_the_last_step_it_did(engine: Engine, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from pygent_registry.abridge import abridged, size_of
 from pygent_registry.policies import EntryOf, Handler, Policy, Request
 from pygent_registry.results import Results
+from pygent_shared.tasks.wire import GET
 
+COMPLETE = "complete"
 # The revision that brought resource links; an older host would refuse the whole result.
 LINKS_SINCE = "2025-06-18"
 
@@ -18,8 +20,13 @@ def cap_results(entry_of: EntryOf, results: Results, most: int) -> Policy:
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
             result = await handler(request)
-            if request.tool is None or request.by or result.get("resultType") == "input_required":
+            if request.method == GET and isinstance(ended := result.get("result"), dict):
+                return {**result, "result": capped(request, ended)}
+            if request.tool is None or request.by or result.get("resultType", COMPLETE) != COMPLETE:
                 return result
+            return capped(request, result)
+
+        def capped(request: Request, result: dict[str, Any]) -> dict[str, Any]:
             limit = entry_of(request.server).max_result_bytes or most
             size = size_of(result)
             return result if size <= limit else _cut(request, result, size, limit, results)

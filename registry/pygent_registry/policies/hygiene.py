@@ -8,7 +8,15 @@ from pygent_registry.policies import Handler, Request
 from pygent_registry.trust.verdict import STRIPPED
 from pygent_shared.unseen import stripped_all
 
-READ_BY_MODELS = ("content", "structuredContent", "messages", "contents", "description")
+READ_BY_MODELS = (
+    "content",
+    "structuredContent",
+    "messages",
+    "contents",
+    "description",
+    "statusMessage",
+    "result",
+)
 # Addresses, and what is no text.
 AS_THEY_ARE = frozenset({"data", "blob", "uri", "mimeType", "_meta"})
 

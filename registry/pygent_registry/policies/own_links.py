@@ -7,6 +7,7 @@ from typing import Any
 
 from pygent_registry.links import Links
 from pygent_registry.policies import Handler, Policy, Request
+from pygent_shared.tasks.wire import GET
 
 OwnerOf = Callable[[Request, str], str | None]
 """The server whose a resource is, by what is listed to that request's host."""
@@ -17,7 +18,11 @@ def own_links(links: Links, owner_of: OwnerOf) -> Policy:
 
     def policy(handler: Handler) -> Handler:
         async def handle(request: Request) -> dict[str, Any]:
-            result = await handler(request)
+            return own(request, await handler(request))
+
+        def own(request: Request, result: dict[str, Any]) -> dict[str, Any]:
+            if request.method == GET and isinstance(ended := result.get("result"), dict):
+                return _changed(result, "result", own(request, ended))
             if isinstance(content := result.get("content"), list):
                 return _changed(result, "content", [owned(request, block) for block in content])
             if isinstance(messages := result.get("messages"), list):

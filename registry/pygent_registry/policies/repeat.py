@@ -7,9 +7,10 @@ from typing import Any
 
 from pygent_registry.policies import Handler, Policy, Request
 from pygent_shared.errors import ConnectionLost
+from pygent_shared.tasks.wire import GET
 
 # These change nothing, by the protocol itself.
-READS = frozenset({"resources/read", "prompts/get", "completion/complete"})
+READS = frozenset({"resources/read", "prompts/get", "completion/complete", GET})
 
 
 def repeat_reads(trusted: Callable[[str], bool]) -> Policy:

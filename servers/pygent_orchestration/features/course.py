@@ -37,6 +37,10 @@ class Course:
         """The branch that its tasks are merged into."""
         return f"feature/{self.id}"
 
+    def coder(self, task: str) -> str:
+        """The agent that a task is given to; empty where nobody is yet."""
+        return self.request.coder or self._store.get(self.id).tasks[task].coder
+
     async def note(self, kind: Kind, data: dict[str, Any], actor: str = "") -> None:
         """Write down that something happened: one after the other."""
         from pygent_shared.durable import workflow

@@ -35,7 +35,7 @@ class Event(BaseModel):
         task: the id of the task that it happened to.
         data: of submitted the request; informed the context; planned the plan; refused `why` a plan is of no
             use; asked the question; answered `verdict` and `comment`; waits `text`; moved `to` and `why`;
-            task `to` and `result`; added the task's PRP; deployed what came of it; cancelled `why`.
+            task `to`, `coder` and `result`; added the task's PRP; deployed what came of it; cancelled `why`.
     """
 
     at: str
@@ -149,7 +149,10 @@ def _task(feature: Feature, event: Event) -> Changes:
     if to == "running":
         before = [feature.tasks[name].state for name in task.prp.depends_on]
         _must(all(state == "merged" for state in before), feature, event)
-    changed = task.model_copy(update={"state": to, "waits": "", "result": event.data.get("result") or {}})
+    changes = {"state": to, "waits": "", "result": event.data.get("result") or {}}
+    if "coder" in event.data:
+        changes["coder"] = event.data["coder"]
+    changed = task.model_copy(update=changes)
     return {"tasks": feature.tasks | {event.task: changed}}
 
 

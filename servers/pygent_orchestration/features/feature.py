@@ -17,6 +17,7 @@ from pygent_orchestration.coding.deployment import Deploy, Deployed, deploy
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check
 from pygent_orchestration.features.course import Course, Stopped
+from pygent_orchestration.features.crew import Crew
 from pygent_orchestration.features.gathering import gathered
 from pygent_orchestration.features.model import Plan, Prp, Request
 from pygent_orchestration.features.planner import Planner
@@ -42,16 +43,18 @@ class Building:
         actions: reach the planner, and what is known.
         folder: for worktrees.
         check: the gates.
+        crew: who codes.
     """
 
     def __init__(
-        self, store: FeatureStore, engine: Engine, actions: Actions, folder: Path, check: Check
+        self, store: FeatureStore, engine: Engine, actions: Actions, folder: Path, check: Check, crew: Crew
     ) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
         self._folder = folder
         self._check = check
+        self._crew = crew
 
     async def work(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The workflow."""
@@ -75,7 +78,7 @@ class Building:
     async def _planned(self, course: Course) -> Plan:
         """The plan: the user's own, or a planner's, until people agree to it."""
         request = course.request
-        planner = Planner(self._actions, course, await self._known(course))
+        planner = Planner(self._actions, self._crew, course, await self._known(course))
         plan = request.plan or await planner.plan()
         for _ in range(ROUNDS):
             await course.note("planned", plan.model_dump(mode="json"))
@@ -100,7 +103,7 @@ class Building:
     async def _implemented(self, course: Course, plan: Plan) -> None:
         """Have the tasks done that are not, and then the whole judged, where no task was judged as that."""
         left = [task for task in plan.tasks if task.id not in course.request.done]
-        await implemented(course, self._engine, left)
+        await implemented(course, self._engine, self._crew, left)
         if any(is_whole(task, left) for task in left):
             return
         for _ in range(MENDS):
@@ -129,7 +132,7 @@ class Building:
         """Have one more task done, after all others."""
         more = _change(next(course.changes), goal, plan)
         await course.note("added", more.model_dump(mode="json"))
-        await implemented(course, self._engine, [more])
+        await implemented(course, self._engine, self._crew, [more])
 
     async def _agreed(self, course: Course, plan: Plan) -> None:
         """Have people agree to what was done; what they want otherwise is one more task."""

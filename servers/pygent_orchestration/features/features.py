@@ -21,6 +21,7 @@ from pygent_orchestration.coding.work import CODING
 from pygent_orchestration.features import planning
 from pygent_orchestration.features.context import Context
 from pygent_orchestration.features.course import topic
+from pygent_orchestration.features.crew import Crew
 from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.feature import FEATURE, Building
 from pygent_orchestration.features.gathering import gathered
@@ -50,6 +51,7 @@ class Features:
         actions: reach agents, documents and memories.
         folder: for worktrees.
         check: the gates.
+        limit: of tasks that one agent is given at once, where none is named; None is any number.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class Features:
         actions: Actions,
         folder: Path,
         check: Check = gates.check,
+        limit: int | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._actions = actions
-        engine.workflow(FEATURE, Building(store, engine, actions, folder, check).work)
+        crew = Crew(actions, store, limit)
+        engine.workflow(FEATURE, Building(store, engine, actions, folder, check, crew).work)
         engine.workflow(CODING, Coding(actions, folder, self._waits, check).work)
 
     async def submit(self, request: Request) -> str:
@@ -143,9 +147,7 @@ class Features:
             IllegalMove: it is over, or being merged into its target.
         """
         await self.get(id)
-        feature = self._store.append(
-            id, "cancelled", "cancelled", {"why": f"It was cancelled by {caller()}."}
-        )
+        feature = self._store.append(id, "cancelled", "cancelled", {"why": "It was cancelled."})
         await self._engine.cancel(id)
         return feature
 

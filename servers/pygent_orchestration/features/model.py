@@ -80,7 +80,9 @@ class Request(BaseModel):
     )
     health: list[str] = Field(default=[], description="A command that must pass once it is merged.")
     planner: str = "planner"
-    coder: str = "coder"
+    coder: str = Field(
+        default="coder", description="Empty: for each task whoever can do it and has least in hand."
+    )
     reviewer: str = "reviewer"
     approvals: list[Gate] = ["plan", "deployment"]
     attempts: int = 3
@@ -95,10 +97,12 @@ class Request(BaseModel):
 
 
 class Task(BaseModel):
-    """A task as it stands. `result` is what its workflow gave, `waits` what its agent needs somebody for."""
+    """A task as it stands. `coder` is the agent that it is given to, `result` what its workflow gave, `waits`
+    what its agent needs somebody for."""
 
     prp: Prp
     state: TaskState = "waiting"
+    coder: str = ""
     waits: str = ""
     result: dict[str, Any] = {}
 

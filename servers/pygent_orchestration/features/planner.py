@@ -8,10 +8,12 @@ import anyio
 from anyio.to_thread import run_sync
 
 from pygent_orchestration.actions import Actions, Red
+from pygent_orchestration.assignment import Candidate
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.runs import Ran, Runs
 from pygent_orchestration.features import planning
 from pygent_orchestration.features.course import Course, Stopped
+from pygent_orchestration.features.crew import Crew, doable
 from pygent_orchestration.features.model import Plan
 from pygent_orchestration.features.planning import Unusable
 from pygent_shared.errors import PygentError
@@ -26,10 +28,12 @@ class Planner:
     """Plans a feature.
 
     Args:
+        crew: who codes, where the feature names nobody.
         context: what is known that bears on it.
     """
 
-    def __init__(self, actions: Actions, course: Course, context: str) -> None:
+    def __init__(self, actions: Actions, crew: Crew, course: Course, context: str) -> None:
+        self._crew = crew
         self._course = course
         self._context = context
         self._runs = Runs(actions, self._tell)
@@ -51,7 +55,8 @@ class Planner:
             try:
                 if error := said.get("error"):
                     raise Unusable(error)
-                return planning.read(said["answer"], self._course.policy)
+                plan = planning.read(said["answer"], self._course.policy)
+                return plan if self._course.request.coder else doable(plan, _crew(said["crew"]))
             except Unusable as error:
                 await self._course.note("refused", {"why": str(error), "run": said.get("run", "")})
                 why = "\n".join(filter(None, (wrong, str(error))))
@@ -67,12 +72,13 @@ class Planner:
 
         async def ask() -> dict[str, Any]:
             try:
-                ran = await self._ran(run, before, wrong)
+                crew = await self._able()
+                ran = await self._ran(run, before, wrong, crew)
             except (Red, PygentError) as error:
                 return {"error": str(error)}
             if ran.failure is not None:
                 return {"error": ran.failure.why, "run": ran.run}
-            return {"answer": ran.answer, "run": ran.run}
+            return {"answer": ran.answer, "run": ran.run, "crew": crew}
 
         try:
             return await workflow.step(f"plan {self._count}", ask)
@@ -82,12 +88,20 @@ class Planner:
                     await self._runs.stop()
             raise
 
-    async def _ran(self, run: str, before: Plan | None, wrong: str) -> Ran:
+    async def _able(self) -> list[list[str]]:
+        """What each who may code can be asked for, where nobody is named."""
+        request = self._course.request
+        found = [] if request.coder else await self._crew.candidates(request)
+        return [sorted(each.capabilities) for each in found]
+
+    async def _ran(self, run: str, before: Plan | None, wrong: str, crew: list[list[str]]) -> Ran:
         course, request = self._course, self._course.request
         repository = await run_sync(Repository, request.repository)
         commit = await run_sync(repository.begun, request.start)
         files = await run_sync(repository.git, "ls-tree", "-r", "--name-only", commit)
-        task = planning.asked(request.text, files.splitlines(), self._context, course.policy, before, wrong)
+        task = planning.asked(
+            request.text, files.splitlines(), self._context, course.policy, before, wrong, crew
+        )
         in_code = await self._runs.works_in_code(request.planner)
         place, branch = (request.repository, request.start) if in_code else ("", "")
         ran = await self._runs.done(request.planner, task, place, branch, id=run, seconds=SECONDS)
@@ -97,3 +111,8 @@ class Planner:
 
     def _tell(self, text: str) -> None:
         self._course.say(f"waits/plan-{self._count}", "waits", {"text": text})
+
+
+def _crew(able: list[list[str]]) -> list[Candidate]:
+    """Who may code, by what each can be asked for."""
+    return [Candidate(name=str(number), capabilities=frozenset(each)) for number, each in enumerate(able)]

@@ -6,7 +6,7 @@ The one rule: an event and what it changes are written in one transaction, and n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import apsw
@@ -19,12 +19,19 @@ from pygent_shared.caller import caller
 from pygent_shared.database import Database
 from pygent_shared.errors import UnknownName
 
+Tell = Callable[[Feature, Event], None]
+
 
 class FeatureStore:
-    """Keeps them."""
+    """Keeps them.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        tell: is told of each event, once it is written, and the feature as it stands then.
+    """
+
+    def __init__(self, database: Database, tell: Tell = lambda feature, event: None) -> None:
         self._database = database
+        self._tell = tell
 
     def append(
         self,
@@ -55,6 +62,7 @@ class FeatureStore:
             _put(connection, before, after)
             row = (id, key, event.at, kind, task, event.actor, json.dumps(event.data))
             connection.execute(_HAPPENS, row)
+        self._tell(after, event)
         return after
 
     def get(self, id: str) -> Feature:
@@ -95,11 +103,21 @@ class FeatureStore:
             for row in rows
         ]
 
+    def in_hand(self) -> Mapping[str, int]:
+        """How many tasks each agent is at, of all features."""
+        return {str(name): cast("int", count) for name, count in self._database.query(_IN_HAND)}
+
     def is_awaited(self) -> bool:
         """Whether there is one that is not over."""
         return bool(self._database.query(f"SELECT 1 FROM feature WHERE state NOT IN {OVER} LIMIT 1"))
 
 
+_IN_HAND = (
+    "SELECT coalesce(nullif(json_extract(task.data, '$.coder'), ''), "
+    "json_extract(feature.data, '$.request.coder')), count(*) "
+    "FROM feature_task AS task JOIN feature ON feature.id = task.feature "
+    "WHERE task.state = 'running' GROUP BY 1"
+)
 _HAPPENED = "SELECT 1 FROM feature_event WHERE feature = ? AND key = ?"
 _HAPPENS = (
     "INSERT INTO feature_event (feature, key, at, kind, task, actor, data) VALUES (?, ?, ?, ?, ?, ?, ?)"

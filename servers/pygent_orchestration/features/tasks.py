@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pygent_orchestration.actions import Red
 from pygent_orchestration.carrying_out import FOREVER
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.coding.work import CODING, Done, Failure, Work
 from pygent_orchestration.features import prp
 from pygent_orchestration.features.course import Course, Stopped
+from pygent_orchestration.features.crew import Crew
 from pygent_orchestration.features.model import Prp, Request
 from pygent_orchestration.features.timeline import tails
 from pygent_shared.durable.engine import Engine
+from pygent_shared.errors import PygentError
 
 if TYPE_CHECKING:
     from pygent_shared.durable.workflow import Place
@@ -24,7 +27,7 @@ LATEST_SECONDS = 1.0
 """Between two looks at a task."""
 
 
-async def implemented(course: Course, engine: Engine, tasks: Sequence[Prp]) -> None:
+async def implemented(course: Course, engine: Engine, crew: Crew, tasks: Sequence[Prp]) -> None:
     """Have tasks coded and merged into the feature's branch, which has all others. When one fails no other is
     begun; those at work come to their ends.
 
@@ -35,7 +38,7 @@ async def implemented(course: Course, engine: Engine, tasks: Sequence[Prp]) -> N
 
     places = {task.id: Place() for task in tasks}
     waits = {task.id: set(task.depends_on) & places.keys() for task in tasks}
-    works = {task.id: _work(course, task, whole=is_whole(task, tasks)) for task in tasks}
+    todo = {task.id: _Todo(course, engine, crew, task, is_whole(task, tasks)) for task in tasks}
     tail = tails([task.model_copy(update={"depends_on": sorted(waits[task.id])}) for task in tasks])
     working: dict[asyncio.Task[str], str] = {}
     failed: dict[str, str] = {}
@@ -44,7 +47,7 @@ async def implemented(course: Course, engine: Engine, tasks: Sequence[Prp]) -> N
             ready = sorted((id for id in waits if not waits[id]), key=lambda id: (-tail[id], id))
             for id in ready[: 0 if failed else course.request.at_once - len(working)]:
                 del waits[id]
-                working[asyncio.create_task(_coded(course, engine, id, works[id], places[id]))] = id
+                working[asyncio.create_task(todo[id].done(places[id]))] = id
             ended, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 id = working.pop(task)
@@ -61,14 +64,31 @@ async def implemented(course: Course, engine: Engine, tasks: Sequence[Prp]) -> N
         raise Stopped(f'Task "{id}" failed: {failed[id]}')
 
 
-async def _coded(course: Course, engine: Engine, id: str, work: Work, place: Place) -> str:
-    """Why a task failed; empty where it is merged."""
+class _Todo:
+    """One of them. `is_whole`: all others are done when it is."""
 
-    async def do() -> str:
-        course.say(f"{id}/running", "task", {"to": "running"}, id)
+    def __init__(self, course: Course, engine: Engine, crew: Crew, task: Prp, is_whole: bool) -> None:
+        self._course = course
+        self._engine = engine
+        self._crew = crew
+        self._task = task
+        self._is_whole = is_whole
+
+    async def done(self, place: Place) -> str:
+        """Why it failed; empty where it is merged."""
+        return await place.step(f"task {self._task.id}", self._coded, long=True)
+
+    async def _coded(self) -> str:
+        course, id = self._course, self._task.id
+        try:
+            coder = course.coder(id) or await self._crew.coder(course.request, self._task)
+        except (Red, PygentError) as error:
+            return str(error)
+        course.say(f"{id}/running", "task", {"to": "running", "coder": coder}, id)
+        work = _work(course, self._task, coder, whole=self._is_whole)
         below = f"{course.id}/{id}"
-        await engine.start(CODING, work.model_dump(mode="json"), id=below)
-        status = await engine.wait(below, FOREVER, latest=LATEST_SECONDS)
+        await self._engine.start(CODING, work.model_dump(mode="json"), id=below)
+        status = await self._engine.wait(below, FOREVER, latest=LATEST_SECONDS)
         why = status.error or f"Its workflow was {status.state}."
         failed = Done(state="failed", branch="", failure=Failure(kind="crash", why=why))
         done = Done.model_validate(status.result) if status.result else failed
@@ -76,8 +96,6 @@ async def _coded(course: Course, engine: Engine, id: str, work: Work, place: Pla
         to = "merged" if is_merged else "failed"
         course.say(f"{id}/{to}", "task", {"to": to, "result": done.model_dump(mode="json")}, id)
         return "" if is_merged else (done.failure.why if done.failure else why)
-
-    return await place.step(f"task {id}", do, long=True)
 
 
 def is_whole(task: Prp, tasks: Sequence[Prp]) -> bool:
@@ -90,7 +108,7 @@ def is_whole(task: Prp, tasks: Sequence[Prp]) -> bool:
     return len(found) == len(before)
 
 
-def _work(course: Course, task: Prp, *, whole: bool) -> Work:
+def _work(course: Course, task: Prp, coder: str, *, whole: bool) -> Work:
     request = course.request
     return Work(
         task=f"{course.id}.{task.id}",
@@ -99,7 +117,7 @@ def _work(course: Course, task: Prp, *, whole: bool) -> Work:
         base=request.start,
         branch=course.branch,
         policy=policy_of(request, task, whole=whole).model_dump(mode="json"),
-        coder=request.coder,
+        coder=coder,
         reviewer=request.reviewer,
         attempts=request.attempts,
     )

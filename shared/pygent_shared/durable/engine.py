@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -274,6 +274,18 @@ class Engine:
             for step in await self._dbos.list_workflow_steps_async(id)
         ]
 
+    async def arguments(self, id: str) -> list[Any]:
+        """What a workflow was begun with.
+
+        Raises:
+            UnknownName: there is none of this id.
+        """
+        listed = self._dbos.list_workflows_async(workflow_ids=[id], load_output=False)
+        if not (found := await self._outside(listed)):
+            raise UnknownName("workflow", id, ())
+        given: Any = found[0].input
+        return list(given["args"])
+
     async def signal(self, id: str, topic: str, message: Any, *, key: str = "") -> None:
         """Send a workflow a message; two of one key are one message."""
         await self._dbos.send_async(id, message, topic, idempotency_key=key or None)
@@ -353,9 +365,20 @@ class Engine:
         found = [row for row in rows if row["workflow_name"] in mine]
         now = datetime.now(UTC)
         return [
-            read(row, mine[row["workflow_name"]], now)
+            read(row, mine[row["workflow_name"]], now, await self._failed(row))
             for row in sorted(found, key=lambda row: row["schedule_name"])
         ]
+
+    async def _failed(self, row: Mapping[str, Any]) -> str:
+        """Why what a schedule began last has failed; empty where it has not."""
+        if not (last := row["last_fired_at"]):
+            return ""
+        begun = await self._outside(
+            self._dbos.list_workflows_async(
+                schedule_name=row["schedule_name"], start_time=last, sort_desc=True, limit=1, load_input=False
+            )
+        )
+        return str(begun[0].error or "") if begun else ""
 
     async def recover(self) -> Sequence[str]:
         """Take over what processes that died were at, as is done every two seconds. Returns their ids."""
@@ -374,6 +397,16 @@ class Engine:
             left = [work.workflow_id for work in pending if work.executor_id in dead]
             await run_sync(self._process.requeue, left, dead, self._own_queue)
         return dead
+
+    @property
+    def executor(self) -> str:
+        """The id of this process among those on the store; empty while it is not at work."""
+        return self._process.executor.id if self._process else ""
+
+    @property
+    def at_work(self) -> int:
+        """How many workflows run here."""
+        return len(self._at_work)
 
     @property
     def _dbos(self) -> type[DBOS]:

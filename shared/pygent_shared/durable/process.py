@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 NAME = "pygent"
 VERSION = "1"
 """Of everything, always: what has versions is a workflow, and they are in its name."""
+
+LOGGER = "dbos"
 
 LOOK_SECONDS = 0.05
 """How often messages to workflows are looked for."""
@@ -83,6 +86,7 @@ class Process:
         config["executor_id"] = self.executor.id
         self.store = store
         self.users = 0
+        logging.getLogger(LOGGER).addFilter(_is_news)
         DBOS(config=config)
         DBOS.listen_queues([])  # each engine listens to its own, for as long as it runs
         self.dbos: type[DBOS] = DBOS
@@ -121,6 +125,14 @@ class Process:
         """Stop. What is unfinished is left to others, or to the next time."""
         self.dbos.destroy(destroy_registry=True)
         self.executor.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of DBOS's log is for ours: that what was cancelled ended by that is no error."""
+    from dbos import error
+
+    raised = record.exc_info[1] if record.exc_info else None
+    return not isinstance(raised, error.DBOSAwaitedWorkflowCancelledError | error.DBOSWorkflowCancelledError)
 
 
 _lock = Lock()

@@ -21,7 +21,9 @@ UTC = "UTC"
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When a workflow is begun: `argument` is what it is given, `next` the next time; None while paused."""
+    """When a workflow is begun: `argument` is what it is given, `next` the next time; None while paused;
+    `failed` says why the last one has failed, if it has.
+    """
 
     name: str
     workflow: str
@@ -31,6 +33,7 @@ class Schedule:
     argument: Any
     last: datetime | None
     next: datetime | None
+    failed: str
 
 
 def checked(cron: str, zone: str) -> None:
@@ -58,7 +61,7 @@ def upcoming(cron: str, zone: str, now: datetime) -> datetime:
     return found
 
 
-def read(row: Mapping[str, Any], workflow: str, now: datetime) -> Schedule:
+def read(row: Mapping[str, Any], workflow: str, now: datetime, failed: str) -> Schedule:
     """A schedule as the engine keeps it."""
     zone = row["cron_timezone"] or UTC
     paused = row["status"] != "ACTIVE"
@@ -72,4 +75,5 @@ def read(row: Mapping[str, Any], workflow: str, now: datetime) -> Schedule:
         argument=row["context"],
         last=datetime.fromisoformat(last) if last else None,
         next=None if paused else upcoming(row["schedule"], zone, now),
+        failed=failed,
     )

@@ -1,7 +1,7 @@
-"""A server's own `requestState`, bound to the caller and the very call that it was given for.
+"""What travels through a host and comes back, bound to a caller: a server's `requestState`, or a task's id.
 
-It travels through the host, so it is sealed: an HMAC over it, what it is bound to, and when it ends. Nothing
-is kept here but the key, in DATA_DIR/state.key, so that it is still good after a restart.
+It is sealed: an HMAC over it, what it is bound to, and when it ends. Nothing is kept here but the key, in
+DATA_DIR/state.key, so that it is still good after a restart.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 NAME = "state.key"
+FOREVER = 2.0**62
+"""A time that does not come."""
 _TIME_BYTES = 8
 
 
@@ -56,7 +58,7 @@ class Seal:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return _read(self._path) or _made(self._path)
         except OSError as error:
-            log.info("%s cannot be kept (%s): a restart ends calls that wait for answers", self._path, error)
+            log.info("%s cannot be kept (%s): a restart ends what waits for its host", self._path, error)
             return secrets.token_bytes(KEY_BYTES)
 
 
