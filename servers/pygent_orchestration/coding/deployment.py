@@ -147,7 +147,8 @@ async def _health(repository: Repository, asked: Deploy, commit: str) -> tuple[s
         policy=policy, lint=False, types=False, coverage=False, deployment=False, integration=words
     )
     try:
-        with opened(asked.seconds) as bench:
+        own = await run_sync(tree.environment, repository.top)
+        with opened(asked.seconds, own) as bench:
             await run_sync(tree.write, repository.top, commit, bench.tree)
             why, output = await integrated(bench, demands)
     except PygentError as error:
