@@ -37,7 +37,7 @@ class Execution:
     Args:
         store: where it is noted what steps wait for, and that a workflow has ended.
         engine: begins what belongs to a workflow.
-        post: tells of each step that ends.
+        post: tells of each step that ends, or waits for somebody.
     """
 
     def __init__(self, store: Store, engine: Engine, actions: Actions, post: Post) -> None:
@@ -112,6 +112,8 @@ class Execution:
             name, data = f"{path}/{step}" if path else step, {"for": what, "text": text}
             if not any(note.step == name and note.data == data for note in self._store.noted(top)):
                 self._store.note(top, WAITS, now(), name, data)
+                said = {"step": name, "state": "waiting"}
+                self._post.put([post.progress(post.workflow(top), said)])
 
         def ended(step: str, outcome: Outcome) -> None:
             name = f"{path}/{step}" if path else step

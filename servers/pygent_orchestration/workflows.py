@@ -12,7 +12,7 @@ from uuid import uuid4
 import anyio
 
 from pygent_orchestration.actions import FACTORY, Actions
-from pygent_orchestration.bus.post import Post
+from pygent_orchestration.bus.post import Post, progress, workflow
 from pygent_orchestration.events import BEGIN, KEPT, STEP, UNDO, WAITS, Event, history, states
 from pygent_orchestration.execution import (
     APPROVAL,
@@ -57,13 +57,14 @@ class Workflows:
         store: of definitions, and of what was begun.
         engine: carries them out, once it is needed.
         peers: whose tools and agents the steps use; None where this server stands alone.
-        post: tells of each step that ends.
+        post: tells of them.
     """
 
     def __init__(self, store: Store, engine: Engine, peers: Peers | None, post: Post) -> None:
         self._store = store
         self._engine = engine
         self._peers = peers
+        self._post = post
         self._actions = Actions(peers)
         self.library = Library(store)
         execution = Execution(store, engine, self._actions, post)
@@ -206,6 +207,7 @@ class Workflows:
             runs = await self._open_runs(id)
             await self._engine.cancel(id)
             self._store.note(id, "cancelled", now())
+            self._post.put([progress(workflow(id), {"state": "cancelled"})])
             for run in runs:
                 await self._actions.stop(run)
             if undo and await self._has_undos(id):
@@ -255,6 +257,7 @@ class Workflows:
             self._store.go_on(id)
             await self._engine.resume(id)
             self._store.note(id, "resumed", now())
+            self._post.put([progress(workflow(id), {"state": "running"})])
             return id
         if standing.state not in ("failed", "cancelled"):
             cure = f'To do a part of it again: fork_from(workflow="{id}", step=…)'

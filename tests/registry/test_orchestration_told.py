@@ -21,6 +21,27 @@ needs = ["first"]
 """
 
 
+async def test_that_a_workflow_waits_for_an_approval_and_was_cancelled_is_told(fronted: Fronted) -> None:
+    servers = {"orchestration": {"server": "orchestration"}}
+    text = '[steps.first]\nsignal = "Go?"\n[steps.second]\napproval = "Send?"\nneeds = ["first"]\n'
+    async with fronted(servers) as client:
+        await call(client, "orchestration__define_workflow", name="w", definition=text)
+        id = (await call(client, "orchestration__start_workflow", name="w"))["workflow"]
+        asked = {"workflow": id, "message": 1}
+        with anyio.fail_after(PATIENCE):
+            async with client.listen(resource_subscriptions=[f"workflow://{id}/events"]) as events:
+                following = aiter(events)
+                while (await client.call_tool("orchestration__signal_workflow", asked)).is_error:
+                    await anyio.sleep(0.05)  # it does not wait for it yet
+                while True:
+                    await anext(following)
+                    at = await call(client, "orchestration__workflow_status", workflow=id)
+                    if at["steps"][1]["state"] == "waiting":
+                        break
+                await call(client, "orchestration__cancel_workflow", workflow=id)
+                await anext(following)
+
+
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_each_step_of_a_workflow_is_told_to_a_host_that_watches_it(fronted: Fronted, mode: str) -> None:
     told: list[str] = []

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from mcp import Client
 
 from pygent_orchestration.bus.message import AgentMessage
+from pygent_orchestration.bus.redis import RedisBus
 from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.model import Feature
 from pygent_orchestration.features.telling import messages
+from pygent_orchestration.server import build_server
+from pygent_shared.settings import Settings
 
 from .coding_peers import git, repository
 from .feature_peers import FeaturePeers, features, plan, request
 from .test_features import PATIENCE, states
+from .test_features_tools import call, sandboxed
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +140,35 @@ async def test_without_anybody_who_can_code_a_task_fails_and_says_so(place: Path
     assert feature.state == "FAILED"
     assert "there is none that can code" in feature.error
     assert [each.type for each in said if each.is_kept] == ["ERROR"]
+
+
+@sandboxed
+async def test_what_a_feature_says_arrives_elsewhere_over_redis_and_a_host_that_watches_it_hears_of_it(
+    place: Path, tmp_path: Path, settings: Settings, redis_url: str
+) -> None:
+    peers = FeaturePeers(tmp_path, [plan("a")])
+    shared = replace(settings, redis_url=redis_url)
+    elsewhere = RedisBus(redis_url)
+    async with Client(build_server(shared, peers)) as client:
+        more = {"repository": str(place), "reviewer": "", "policy": {"types": False, "lint": False}}
+        begun = await call(client, "submit_feature", request="A file.", wait_s=PATIENCE, **more)
+        id = begun["feature"]
+        with anyio.fail_after(PATIENCE):
+            async with client.listen(resource_subscriptions=[f"feature://{id}"]) as events:
+                await call(client, "answer_feature", feature=id, verdict="approve")
+                await anext(aiter(events))
+            await call(client, "feature_status", feature=id, wait_s=PATIENCE)
+            await call(client, "answer_feature", feature=id, verdict="approve")
+            ended = await call(client, "feature_status", feature=id, wait_s=PATIENCE)
+        assert ended["state"] == "COMPLETED", ended
+        (given,) = await elsewhere.receive(f"feature/{id}", within=PATIENCE)
+        assert (given.message.type, given.message.payload["state"]) == ("TASK_RESULT", "merged")
+        await elsewhere.done(f"feature/{id}", [given.receipt])
+        for_coder = await call(client, "receive_messages", reader="agent/coder", wait_s=PATIENCE)
+        row = next(row for row in for_coder["messages"] if row["sender"] == f"feature/{id}")
+        assert row["type"] == "TASK_ASSIGNMENT"
+        prp = await client.read_resource(row["payload"]["prp"])
+        assert 'id: "a"' in prp.contents[0].text  # type: ignore[union-attr]
+        left = await call(client, "receive_messages", reader=f"feature/{id}")
+        assert (left["messages"], left["bus"]) == ([], "redis")
+    await elsewhere.close()
