@@ -164,7 +164,7 @@ class Building:
         )
 
         async def do() -> dict[str, Any]:
-            done = await deploy(self._actions, self._folder / course.id, asked, self._check)
+            done = await deploy(self._folder / course.id, asked, self._check)
             return done.model_dump(mode="json")
 
         deployed = Deployed.model_validate(await workflow.step("deploy", do))
