@@ -235,8 +235,8 @@ class Repository:
     def clear(self, folder: Path) -> None:
         """Have no worktree in a folder, and no folder. Other worktrees that are missing stay known."""
         shutil.rmtree(folder, ignore_errors=True)
-        if folder.resolve() in self._worktrees():
-            with worktrees(self.kept):
+        with worktrees(self.kept):
+            if folder.resolve() in self._worktrees():
                 self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
 
     def drop_run(self, branch: str, folder: Path) -> None:
@@ -249,15 +249,14 @@ class Repository:
 
     def _checked_out(self, branch: str) -> Path | None:
         """The folder where a branch is checked out."""
-        places = (place for place, out in self._worktrees().items() if out == branch and place.is_dir())
-        return next(places, None)
+        with worktrees(self.kept):
+            places = (place for place, out in self._worktrees().items() if out == branch and place.is_dir())
+            return next(places, None)
 
     def _worktrees(self) -> dict[Path, str]:
-        """The branch that is checked out in each worktree; "" where none is."""
+        """The branch that is checked out in each worktree; "" where none is. Asked while they are one's own."""
         found: dict[Path, str] = {}
-        with worktrees(self.kept):
-            told = self.git("worktree", "list", "--porcelain", "-z")
-        for line in told.split("\0"):
+        for line in self.git("worktree", "list", "--porcelain", "-z").split("\0"):
             word, _, rest = line.partition(" ")
             if word == "worktree":
                 found[place := Path(rest)] = ""
