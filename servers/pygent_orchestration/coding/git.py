@@ -254,7 +254,7 @@ class Repository:
             return next(places, None)
 
     def _worktrees(self) -> dict[Path, str]:
-        """The branch that is checked out in each worktree; "" where none is. Asked while they are one's own."""
+        """The branch checked out in each worktree; "" where none is. Asked while they are one's own."""
         found: dict[Path, str] = {}
         for line in self.git("worktree", "list", "--porcelain", "-z").split("\0"):
             word, _, rest = line.partition(" ")
