@@ -12,7 +12,9 @@ from gates_toy import COUNT, PYPROJECT, RIGHT, TESTS, WRONG, Toy, git, red
 
 from pygent_orchestration.coding.gates import Policy, Verdict, check
 from pygent_orchestration.coding.gates.linted import linted
-from pygent_shared.errors import ConfigInvalid, FileRefused, MissingExtra
+from pygent_shared.errors import ConfigInvalid, FileRefused, MissingExtra, SandboxMissing
+from pygent_shared.sandbox import run as sandbox
+from pygent_shared.sandbox.landlock import lacking
 from pygent_shared.sandbox.run import missing
 
 pytestmark = [
@@ -24,6 +26,24 @@ pytestmark = [
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
+
+
+WHEEL = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "sums"
+version = "1"
+dependencies = ["anyio>=4"]
+
+[tool.hatch.build.targets.wheel]
+include = ["sums.py", "*.pth"]
+
+[tool.pygent.gates]
+deployment = true
+"""
 
 
 # What is judged.
@@ -116,6 +136,18 @@ async def test_a_tool_that_is_not_installed_is_named_and_nothing_is_green(
     monkeypatch.setattr(sys.modules[linted.__module__], "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pygent-factory\[gates\]"):
         await toy.judged({"sums.py": RIGHT})
+
+
+@pytest.mark.skipif(bool(lacking()), reason=str(lacking()))
+async def test_without_bubblewrap_landlock_serves_for_all_but_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "chosen", lambda: "landlock")
+    toy = Toy(tmp_path, {"pyproject.toml": WHEEL.replace("deployment = true", "integration = ['true']")})
+    assert (await toy.judged({"sums.py": RIGHT}, coverage=True)).green
+    assert set(red(await toy.judged({"sums.py": WRONG}))) == {"tests", "held-out cases"}
+    with pytest.raises(SandboxMissing, match="Install bubblewrap"):
+        await toy.judged({"sums.py": RIGHT}, deployment=True)
 
 
 # Lint and types.
@@ -264,23 +296,6 @@ async def test_an_integration_command_that_ends_badly_is_red(toy: Toy, command: 
 
 
 # Deployment.
-
-WHEEL = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "sums"
-version = "1"
-dependencies = ["anyio>=4"]
-
-[tool.hatch.build.targets.wheel]
-include = ["sums.py", "*.pth"]
-
-[tool.pygent.gates]
-deployment = true
-"""
 
 
 async def test_what_is_declared_is_beside_the_wheel_and_nothing_else_is(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from pygent_orchestration.coding.gates import paths
 from pygent_orchestration.coding.gates.bench import Bench, has, left
 from pygent_orchestration.coding.gates.demands import Demands
 from pygent_orchestration.coding.gates.tested import proven
+from pygent_shared.errors import SandboxMissing
+from pygent_shared.sandbox import INSTALL
+from pygent_shared.sandbox import run as sandbox
 from pygent_shared.sandbox.run import Ended
 
 DECLARED = Path(__file__).with_name("declared.py")
@@ -34,6 +37,10 @@ async def deployed(bench: Bench, demands: Demands) -> tuple[str, str]:
         SandboxMissing: this machine cannot give the sandbox.
     """
     has(bench, "pip", "installing a wheel")
+    if await run_sync(sandbox.chosen) == "landlock":
+        raise SandboxMissing(
+            "building a wheel sets modes of files, which Landlock's sandbox forbids", INSTALL
+        )
     wheel, why, output = await _built(bench)
     if wheel is None:
         return why, output

@@ -104,10 +104,12 @@ def main() -> None:
     plugin = Plugin(secret.read_text(), Path(canary).stem, sources, float(seconds))
     secret.unlink()
     cover = _coverage(covers, sources)
+    root = Path(tests).parent
     asked = ["-q", "--color=no", "--tb=short", "-p", "no:cacheprovider", "--noconftest", "-c", os.devnull]
     asked += [
         "--continue-on-collection-errors",
-        f"--rootdir={tests}",
+        f"--rootdir={root}",
+        f"--confcutdir={root}",
         f"--junitxml={out}/report.xml",
         tests,
         canary,

@@ -70,15 +70,16 @@ async def proven(
     assert policy.tests is not None
     has(bench, "pytest", "running tests")
     out = bench.place(place)
-    tests, canary = bench.folder / f"{place}-tests", bench.folder / f"{place}-canary" / f"{report.CANARY}.py"
-    least = await run_sync(_copied, policy.tests, tests)
-    canary.parent.mkdir()
+    trusted = bench.folder / f"{place}-trusted"
+    tests, canary = trusted / "tests", trusted / "canary" / f"{report.CANARY}.py"
+    canary.parent.mkdir(parents=True)
     canary.write_text(_CANARY)
+    least = await run_sync(_copied, policy.tests, tests)
     secret = token_hex(16)
     (out / "secret").write_text(secret)
     bench.given(out)
     words = [str(python), "-I", str(RUNNER), str(out), str(bench.seconds), covers, str(sources)]
-    read = (seen, tests, canary.parent, RUNNER, *([bench.config] if covers else []))
+    read = (seen, trusted, RUNNER, *([bench.config] if covers else []))
     ended = await bench.ran([*words, str(tests), str(canary)], write=out, read=read)
     if ended.killed:
         return ended.killed, ended.output
