@@ -102,6 +102,17 @@ def test_a_branch_that_is_checked_out_moves_with_its_files(place: Path) -> None:
     assert ((place / "a.txt").read_text(), (place / "mine.txt").exists()) == ("one\n", True)
 
 
+def test_a_checkout_of_the_users_is_written_as_their_git_writes_it(place: Path) -> None:
+    (place / ".git" / "info" / "attributes").write_text("a.txt filter=big\n")
+    git(place, "config", "filter.big.smudge", "sed s/two/TWO/")
+    git(place, "config", "filter.big.clean", "sed s/TWO/two/")
+    kept, first = Repository(place), git(place, "rev-parse", "main")
+    blob = kept.git("hash-object", "-w", "--no-filters", "--stdin", said="two\n")
+    second = kept.commit(kept.git("mktree", said=f"100644 blob {blob}\ta.txt\n"), [first], "Two", "t/1")
+    kept.move("main", second, first)
+    assert ((place / "a.txt").read_text(), git(place, "status", "--porcelain")) == ("TWO\n", "")
+
+
 def test_what_is_in_no_commit_is_not_overwritten(place: Path) -> None:
     kept, first = Repository(place), git(place, "rev-parse", "main")
     second = commit(place, {"a.txt": "two\n", "mine.txt": "theirs\n"}, "other")

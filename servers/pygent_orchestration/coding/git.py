@@ -1,7 +1,8 @@
 """A repository of the user's, and what is done to it: all of git that the coding pipeline uses.
 
 The one rule: nothing that was committed, and nothing in the repository's config, tells git what to run. No
-hook is run, no filter, no merge driver and no transport; git is given lists of arguments, and no shell.
+hook is run, no merge driver, no transport, and no filter but in a checkout of the user's own; git is given
+lists of arguments, and no shell.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class Repository:
 
     def move(self, branch: str, to: str, before: str) -> None:
         """Let a branch that is at one commit be at another; "" is no branch. Where it is checked out the
-        files there follow.
+        files there follow, as the user's own git writes them: with their filters, such as LFS.
 
         Raises:
             FileRefused: it is checked out, and there are changes that no commit has.
@@ -144,12 +145,12 @@ class Repository:
         if place is None:
             self.git("update-ref", f"refs/heads/{branch}", to, before)
             return
-        if self._git(place, "status", "--porcelain", "--untracked-files=no"):
+        if self._git(place, "status", "--porcelain", "--untracked-files=no", config=_CALM):
             why = f'has changes that are in no commit, and its branch "{branch}" is to be moved'
             raise FileRefused(place, why, "Commit them, or put them away: git stash.")
         if (at := self.head(branch)) != before:
             raise GitFailed(1, f"{branch} is at {at[:12]}, not at {before[:12]}")
-        self._git(place, "reset", "--quiet", "--keep", to)
+        self._git(place, "reset", "--quiet", "--keep", to, config=_CALM)
 
     def open(self, branch: str, base: str) -> None:
         """Let there be a branch, which begins with the last commit of another if there is none yet.
@@ -273,12 +274,14 @@ class Repository:
                 return []
             raise
 
-    def _git(self, folder: Path, *words: str, said: str | None = None) -> str:
+    def _git(
+        self, folder: Path, *words: str, said: str | None = None, config: Mapping[str, str] | None = None
+    ) -> str:
         try:
             told = subprocess.run(
                 ("git", *words),
                 cwd=folder,
-                env=self._environment(),
+                env=_environment(self._config if config is None else config),
                 capture_output=True,
                 timeout=WITHIN_S,
                 input=(said or "").encode(),
@@ -294,13 +297,14 @@ class Repository:
             raise GitFailed(told.returncode, said_first or f"git {words[0]} did not say why", out)
         return told.stdout.decode(errors="replace").rstrip("\n")
 
-    def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        kept |= {f"GIT_{role}_{part}": _WHO[part] for role in ("AUTHOR", "COMMITTER") for part in _WHO}
-        kept |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOW_PROTOCOL": "none"}
-        for number, (name, value) in enumerate(self._config.items()):
-            kept |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-        return kept | {"GIT_CONFIG_COUNT": str(len(self._config)), "LC_ALL": "C.UTF-8"}
+
+def _environment(config: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    kept |= {f"GIT_{role}_{part}": _WHO[part] for role in ("AUTHOR", "COMMITTER") for part in _WHO}
+    kept |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOW_PROTOCOL": "none"}
+    for number, (name, value) in enumerate(config.items()):
+        kept |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return kept | {"GIT_CONFIG_COUNT": str(len(config)), "LC_ALL": "C.UTF-8"}
 
 
 def _off(name: str) -> str:

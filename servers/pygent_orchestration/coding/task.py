@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
@@ -21,18 +21,17 @@ from pygent_orchestration.coding import gates, knowledge, review
 from pygent_orchestration.coding.gates import Policy, Verdict
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check, Merge, Merged, merge
-from pygent_orchestration.coding.recovery import RECOVERIES, classed, pause
+from pygent_orchestration.coding.recovery import RECOVERIES
 from pygent_orchestration.coding.runs import Place, Ran, Runs
+from pygent_orchestration.coding.steps import Ended, step, wait
 from pygent_orchestration.coding.told import told
 from pygent_orchestration.coding.work import Attempt, Done, Failure, Work
-from pygent_shared.durable.failure import Failed
 
 OWN = "pygent-task/"
 """What the branch of a task begins with, while it is worked on and where it has failed."""
 STUCK = 2
 """Attempts in a row that change nothing, or repeat what was there before."""
 
-Result = TypeVar("Result")
 Tell = Callable[[str, str], None]
 """Is told what a task waits for: the task, and the rest."""
 
@@ -77,14 +76,6 @@ class Coding:
         return done.model_dump(mode="json")
 
 
-class _Ended(Exception):
-    """The task, or an attempt at it, goes no further."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.why)
-
-
 class _Task:
     """One, on its way."""
 
@@ -116,7 +107,7 @@ class _Task:
         try:
             commit = await self._tried()
             done = Done(state="green", branch=self._work.branch, commit=commit, attempts=self._attempts)
-        except _Ended as error:
+        except Ended as error:
             branch = self._branch if self._at else ""
             done = Done(state="failed", branch=branch, commit=self._at, attempts=self._attempts)
             done.failure = error.failure
@@ -128,15 +119,15 @@ class _Task:
     async def _noted(self, done: Done, name: str, do: Callable[[], Awaitable[str]]) -> None:
         """Do something after the end, which changes no outcome: what hinders it is noted."""
         try:
-            note = await self._step(name, do)
-        except _Ended as error:
+            note = await step(name, do)
+        except Ended as error:
             note = error.failure.why
         done.notes += [note] if note else []
 
     async def _tried(self) -> str:
         """Attempts until one is merged; returns the commit that has it."""
-        known = await self._step("look for outcomes", lambda: knowledge.found(self._actions, self._work.prp))
-        begun = await self._step("begin", lambda: run_sync(self._begun))
+        known = await step("look for outcomes", lambda: knowledge.found(self._actions, self._work.prp))
+        begun = await step("begin", lambda: run_sync(self._begun))
         self._start = self._at = begun["commit"]
         self._seen.append(begun["tree"])
         why = ""
@@ -145,12 +136,12 @@ class _Task:
             task = told(self._work.prp, known, why, self._files)
             try:
                 return await self._attempt(f"attempt-{number}", attempt, task)
-            except _Ended as error:
+            except Ended as error:
                 failure = attempt.failure = error.failure
                 if not RECOVERIES[failure.kind].is_told:
                     raise
                 why = failure.why
-        raise _Ended(failure)
+        raise Ended(failure)
 
     def _begun(self) -> dict[str, Any]:
         """Make sure of the integration branch, and of the task's own, which begins there."""
@@ -166,33 +157,33 @@ class _Task:
         """One attempt; returns the commit that has it merged.
 
         Raises:
-            _Ended: it failed.
+            Ended: it failed.
         """
         ran = await self._run(name, self._work.coder, task, self._work.repository)
         attempt.run, attempt.usage = ran.run, ran.usage
-        taken = await self._step(f"{name} commit", lambda: run_sync(self._taken, name, ran.place))
+        taken = await step(f"{name} commit", lambda: run_sync(self._taken, name, ran.place))
         self._at = attempt.commit = taken["commit"]
         if ran.failure is not None:
-            raise _Ended(ran.failure)
+            raise Ended(ran.failure)
         self._look_at(taken)
-        judged = await self._step(f"{name} gates", self._judged)
+        judged = await step(f"{name} gates", self._judged)
         attempt.verdict = judged
         self._must(Verdict.model_validate(judged))
         if self._work.reviewer:
             attempt.review = (await self._reviewed(name)).model_dump(mode="json")
             if not (said := review.Review.model_validate(attempt.review)).is_good:
-                raise _Ended(Failure(kind="review", why=said.feedback()))
+                raise Ended(Failure(kind="review", why=said.feedback()))
         return await self._merged(name, attempt)
 
     def _taken(self, name: str, place: Place) -> dict[str, Any]:
         """Take a run's work over, as a commit of the task's own branch, once."""
         repository = Repository(self._work.repository)
-        step = f"{self._work.task}/{name}"
+        made = f"{self._work.task}/{name}"
         at = repository.begun(self._branch)
-        if place.commit and not repository.made(step, self._at, at):
+        if place.commit and not repository.made(made, self._at, at):
             tree = repository.tree(place.commit)
             if tree != repository.tree(at):
-                commit = repository.commit(tree, [self._at], self._title, step)
+                commit = repository.commit(tree, [self._at], self._title, made)
                 repository.move(self._branch, commit, self._at)
                 at = commit
         if not place.error:
@@ -204,7 +195,7 @@ class _Task:
         """What needs no gate to be seen."""
         if taken["marked"]:
             why = f"A conflict is still marked in {', '.join(taken['marked'])}."
-            raise _Ended(Failure(kind="conflict", why=why))
+            raise Ended(Failure(kind="conflict", why=why))
         if taken["tree"] not in self._seen:
             self._seen.append(taken["tree"])
             self._in_vain = 0
@@ -212,9 +203,9 @@ class _Task:
         self._in_vain += 1
         if self._in_vain == STUCK:
             why = f"{self._work.coder} changed nothing, or what it had before, {STUCK} times in a row."
-            raise _Ended(Failure(kind="stuck", why=why))
+            raise Ended(Failure(kind="stuck", why=why))
         why = "You changed nothing, or made it again what it was before. " + self._before()
-        raise _Ended(Failure(kind="gate_red", why=why))
+        raise Ended(Failure(kind="gate_red", why=why))
 
     def _before(self) -> str:
         """Why the attempt before failed."""
@@ -230,33 +221,33 @@ class _Task:
 
     def _must(self, verdict: Verdict) -> None:
         if not verdict.green:
-            raise _Ended(Failure(kind="gate_red", why=verdict.feedback()))
+            raise Ended(Failure(kind="gate_red", why=verdict.feedback()))
 
     async def _reviewed(self, name: str) -> review.Review:
         """What the reviewer says, asked again where that is of no use."""
         reviewer, wrong = self._work.reviewer, ""
-        in_code = await self._step(f"{name} reviewer", lambda: self._agents.works_in_code(reviewer))
-        diff = await self._step(f"{name} diff", lambda: run_sync(self._diff))
+        in_code = await step(f"{name} reviewer", lambda: self._agents.works_in_code(reviewer))
+        diff = await step(f"{name} diff", lambda: run_sync(self._diff))
         for asked in range(1, review.ASKED + 1):
             task = review.task(self._work.prp, diff, wrong)
             ran = await self._run(
                 f"{name} review-{asked}", reviewer, task, self._work.repository if in_code else ""
             )
             if ran.failure is not None:
-                raise _Ended(ran.failure.model_copy(update={"kind": "tool_error"}))
-            await self._step(f"{name} review-{asked} tidy", partial(run_sync, self._drop, ran.place))
+                raise Ended(ran.failure.model_copy(update={"kind": "tool_error"}))
+            await step(f"{name} review-{asked} tidy", partial(run_sync, self._drop, ran.place))
             try:
                 return review.read(ran.answer)
             except review.NoReview as error:
                 wrong = str(error)
         why = f"{reviewer} gave no review, {review.ASKED} times: {wrong}"
-        raise _Ended(Failure(kind="tool_error", why=why))
+        raise Ended(Failure(kind="tool_error", why=why))
 
     async def _merged(self, name: str, attempt: Attempt) -> str:
         """The commit of the integration branch with the work.
 
         Raises:
-            _Ended: merged with what others did meanwhile it is not good.
+            Ended: merged with what others did meanwhile it is not good.
         """
         asked = Merge(
             title=self._title,
@@ -272,7 +263,7 @@ class _Task:
             merged = await merge(repository, asked, self._policy, self._check, self._folder)
             return merged.model_dump(mode="json")
 
-        merged = Merged.model_validate(await self._step(f"{name} merge", do))
+        merged = Merged.model_validate(await step(f"{name} merge", do))
         attempt.verdict = merged.verdict or attempt.verdict
         if merged.commit:
             return merged.commit
@@ -280,9 +271,9 @@ class _Task:
         self._seen = [merged.tree]
         if merged.files:
             why = f"It conflicts with what was merged meanwhile, in {', '.join(merged.files)}."
-            raise _Ended(Failure(kind="conflict", why=why))
+            raise Ended(Failure(kind="conflict", why=why))
         why = f"Merged with what others did meanwhile it is red. {self._feedback(merged)}"
-        raise _Ended(Failure(kind="gate_red", why=why))
+        raise Ended(Failure(kind="gate_red", why=why))
 
     async def _run(self, name: str, agent: str, task: str, repository: str) -> Ran:
         """A run of an agent, and again where its failure's class says so."""
@@ -294,35 +285,12 @@ class _Task:
 
         for again in count():
             id = f"{self._key}-{name.replace(' ', '-')}-{number}"
-            ran = Ran.model_validate(await self._step(name, partial(do, id)))
+            ran = Ran.model_validate(await step(name, partial(do, id)))
             if ran.failure is None or again >= RECOVERIES[ran.failure.kind].again:
                 return ran
             number += ran.ended
-            await self._wait(ran.failure, again)
+            await wait(ran.failure, again)
         raise AssertionError
-
-    async def _step(self, name: str, do: Callable[[], Awaitable[Result]]) -> Result:
-        """A step of the workflow, and again where its failure's class says so.
-
-        Raises:
-            _Ended: it failed.
-        """
-        from pygent_shared.durable import workflow
-
-        for again in count():
-            try:
-                return await workflow.step(name, do)
-            except Failed as error:
-                failure = classed(error.kind, str(error))
-            if again >= RECOVERIES[failure.kind].again:
-                raise _Ended(failure)
-            await self._wait(failure, again)
-        raise AssertionError
-
-    async def _wait(self, failure: Failure, again: int) -> None:
-        from pygent_shared.durable import workflow
-
-        await workflow.step("wait", lambda: anyio.sleep(pause(RECOVERIES[failure.kind], again)))
 
     def _feedback(self, merged: Merged) -> str:
         return Verdict.model_validate(merged.verdict).feedback()
