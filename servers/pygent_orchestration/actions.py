@@ -102,6 +102,9 @@ class Actions:
                 cure = f'factory__get_run(run="{run}"), then factory__continue_run(…)'
                 tell(f"Its agent needs your model: {cure}.")
                 await anyio.sleep(1)
+            elif state == "needs_input":
+                tell(f'Its agent asks: {found["question"]} Answer it: factory__continue_run(run="{run}", …).')
+                await anyio.sleep(1)
 
     async def stop(self, run: str) -> None:
         """Have a run go no further."""

@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from pygent_orchestration.bus.bus import Delivery
+from pygent_orchestration.bus.in_process import IN_PROCESS
 from pygent_orchestration.bus.message import AgentMessage
 
 MOST_TEXT = 2_000
 """Of a payload in a text for a model."""
+_BUS = "redis; or in-process: it ends with this process, and reaches no other."
 
 
 class MessageRow(BaseModel):
@@ -38,22 +40,25 @@ class MessageRow(BaseModel):
 
 class SentAnswer(BaseModel):
     id: str = Field(description="Of the message.")
+    bus: str = Field(description=_BUS)
     answer: MessageRow | None = None
     next: str = ""
 
     @classmethod
-    def of(cls, message: AgentMessage, came: AgentMessage | None, waited: float) -> SentAnswer:
+    def of(cls, message: AgentMessage, came: AgentMessage | None, waited: float, bus: str) -> SentAnswer:
         is_late = waited and came is None
         next = f'Nobody answered in {waited:g} s. Look later: receive_messages(reader="{message.sender}").'
-        return cls(id=message.id, answer=MessageRow.of(came) if came else None, next=next if is_late else "")
+        row = MessageRow.of(came) if came else None
+        return cls(id=message.id, bus=bus, answer=row, next=next if is_late else "")
 
     def text(self) -> str:
-        return self.answer.line() if self.answer else self.next or "It is sent."
+        where = "" if self.bus != IN_PROCESS else ", within this process: no other hears it"
+        return self.answer.line() if self.answer else self.next or f"It is sent{where}."
 
 
 class MessagesAnswer(BaseModel):
     messages: list[MessageRow]
-    bus: str = Field(description="in-process: it ends with this process, and reaches no other.")
+    bus: str = Field(description=_BUS)
 
     @classmethod
     def of(cls, found: Sequence[Delivery], kind: str) -> MessagesAnswer:

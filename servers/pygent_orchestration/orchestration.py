@@ -27,12 +27,14 @@ from pygent_orchestration.store import MIGRATIONS, Store, now
 from pygent_orchestration.workflows import Workflows
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
+from pygent_shared.database_postgres import Rows
 from pygent_shared.durable.engine import Engine, Limits
 from pygent_shared.durable.keeper import Keeper
 from pygent_shared.errors import NotAllowed
 from pygent_shared.peers import Peers
 from pygent_shared.settings import Settings
 
+FILE = "orchestration.db"
 NAME = "workflows"
 ALONE = "-alone"
 """What a server without peers begins is left to such servers, and it takes nothing of the others'."""
@@ -52,7 +54,7 @@ class Orchestration:
         self._settings = settings
         self._peers = peers
         self._users = 0
-        self._database: Database | None = None
+        self._database: Rows | None = None
         self._store: Store | None = None
         self._workflows: Workflows | None = None
         self._features: Features | None = None
@@ -155,11 +157,16 @@ class Orchestration:
         self.station.post.put(messages(feature, event))
 
     def _is_awaited(self) -> bool:
+        """Whether there is work to go on with; where several machines share it, there may always be some."""
+        if self._settings.durable_url:
+            return True
+        if not (self._settings.data_dir / FILE).exists():
+            return False
         return self.store.is_awaited() or self.feature_store.is_awaited()
 
     def _opened(self) -> Workflows:
         if self._workflows is None:
-            self._database = Database(self._settings.data_dir / "orchestration.db", MIGRATIONS)
+            self._database = self._tables()
             self._store = Store(self._database)
             self._workflows = Workflows(self._store, self._engine, self._peers, self.station.post)
             self._feature_store = FeatureStore(self._database, self._happened)
@@ -172,6 +179,20 @@ class Orchestration:
                 limit=self._settings.agent_tasks or None,
             )
         return self._workflows
+
+    def _tables(self) -> Rows:
+        """A file, or the database that several machines share."""
+        path = self._settings.data_dir / FILE
+        if not self._settings.durable_url:
+            return Database(path, MIGRATIONS)
+        from pygent_orchestration.store_postgres import opened, take_over
+
+        shared = opened(self._settings.durable_url)
+        if path.exists():
+            file = Database(path, MIGRATIONS)
+            take_over(shared, file)
+            file.close()
+        return shared
 
     async def _close(self) -> None:
         await self._keeper.off()

@@ -17,7 +17,7 @@ import apsw
 
 from pygent_orchestration.spec import Definition
 from pygent_shared.caller import caller
-from pygent_shared.database import Database
+from pygent_shared.database_postgres import Rows
 from pygent_shared.errors import UnknownName
 
 _SCHEMA = """
@@ -124,7 +124,7 @@ class Noted:
 class Store:
     """Reads and writes them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Rows) -> None:
         self._database = database
 
     def define(self, name: str, definition: Definition, now: str) -> int:
@@ -173,8 +173,8 @@ class Store:
         )
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO workflow (id, name, version, actor, inputs, began_at, origin) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO workflow (id, name, version, actor, inputs, began_at, origin) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 row,
             )
 
@@ -227,7 +227,8 @@ class Store:
 
     def clock(self, name: str, *, on: bool) -> None:
         """Write down that there is a schedule, or is none any more."""
-        sql = "INSERT OR IGNORE INTO schedule VALUES (?)" if on else "DELETE FROM schedule WHERE name = ?"
+        insert = "INSERT INTO schedule VALUES (?) ON CONFLICT DO NOTHING"
+        sql = insert if on else "DELETE FROM schedule WHERE name = ?"
         with self._database.write() as connection:
             connection.execute(sql, (name,))
 

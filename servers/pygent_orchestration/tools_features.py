@@ -111,7 +111,9 @@ def add_features(server: SuiteServer[Orchestration], orchestration: Orchestratio
     ) -> Annotated[CallToolResult, FeaturesAnswer]:
         """The newest features, and where they stand."""
         features = await orchestration.features()
-        data = FeaturesAnswer(features=[FeatureRow.of(found) for found in features.all(repository, limit)])
+        data = FeaturesAnswer(
+            features=[FeatureRow.of(found) for found in await features.all(repository, limit)]
+        )
         return answer(data.text(), data)
 
     @server.tool(title="Answer a feature", annotations=CHANGES)

@@ -52,7 +52,7 @@ def add_messages(server: SuiteServer[Orchestration], orchestration: Orchestratio
         else:
             came = None
             await bus.send(message)
-        data = SentAnswer.of(message, came, wait_s)
+        data = SentAnswer.of(message, came, wait_s, bus.kind)
         return answer(data.text(), data)
 
     @server.tool(title="Receive messages", annotations=SENDS)

@@ -15,8 +15,10 @@ import apsw
 import pytest
 from mcp import Client, StdioServerParameters
 
+from pygent_shared.sandbox.run import missing
 from pygent_shared.shipped import shipped
 
+from .test_features import RIGHT, SHAPES, TEST, made, repository, scripted
 from .test_orchestration import PATIENCE, call
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +85,33 @@ async def test_the_whole_suite_behind_pygent_serve_is_used_and_nothing_connects(
         await call(client, "orchestration__send_message", sender="a", to="b", payload={})
         assert (await call(client, "orchestration__receive_messages", reader="b"))["messages"]
         await call(client, "orchestration__queue_status")
+    assert tries(tmp_path) == []
+
+
+@pytest.mark.skipif(bool(missing()), reason=str(missing()))
+async def test_a_feature_is_planned_coded_and_merged_and_nothing_connects(tmp_path: Path) -> None:
+    place = repository(tmp_path / "repository", {"shapes.py": SHAPES})
+    tests = made(tmp_path / "trusted", {"test_shapes.py": TEST})
+    kinds = {"planner": "planning", "coder": "coding", "reviewer": "review"}
+    async with served(tmp_path, "pygent_registry.cli", "serve") as client:
+        for name, type in kinds.items():
+            more = {"name": name, "type": type, "model": scripted(tmp_path, name)}
+            await call(client, "factory__create_agent", **more)
+            await call(client, "factory__deploy_agent", name=name)
+        asked = {
+            "request": "area(width, height) gives the area of a rectangle.",
+            "repository": str(place),
+            "policy": {"tests": str(tests)},
+            "coder": "",
+            "approvals": [],
+            "wait_s": 2 * PATIENCE,
+        }
+        done = await call(client, "orchestration__submit_feature", **asked)
+        assert done["state"] == "COMPLETED", done["error"]
+        reader = f"feature/{done['feature']}"
+        told = await call(client, "orchestration__receive_messages", reader=reader)
+        assert [(row["type"], row["sender"]) for row in told["messages"]] == [("TASK_RESULT", "agent/coder")]
+    assert (place / "shapes.py").read_text() == SHAPES + RIGHT
     assert tries(tmp_path) == []
 
 

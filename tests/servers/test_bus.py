@@ -365,6 +365,25 @@ async def test_a_redis_that_is_gone_is_a_sentence_without_its_password_and_misse
     assert "1 message(s) that must arrive were not sent" in caplog.text
 
 
+async def test_what_others_put_into_redis_is_left_out_and_hinders_nothing(
+    redis_url: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from redis.asyncio import Redis
+
+    bus, other = RedisBus(redis_url), Redis.from_url(redis_url)
+    async with bus.listening(name) as heard:
+        await other.xadd(f"pygent:bus:to:{name}", {"message": "{}"})
+        await other.xadd(f"pygent:bus:to:{name}", {"x": "y"})
+        await other.publish(f"pygent:bus:at:{name}", "nonsense")
+        await bus.send(message := said(name))
+        with anyio.fail_after(PATIENCE):
+            assert (await anext(heard)).message == message
+    assert await received(bus, name) == [message]
+    assert f"to {name} is no message of ours" in caplog.text
+    await other.aclose()
+    await bus.close()
+
+
 def test_a_url_of_something_else_is_refused_without_being_shown() -> None:
     with pytest.raises(SettingInvalid, match="PYGENT_REDIS_URL is 'http…', but it must be") as error:
         RedisBus("http://user:secret@host")

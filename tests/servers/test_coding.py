@@ -231,7 +231,7 @@ async def test_a_reviewer_who_gives_no_verdict_is_told_what_one_is_and_nothing_i
     task = work(place, "a").model_copy(update={"reviewer": "critic"})
     agents = reviewed("Looks good to me!", {"approved": "perhaps"}, seen=seen)
     [done] = await carried(tmp_path, CodingPeers(tmp_path, agents), task)
-    assert "of no use: it holds no JSON object." in seen[1]
+    assert "of no use: The answer holds no JSON object" in seen[1]
     assert done.failure is not None
     assert (done.state, done.failure.kind) == ("failed", "tool_error")
     assert "approved: Input should be a valid boolean" in done.failure.why

@@ -241,4 +241,80 @@ async def test_what_cannot_be_begun_is_refused_at_once(
         with pytest.raises(error) as refused:
             await found.submit(request(place, **more))
         assert said in str(refused.value)
-        assert found.all("", 5) == []
+        assert await found.all("", 5) == []
+
+
+async def test_what_was_not_merged_at_the_end_is_merged_when_it_is_resumed(
+    place: Path, tmp_path: Path
+) -> None:
+    peers = FeaturePeers(tmp_path, [plan("a")])
+    (place / "README").write_text("Changed, and in no commit.\n")
+    async with features(tmp_path, peers) as found:
+        id = await found.submit(request(place, approvals=["deployment"]))
+        await found.follow(id, PATIENCE)
+        await found.answer(id, "approve", "")
+        failed = await found.follow(id, PATIENCE)
+        assert failed.state == "FAILED"
+        assert "has changes that are in no commit" in failed.error
+        git(place, "checkout", "--", "README")
+        again = await found.resume(id)
+        asked = await found.follow(again, PATIENCE)
+        assert (asked.state, states(asked)) == ("REVIEW", {"a": "merged"})
+        await found.answer(again, "approve", "")
+        assert (await found.follow(again, PATIENCE)).state == "COMPLETED"
+    assert files(place) == ["README", "a.py"]
+    assert len(peers.tasks) == 1
+
+
+async def test_a_planner_there_is_not_is_asked_once(place: Path, tmp_path: Path) -> None:
+    class None_(FeaturePeers):
+        async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            if name == "factory__show_agent":
+                return {
+                    "isError": True,
+                    "content": [{"type": "text", "text": 'There is no agent "planner".'}],
+                }
+            return await super().call_tool(name, arguments)
+
+    failed = await built(tmp_path, None_(tmp_path), request(place))
+    assert (failed.state, failed.error) == ("FAILED", 'planner gave no plan: There is no agent "planner".')
+
+
+async def test_a_feature_says_when_an_agent_of_it_needs_somebody_and_takes_its_run_along_when_it_is_cancelled(
+    place: Path, tmp_path: Path
+) -> None:
+    class Asking(FeaturePeers):
+        """The planner's model is the host's, and the coder has a question."""
+
+        needs = True
+
+        async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            run = str(arguments.get("run"))
+            if name == "factory__get_run" and self.needs and run not in self.stopped:
+                needs = {"state": "needs_completion"}
+                asks = {"state": "needs_input", "question": "Which dates?"}
+                return {"structuredContent": needs if "-plan-" in run else asks}
+            return await super().call_tool(name, arguments)
+
+    peers = Asking(tmp_path, [plan("a")])
+    async with features(tmp_path, peers) as found:
+        id = await found.submit(request(place))
+        with anyio.fail_after(PATIENCE):
+            while not (feature := await found.get(id)).waits:
+                await anyio.sleep(0.02)
+        assert f'factory__get_run(run="{id}-plan-1"), then factory__continue_run(…)' in feature.waits
+        peers.needs = False
+        with anyio.fail_after(PATIENCE):
+            while (await found.get(id)).state == "PLANNING":
+                await anyio.sleep(0.02)
+        peers.needs = True
+        with anyio.fail_after(PATIENCE):
+            while not (feature := await found.get(id)).tasks["a"].waits:
+                assert feature.state == "IMPLEMENTATION"
+                await anyio.sleep(0.02)
+        assert feature.tasks["a"].waits.startswith("Its agent asks: Which dates? Answer it: ")
+        assert feature.waits == ""
+        assert states(await found.cancel(id)) == {"a": "cancelled"}
+        with anyio.fail_after(PATIENCE):
+            while not peers.stopped:
+                await anyio.sleep(0.02)

@@ -160,7 +160,7 @@ async def test_what_a_feature_says_arrives_elsewhere_over_redis_and_a_host_that_
             await call(client, "feature_status", feature=id, wait_s=PATIENCE)
             await call(client, "answer_feature", feature=id, verdict="approve")
             ended = await call(client, "feature_status", feature=id, wait_s=PATIENCE)
-        assert ended["state"] == "COMPLETED", ended
+        assert (ended["state"], ended["tasks"][0]["coder"]) == ("COMPLETED", "coder"), ended
         (given,) = await elsewhere.receive(f"feature/{id}", within=PATIENCE)
         assert (given.message.type, given.message.payload["state"]) == ("TASK_RESULT", "merged")
         await elsewhere.done(f"feature/{id}", [given.receipt])

@@ -24,7 +24,7 @@ from pygent_shared.shipped import shipped
 if TYPE_CHECKING:
     from mcp import Client
 
-TYPES = {"planner": "general", "coder": "coding", "reviewer": "review"}
+TYPES = {"planner": "planning", "coder": "coding", "reviewer": "review"}
 """The agents, and what of."""
 HEALTH = """\
 from feet import feet

@@ -23,6 +23,7 @@ from pygent_orchestration.bus.bus import (
 from pygent_orchestration.bus.message import AgentMessage, is_name
 from pygent_orchestration.bus.refusals import Full, NoReceipt, refuse_large
 
+IN_PROCESS = "in-process"
 MOST_UNHEARD = 1_000
 """Messages a listener may be behind by; the oldest go."""
 MOST_KNOWN = 10_000
@@ -42,7 +43,7 @@ class _Kept:
 class InProcessBus:
     """See `Bus`."""
 
-    kind = "in-process"
+    kind = IN_PROCESS
 
     def __init__(self, *, most: int = MOST_UNREAD, seconds: float = KEPT_SECONDS) -> None:
         self.id = uuid4().hex

@@ -59,7 +59,7 @@ class AgentMessage(BaseModel):
     """A message. Those of one id are one message, however often it is sent; a request and its answers have
     one correlation id."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     id: str = Field(default_factory=lambda: uuid4().hex, min_length=1, max_length=200)
     sender: Annotated[str, AfterValidator(_sender)]

@@ -7,11 +7,14 @@ renews: what a dead one was given and has not dealt with is claimed by whoever r
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from pydantic import ValidationError
 
 from pygent_orchestration.bus.bus import (
     BEAT_SECONDS,
@@ -21,12 +24,14 @@ from pygent_orchestration.bus.bus import (
     MOST_UNREAD,
     Delivery,
 )
-from pygent_orchestration.bus.message import AgentMessage, is_address, is_name
+from pygent_orchestration.bus.message import EVERYBODY, AgentMessage, is_address, is_name
 from pygent_orchestration.bus.refusals import Full, NoReceipt, refuse_large
 from pygent_shared.errors import MissingExtra, ServerUnavailable, SettingInvalid
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+log = logging.getLogger(__name__)
 
 PREFIX = "pygent:bus:"
 SETTING = "PYGENT_REDIS_URL"
@@ -133,7 +138,9 @@ class RedisBus:
                         found = await heard.get_message(ignore_subscribe_messages=True, timeout=LOOK_SECONDS)
                     if found is not None:
                         entry, _, text = found["data"].partition(" ")
-                        yield _delivery(text, found["channel"].removeprefix(_channel("")), entry)
+                        address = found["channel"].removeprefix(_channel(""))
+                        if (delivery := _delivery(text, address, entry)) is not None:
+                            yield delivery
 
             yield each()
 
@@ -171,7 +178,8 @@ class RedisBus:
         with _reached():
             keys = sorted([key async for key in self._redis.scan_iter(f"{_alive('')}*", count=1000)])
             found = await self._redis.mget(keys) if keys else []
-        return [AgentMessage.model_validate_json(text) for text in found if text]
+        beats = [_delivery(str(text), EVERYBODY, "") for text in found if text]
+        return [beat.message for beat in beats if beat is not None]
 
     async def close(self) -> None:
         try:
@@ -219,9 +227,10 @@ class RedisBus:
         for stream, entries in read:
             address = stream.removeprefix(_stream(""))
             for entry, fields in entries:
-                if fields:
-                    deliveries.append(_delivery(fields["message"], address, entry))
-                else:  # taken by a reader that is no more, or fallen out of its topic
+                delivery = _delivery(fields.get("message", ""), address, entry) if fields else None
+                if delivery is not None:
+                    deliveries.append(delivery)
+                else:  # fallen out of its topic, or of another's making
                     await self._redis.xack(stream, reader, entry)
         return deliveries[:most]
 
@@ -238,9 +247,14 @@ def _reached() -> Iterator[None]:
         raise ServerUnavailable("redis", why, f"Look at {SETTING}.") from error
 
 
-def _delivery(text: str, address: str, entry: str) -> Delivery:
-    receipt = f"{address}|{entry}" if entry else ""
-    return Delivery(message=AgentMessage.model_validate_json(text), receipt=receipt)
+def _delivery(text: str, address: str, entry: str) -> Delivery | None:
+    """What came; None where it is no message, which the log says."""
+    try:
+        message = AgentMessage.model_validate_json(text)
+    except ValidationError:
+        log.warning("What came on the bus to %s is no message of ours, and is left out", address)
+        return None
+    return Delivery(message=message, receipt=f"{address}|{entry}" if entry else "")
 
 
 def _stream(address: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
+
+from pygent_orchestration.objects import NoObject, in_answer
 
 MOST_DIFF = 60_000
 ASKED = 2
@@ -86,17 +86,10 @@ def read(answer: Any) -> Review:
         NoReview: it is none.
     """
     try:
-        return Review.model_validate(answer if isinstance(answer, dict) else _object(str(answer)))
+        return Review.model_validate(in_answer(answer))
+    except NoObject as error:
+        raise NoReview(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise NoReview(f"{place}: {first['msg']}.") from error
-
-
-def _object(text: str) -> Any:
-    fenced = re.search(r"```(?:json)?\s*(\{.*\})\s*```", text, re.DOTALL)
-    found = fenced.group(1) if fenced else text[text.find("{") : text.rfind("}") + 1]
-    try:
-        return json.loads(found)
-    except ValueError as error:
-        raise NoReview("it holds no JSON object.") from error

@@ -20,6 +20,7 @@ class TaskRow(BaseModel):
     hours: float = Field(description="As the plan has it.")
     start: float = Field(description="Hours from the beginning, at the soonest.")
     slack: float = Field(description="Hours by which it may slip; 0: it is on the critical path.")
+    coder: str = Field(default="", description="The agent that it is given to.")
     attempts: int = 0
     commit: str = ""
     why: str = Field(default="", description="It failed so.")
@@ -36,6 +37,7 @@ class TaskRow(BaseModel):
             hours=task.prp.hours,
             start=slot.start,
             slack=slot.slack,
+            coder=task.coder,
             attempts=len(task.result.get("attempts") or ()),
             commit=task.result.get("commit") or "",
             why=(task.result.get("failure") or {}).get("why") or "",

@@ -102,6 +102,7 @@ class Building:
 
     async def _implemented(self, course: Course, plan: Plan) -> None:
         """Have the tasks done that are not, and then the whole judged, where no task was judged as that."""
+        await self._begun(course)
         left = [task for task in plan.tasks if task.id not in course.request.done]
         await implemented(course, self._engine, self._crew, left)
         if any(is_whole(task, left) for task in left):
@@ -112,6 +113,16 @@ class Building:
             await self._more(course, plan, f"What was done is merged, and does not hold:\n\n{why}")
         if why := await self._wrong(course):
             raise Stopped(why)
+
+    async def _begun(self, course: Course) -> None:
+        """Let there be the feature's branch, though no task is left for it."""
+        from pygent_shared.durable import workflow
+
+        async def begin() -> None:
+            repository = await run_sync(Repository, course.request.repository)
+            await run_sync(repository.open, course.branch, course.request.start)
+
+        await workflow.step("branch", begin)
 
     async def _wrong(self, course: Course) -> str:
         """Why what is on the feature's branch may not be merged; empty where it may."""

@@ -98,9 +98,9 @@ class Features:
         why = status.error or f"Its workflow was {status.state}."
         return self._store.append(id, "ended", "moved", {"to": "FAILED", "why": why})
 
-    def all(self, repository: str, limit: int) -> list[Feature]:
+    async def all(self, repository: str, limit: int) -> list[Feature]:
         """The newest features, of one repository or of all."""
-        return self._store.all(repository, limit)
+        return [await self.get(feature.id) for feature in self._store.all(repository, limit)]
 
     def events(self, id: str) -> list[Event]:
         """All that happened to a feature, oldest first. Raises UnknownName: there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,7 +11,9 @@ from anyio.to_thread import run_sync
 from pygent_orchestration.actions import Actions, Red
 from pygent_orchestration.assignment import Candidate
 from pygent_orchestration.coding.git import Repository
+from pygent_orchestration.coding.recovery import RECOVERIES, classed, pause
 from pygent_orchestration.coding.runs import Ran, Runs
+from pygent_orchestration.coding.work import Failure
 from pygent_orchestration.features import planning
 from pygent_orchestration.features.course import Course, Stopped
 from pygent_orchestration.features.crew import Crew, doable
@@ -47,21 +50,41 @@ class Planner:
             wrong: what is to be otherwise.
 
         Raises:
-            Stopped: there is none in three tries.
+            Stopped: there is none in three tries, or it cannot be asked.
         """
         why = wrong
         for _ in range(TRIES):
-            said = await self._asked(before, why)
+            said = await self._answered(before, why)
             try:
-                if error := said.get("error"):
-                    raise Unusable(error)
+                if "failure" in said:
+                    raise Unusable(said["failure"]["why"])
                 plan = planning.read(said["answer"], self._course.policy)
                 return plan if self._course.request.coder else doable(plan, _crew(said["crew"]))
             except Unusable as error:
-                await self._course.note("refused", {"why": str(error), "run": said.get("run", "")})
+                await self._course.note("refused", {"why": str(error), "run": said["run"]})
                 why = "\n".join(filter(None, (wrong, str(error))))
         name = self._course.request.planner
         raise Stopped(f"{name} gave no plan that can be done in {TRIES} tries. The last: {why}")
+
+    async def _answered(self, before: Plan | None, wrong: str) -> dict[str, Any]:
+        """What it answers: asked again where its failure's class says so.
+
+        Raises:
+            Stopped: it is of no use to ask it anything.
+        """
+        from pygent_shared.durable import workflow
+
+        said, again = await self._asked(before, wrong), 0
+        while "failure" in said:
+            failure = Failure.model_validate(said["failure"])
+            recovery = RECOVERIES[failure.kind]
+            if again == recovery.again:
+                if recovery.is_told:
+                    break
+                raise Stopped(f"{self._course.request.planner} gave no plan: {failure.why}")
+            await workflow.step("wait", partial(anyio.sleep, pause(recovery, again)))
+            said, again = await self._asked(before, wrong), again + 1
+        return said
 
     async def _asked(self, before: Plan | None, wrong: str) -> dict[str, Any]:
         """What one run answers: a step of the workflow. Done again under the same id, it is the same run."""
@@ -75,9 +98,10 @@ class Planner:
                 crew = await self._able()
                 ran = await self._ran(run, before, wrong, crew)
             except (Red, PygentError) as error:
-                return {"error": str(error)}
+                failure = classed(type(error).__name__, str(error))
+                return {"failure": failure.model_dump(), "run": ""}
             if ran.failure is not None:
-                return {"error": ran.failure.why, "run": ran.run}
+                return {"failure": ran.failure.model_dump(), "run": ran.run}
             return {"answer": ran.answer, "run": ran.run, "crew": crew}
 
         try:

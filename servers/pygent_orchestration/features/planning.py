@@ -14,12 +14,12 @@ from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.coding.gates.tree import Change
 from pygent_orchestration.features.model import Plan, Prp
 from pygent_orchestration.features.timeline import circle
+from pygent_orchestration.objects import NoObject, in_answer
 from pygent_shared.errors import did_you_mean
 
 MOST_TASKS = 50
 MOST_FILES = 400
 """Of the repository, that a planner is told of."""
-_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
 _WILD = {"**": "a/a", "*": "a", "?": "a"}
 
 _ASKED = """\
@@ -85,7 +85,9 @@ def read(answer: Any, policy: Policy) -> Plan:
         Unusable: there is none, or it cannot be done.
     """
     try:
-        plan = Plan.model_validate(_object(answer))
+        plan = Plan.model_validate(in_answer(answer))
+    except NoObject as error:
+        raise Unusable(str(error)) from error
     except ValidationError as error:
         raise Unusable("; ".join(_findings(error))) from error
     return sound(plan, policy)
@@ -129,24 +131,6 @@ def _outside(task: Prp, policy: Policy) -> Iterator[str]:
         change = Change(path=like, mode="100644")
         if any(refused([change], policy.paths, sources=policy.sources, tests=())):
             yield f'Task "{task.id}" may not change "{glob}": only {", ".join(policy.paths)} may be changed.'
-
-
-def _object(answer: Any) -> Any:
-    if isinstance(answer, dict):
-        return answer
-    text = str(answer or "")
-    start, end = text.find("{"), text.rfind("}") + 1
-    why = "there is no { in it"
-    for part in (text, *_FENCED.findall(text), text[start:end] if start >= 0 else ""):
-        try:
-            found = json.loads(part)
-        except ValueError as error:
-            why = str(error) if start >= 0 else why
-            continue
-        if isinstance(found, dict):
-            return found
-        why = f"it is a {type(found).__name__}"
-    raise Unusable(f"The answer holds no JSON object: {why}.")
 
 
 def _findings(error: ValidationError) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pygent_orchestration.features.model import Feature, Task
 from pygent_orchestration.features.states import OVER
 from pygent_orchestration.store import now
 from pygent_shared.caller import caller
-from pygent_shared.database import Database
+from pygent_shared.database_postgres import Rows
 from pygent_shared.errors import UnknownName
 
 Tell = Callable[[Feature, Event], None]
@@ -29,7 +29,7 @@ class FeatureStore:
         tell: is told of each event, once it is written, and the feature as it stands then.
     """
 
-    def __init__(self, database: Database, tell: Tell = lambda feature, event: None) -> None:
+    def __init__(self, database: Rows, tell: Tell = lambda feature, event: None) -> None:
         self._database = database
         self._tell = tell
 
