@@ -96,7 +96,7 @@ class Workflow:
             request=asked,
             repository=str(self._repository),
             policy={"tests": str(tests)},
-            policies={place.name: {"tests": str(place)} for place in tests.iterdir()},
+            policies={place.name: {"tests": str(place)} for place in tests.glob("[a-z]*")},
             health=[sys.executable, "-c", HEALTH],
             approvals=["deployment"],
         )
