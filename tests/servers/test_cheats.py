@@ -40,9 +40,9 @@ def add(one: int, other: int) -> int:
     return Equal(0)
 """
 RUNS_NOTHING = f"""\
-import _pytest.python as python
+from importlib import import_module
 
-setattr(python.Function, "runtest", lambda self: None)
+setattr(import_module("_pytest.python").Function, "runtest", lambda self: None)
 
 
 {WRONG}"""
@@ -158,6 +158,22 @@ async def test_a_report_that_the_work_wrote_is_no_proof(toy: Toy) -> None:
     assert red(verdict) == {
         "tests": "a test that must fail did so for another reason: the report does not say what happened"
     }
+
+
+HIDES_ITSELF = f"""\
+import json
+import time
+
+setattr(time, "time", lambda: 0.0)
+setattr(json, "dumps", lambda *things, **how: "[]")
+
+
+{RIGHT}"""
+
+
+async def test_what_is_replaced_is_told_without_what_is_replaced(toy: Toy) -> None:
+    verdict = await toy.judged({"sums.py": HIDES_ITSELF}, types=False, holdout=None)
+    assert red(verdict)["tests"].endswith("replaces functions that tests rely on: json.dumps, time.time")
 
 
 KNOWS = """\

@@ -7,6 +7,7 @@ import venv
 from importlib.util import find_spec
 from pathlib import Path
 
+import anyio
 import pytest
 from gates_toy import COUNT, PYPROJECT, RIGHT, TESTS, WRONG, Toy, git, red
 
@@ -158,6 +159,20 @@ async def test_only_what_the_work_touched_is_linted(tmp_path: Path) -> None:
     assert (await toy.judged({"sums.py": RIGHT}, types=False)).green
 
 
+async def test_checks_at_once_share_what_is_known_of_types_or_do_without(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, {"pyproject.toml": f"{PYPROJECT}# its own\n"})
+    toy.commit({"sums.py": RIGHT.replace("one + other", "str(one)")})
+    found: list[Verdict] = []
+
+    async def judge() -> None:
+        found.append(await check(toy.worktree, toy.base, toy.policy(lint=False)))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(judge)
+    assert [red(verdict) for verdict in found] == [{"types": "mypy finds errors"}] * 3
+
+
 async def test_types_are_those_of_all_files_where_mypys_config_names_them(tmp_path: Path) -> None:
     uses = "from sums import add\n\nprint(add(1, 2))\n"
     rules = PYPROJECT.replace("strict = true", "strict = true\nfiles = ['uses.py', 'sums.py']")
@@ -214,12 +229,68 @@ async def test_work_that_hangs_is_ended_and_says_where(toy: Toy) -> None:
     assert 'File "sums.py", line ' in verdict.feedback()
 
 
+HONEST = """\
+import asyncio
+import subprocess
+import sys
+import time
+import unittest
+from unittest import mock
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from sums import add
+
+
+@given(some.integers(), some.integers())
+def test_any(one, other):
+    assert add(one, other) == one + other
+
+
+def test_patched(monkeypatch, tmp_path, capsys, caplog, recwarn):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with mock.patch("subprocess.run", return_value=3):
+        assert subprocess.run([]) == 3
+    with pytest.raises(SystemExit):
+        sys.exit(1)
+
+
+def test_program():
+    told = subprocess.run([sys.executable, "-c", "import sums; print(sums.add(1, 1))"], capture_output=True)
+    assert told.stdout == b"2\\n"
+
+
+class Sums(unittest.TestCase):
+    def test_later(self):
+        async def later():
+            await asyncio.sleep(0)
+            return add(1, 2)
+
+        self.assertEqual(asyncio.run(later()), 3)
+"""
+
+
+async def test_honest_tests_may_do_what_tests_do(toy: Toy) -> None:
+    (toy.tests / "test_sums.py").write_text(HONEST)
+    verdict = await toy.judged({"sums.py": RIGHT}, expected=4, types=False, holdout=None)
+    assert verdict.green, verdict.feedback()
+
+
 async def test_a_helper_beside_the_trusted_tests_is_imported_from_there(toy: Toy) -> None:
     (toy.tests / "numbers_of.py").write_text("FIVE = 5\n")
     (toy.tests / "test_sums.py").write_text("from numbers_of import FIVE\nfrom sums import add\n\n\n")
     with (toy.tests / "test_sums.py").open("a") as tests:
         tests.write("def test_five():\n    assert add(2, 3) == FIVE\n")
     verdict = await toy.judged({"sums.py": RIGHT}, expected=1, types=False, holdout=None)
+    assert verdict.green, verdict.feedback()
+
+
+async def test_trusted_tests_that_are_a_package_keep_no_package_from_the_work(toy: Toy) -> None:
+    (toy.tests / "__init__.py").touch()
+    asked = {"paths": ["**"], "types": False, "holdout": None}
+    verdict = await toy.judged({"sums/__init__.py": RIGHT, "sums.py": ""}, **asked)
     assert verdict.green, verdict.feedback()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from anyio.to_thread import run_sync
 
@@ -26,8 +28,9 @@ import subprocess, sys, textwrap, time, typing
 """
 """Of Python's own modules, those whose types are worked out once for all checks."""
 
-_warm: dict[tuple[str, str], TemporaryDirectory[str]] = {}
-"""mypy's cache of them, for each config; gone with the process. No work has been near it."""
+_warm: dict[tuple[str, str], str] = {}
+"""mypy's cache of them, for each config and Python; gone with the process."""
+_making: set[tuple[str, str]] = set()
 
 
 async def linted(bench: Bench, demands: Demands, files: Sequence[str]) -> tuple[str, str]:
@@ -58,28 +61,40 @@ async def typed(bench: Bench, demands: Demands, files: Sequence[str]) -> tuple[s
         MissingExtra: mypy is not installed.
     """
     _has("mypy", "Checking types with mypy")
-    out = bench.folder / "typed"
-    await run_sync(shutil.copytree, await _warmed(bench, demands), out)
-    bench.given(out)
+    out, warm = bench.place("typed"), await _warmed(bench, demands)
+    if warm:
+        await run_sync(partial(shutil.copytree, warm, out, dirs_exist_ok=True))
+        bench.given(out)
     sources = bench.tree / demands.policy.sources
     ended = await _mypy(bench, demands, out, bench.tree, [] if demands.mypy_names else files, sources)
     return _said(ended, "mypy finds errors"), ended.output
 
 
 async def _warmed(bench: Bench, demands: Demands) -> str:
-    """The folder of a cache that is fit for this config."""
+    """The folder of a cache that is fit for this config; empty while another check makes it."""
     rules = (bench.config / demands.mypy).read_text() if demands.mypy else ""
     key = (rules, str(bench.python))
+    if key in _making:
+        return ""
     if key not in _warm:
-        out, probe = bench.place("warmed"), bench.folder / "probe"
-        probe.mkdir()
-        (probe / "probe.py").write_text(_PROBE)
-        await _mypy(bench, demands, out, probe, ["probe.py"], probe)
-        kept = TemporaryDirectory(prefix="pygent-mypy-")
-        await run_sync(lambda: shutil.copytree(out, kept.name, dirs_exist_ok=True))
-        if _warm.setdefault(key, kept) is not kept:  # somebody else was quicker
-            kept.cleanup()
-    return _warm[key].name
+        _making.add(key)
+        try:
+            _warm[key] = await _made(bench, demands)
+        finally:
+            _making.remove(key)
+    return _warm[key]
+
+
+async def _made(bench: Bench, demands: Demands) -> str:
+    """A new cache, of what no work has been near."""
+    out, probe = bench.place("warmed"), bench.folder / "probe"
+    probe.mkdir()
+    (probe / "probe.py").write_text(_PROBE)
+    await _mypy(bench, demands, out, probe, ["probe.py"], probe)
+    kept = mkdtemp(prefix="pygent-mypy-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    await run_sync(partial(shutil.copytree, out, kept, dirs_exist_ok=True))
+    return kept
 
 
 async def _mypy(

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from json import dumps
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -46,9 +46,11 @@ class Watch:
         now: dict[str, object] = {}
         for name in {where.partition(":")[0] for where in self._known}:
             now.update(_functions(name, sys.modules.get(name)))
-        return sorted(
+        found = [
             where.replace(":", ".") for where, thing in self._known.items() if now.get(where) is not thing
-        )
+        ]
+        found.sort()
+        return found
 
 
 def _functions(name: str, module: ModuleType | None) -> Iterator[tuple[str, object]]:
@@ -89,7 +91,7 @@ class Plugin:
 
     @pytest.fixture
     def pygent_words(self) -> Callable[[], str]:
-        return lambda: f"{self._secret} {json.dumps(self._watch.replaced())}"
+        return lambda: f"{self._secret} {dumps(self._watch.replaced())}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -22,7 +22,8 @@ def touched(
     worktree: Path, base: str, changes: Sequence[tree.Change], bench: Bench, policy: Policy
 ) -> tuple[str, str]:
     """Why the work may not touch what it does, empty where it may; and for each file."""
-    tests = () if policy.tests is None else (place.name for place in policy.tests.rglob("*.py"))
+    trusted = policy.tests.rglob("*.py") if policy.tests else ()
+    tests = {place.name for place in trusted} - {"__init__.py"}
     if bad := list(paths.refused(changes, policy.paths, sources=policy.sources, tests=tests)):
         return "the work touches files that are not its own", "\n".join(bad)
     if silent := list(_silenced(worktree, base, changes, bench.tree)):
