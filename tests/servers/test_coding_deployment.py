@@ -135,7 +135,23 @@ async def test_what_others_merged_on_top_of_it_stays_when_it_is_taken_out(place:
         done = await deployed(place, deploying(place, ILL))
         assert done.state == "rolled_back"
         assert git(place, "ls-tree", "--name-only", "main").split() == ["README", "later"]
-    assert git(place, "log", "--format=%s", "-3", "main").splitlines()[0].startswith("Take back")
+    titles = git(place, "log", "--first-parent", "--format=%s", "main").splitlines()
+    assert titles == [f"Take back {merge[:12]}", "Later", "Feature f", "Begin"]
+
+
+async def test_what_cannot_be_taken_out_again_is_said_to_be_still_there(place: Path) -> None:
+    kept, first = Repository(place), git(place, "rev-parse", "main")
+    work = git(place, "rev-parse", "feature/f")
+    merge = kept.commit(kept.tree(work), [first, work], "Feature f", "f/deploy")
+    kept.move("main", merge, first)
+    (place / "a.py").write_text(GOOD + "A = 1\n")
+    git(place, "commit", "-qam", "On top of it")
+    done = await deployed(place, deploying(place, ILL))
+    assert done.failure is not None
+    assert (done.state, done.commit) == ("failed", git(place, "rev-parse", "main"))
+    assert "the service is down" in done.failure.why
+    assert 'still in "main": git failed: what came after' in done.failure.why
+    assert (place / "a.py").read_text() == GOOD + "A = 1\n"
 
 
 async def test_what_the_target_has_already_or_what_there_is_not_is_told(place: Path) -> None:

@@ -16,11 +16,13 @@ from pygent_orchestration.coding.gates import Policy, tree
 from pygent_orchestration.coding.gates.bench import opened
 from pygent_orchestration.coding.gates.demands import Demands
 from pygent_orchestration.coding.gates.integrated import integrated
-from pygent_orchestration.coding.git import Repository
+from pygent_orchestration.coding.git import GitFailed, Repository
 from pygent_orchestration.coding.merging import Check, turn
 from pygent_orchestration.coding.recovery import classed
 from pygent_orchestration.coding.work import Failure, Id
-from pygent_shared.errors import PygentError
+from pygent_shared.errors import FileRefused, PygentError
+
+State = Literal["deployed", "rolled_back", "failed"]
 
 
 class Deploy(BaseModel):
@@ -50,7 +52,7 @@ class Deploy(BaseModel):
 class Deployed(BaseModel):
     """What came of it: `commit` is the target's last, `tree` its files' name, `before` what they were."""
 
-    state: Literal["deployed", "rolled_back", "failed"]
+    state: State
     commit: str = ""
     tree: str = ""
     before: str = ""
@@ -101,11 +103,17 @@ async def _deployed(repository: Repository, folder: Path, asked: Deploy, check: 
         await run_sync(repository.move, asked.target, commit, head)
     before = await run_sync(repository.tree, f"{commit}^1")
     said, failure = await _health(repository, asked, commit)
+    state: State = "deployed"
     if failure is not None:
-        await run_sync(_back, repository, asked, commit)
+        try:
+            await run_sync(_back, repository, asked, commit)
+            state = "rolled_back"
+        except (FileRefused, GitFailed) as error:
+            why = f'{failure.why}\nIt is still in "{asked.target}": {error}'
+            state, failure = "failed", Failure(kind=failure.kind, why=why)
     last = await run_sync(repository.begun, asked.target)
     return Deployed(
-        state="deployed" if failure is None else "rolled_back",
+        state=state,
         commit=last,
         tree=await run_sync(repository.tree, last),
         before=before,
