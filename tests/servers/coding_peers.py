@@ -104,7 +104,7 @@ class CodingPeers:
                 return _data({"run": arguments["run"], "state": "running"})
             case "show_agent":
                 tools = ["workspace__*"] if arguments["name"] in self._coders else []
-                return _data({"spec": {"tools": tools}})
+                return _data({"agent": {"state": "deployed"}, "spec": {"tools": tools}})
             case "memory_add":
                 self.memories.append(arguments)
                 return _data({"created": 1})

@@ -266,17 +266,42 @@ async def test_what_was_not_merged_at_the_end_is_merged_when_it_is_resumed(
     assert len(peers.tasks) == 1
 
 
-async def test_a_planner_there_is_not_is_asked_once(place: Path, tmp_path: Path) -> None:
-    class None_(FeaturePeers):
-        async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-            if name == "factory__show_agent":
-                return {
-                    "isError": True,
-                    "content": [{"type": "text", "text": 'There is no agent "planner".'}],
-                }
-            return await super().call_tool(name, arguments)
+class Agents(FeaturePeers):
+    """Some of them are gone after so many looks, and some take no runs."""
 
-    failed = await built(tmp_path, None_(tmp_path), request(place))
+    looks = 0
+    paused = ""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name != "factory__show_agent":
+            return await super().call_tool(name, arguments)
+        self.looks -= 1
+        if self.looks < 0:
+            text = f'There is no agent "{arguments["name"]}".'
+            return {"isError": True, "content": [{"type": "text", "text": text}]}
+        state = "paused" if arguments["name"] == self.paused else "deployed"
+        return {"structuredContent": {"agent": {"state": state}, "spec": {"tools": []}}}
+
+
+async def test_an_agent_that_is_not_there_or_takes_no_runs_is_told_before_the_feature_is_begun(
+    place: Path, tmp_path: Path
+) -> None:
+    peers = Agents(tmp_path)
+    async with features(tmp_path, peers) as found:
+        with pytest.raises(InvalidArgument) as refused:
+            await found.submit(request(place))
+        made = 'factory__create_agent(name="planner", type="planning"), then deploy it.'
+        assert str(refused.value) == f'planner: There is no agent "planner". Make one: {made}'
+        peers.looks, peers.paused = 5, "coder"
+        with pytest.raises(InvalidArgument, match="coder: coder is paused, and takes no runs"):
+            await found.submit(request(place))
+        assert await found.all("", 5) == []
+
+
+async def test_a_planner_that_is_gone_is_asked_once(place: Path, tmp_path: Path) -> None:
+    peers = Agents(tmp_path)
+    peers.looks = 2
+    failed = await built(tmp_path, peers, request(place))
     assert (failed.state, failed.error) == ("FAILED", 'planner gave no plan: There is no agent "planner".')
 
 

@@ -134,3 +134,10 @@ async def test_context_for_a_task_names_its_sources(settings: Settings, tmp_path
         found = await call(client, "get_context_for_task", task="Read dates")
     assert found["sources"] == [{"kind": "document", "place": "docs/dates.md:3", "text": "ISO 8601."}]
     assert (found["left_out"], found["missing"]) == (0, [])
+
+
+async def test_a_server_that_stands_alone_says_so_before_it_begins(settings: Settings, place: Path) -> None:
+    async with Client(build_server(settings, None)) as client:
+        told = await refusal(client, "submit_feature", request="x", repository=str(place))
+        assert "It uses other servers, and this one stands alone" in told
+        assert (await call(client, "list_features"))["features"] == []

@@ -14,6 +14,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from pygent_orchestration.features.events import replay
 from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.server import build_server
 from pygent_orchestration.spec import Definition
@@ -21,7 +22,7 @@ from pygent_orchestration.store import MIGRATIONS, Begun, Store, now
 from pygent_orchestration.store_postgres import SETTING, opened, take_over
 from pygent_shared.database import Database
 from pygent_shared.database_postgres import PostgresDatabase, Rows
-from pygent_shared.errors import DatabaseUnusable, UnknownName
+from pygent_shared.errors import DatabaseUnusable, IllegalMove, UnknownName
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +129,20 @@ def test_features_are_kept_beside_them(rows: Rows) -> None:
     assert (features.all("", 9), features.is_awaited()) == ([], False)
     with pytest.raises(UnknownName):
         features.get("none")
+    asked: dict[str, Any] = {"text": "x", "repository": "/r", "coder": "c"}
+    one: dict[str, Any] = {"id": "a", "goal": "A"}
+    for number in range(2):  # done again, it is the same
+        features.append("f1", "1", "submitted", asked)
+        features.append("f1", "2", "planned", {"tasks": [{"id": "old", "goal": "Old"}]})
+        features.append("f1", "3", "planned", {"tasks": [{"id": "b", "goal": "B"}, one]})
+        features.append("f1", "4", "moved", {"to": "IMPLEMENTATION", "why": ""})
+        found = features.append("f1", "5", "task", {"to": "running"}, task="a")
+        assert (features.in_hand(), features.is_awaited(), list(found.tasks)) == ({"c": 1}, True, ["b", "a"])
+        assert features.get("f1") == found == replay("f1", features.events("f1")), number
+    with pytest.raises(IllegalMove):
+        features.append("f1", "6", "moved", {"to": "COMPLETED", "why": ""})
+    assert [feature.id for feature in features.all("/r", 9)] == ["f1"]
+    assert len(features.events("f1")) == 5
 
 
 def test_a_connection_that_was_lost_is_made_anew(postgres: str) -> None:

@@ -12,7 +12,7 @@ import anyio
 from anyio.to_thread import run_sync
 from pydantic import ValidationError
 
-from pygent_orchestration.actions import Actions
+from pygent_orchestration.actions import FACTORY, Actions, Red
 from pygent_orchestration.coding import gates
 from pygent_orchestration.coding.git import Repository
 from pygent_orchestration.coding.merging import Check
@@ -33,6 +33,8 @@ from pygent_shared.caller import caller
 from pygent_shared.durable.engine import UNENDED, Engine, pause
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
 
+TYPES = {"planner": "planning", "coder": "coding", "reviewer": "review"}
+"""The kinds of agents that ship for these parts."""
 FOLLOW_SECONDS = 0.25
 """Between two looks at a feature, at most."""
 GRACE_SECONDS = 5.0
@@ -75,13 +77,33 @@ class Features:
 
         Raises:
             FileRefused, UnknownName: there is no such repository, or no such branch in it.
-            InvalidArgument: the gates' policy, or the plan that was given, is of no use.
+            InvalidArgument: the gates' policy, or the plan that was given, is of no use; or an agent is not
+                there, or takes no runs.
         """
         asked = (await run_sync(_checked, request)).model_dump(mode="json")
+        await self._look_at_agents(request)
         id = f"f{uuid4().hex[:12]}"
         self._store.append(id, "submitted", "submitted", asked)
         await self._engine.enqueue(FEATURE, asked, id=id)
         return id
+
+    async def _look_at_agents(self, request: Request) -> None:
+        """Raises InvalidArgument: one that is named is not there, or takes no runs."""
+        named = {"planner": "" if request.plan else request.planner}
+        named |= {"coder": request.coder, "reviewer": request.reviewer}
+        for role, name in named.items():
+            if not name:
+                continue
+            try:
+                shown = await self._actions.tool(f"{FACTORY}show_agent", {"name": name})
+            except Red as error:
+                cure = (
+                    f'Make one: factory__create_agent(name="{name}", type="{TYPES[role]}"), then deploy it.'
+                )
+                raise InvalidArgument(role, str(error).rstrip("."), cure) from error
+            if (state := shown["agent"]["state"]) != "deployed":
+                cure = f'Deploy it: factory__deploy_agent(name="{name}").'
+                raise InvalidArgument(role, f"{name} is {state}, and takes no runs", cure)
 
     async def get(self, id: str) -> Feature:
         """A feature as it stands. Raises UnknownName: there is none."""

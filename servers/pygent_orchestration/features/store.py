@@ -6,6 +6,7 @@ The one rule: an event and what it changes are written in one transaction, and n
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -105,7 +106,11 @@ class FeatureStore:
 
     def in_hand(self) -> Mapping[str, int]:
         """How many tasks each agent is at, of all features."""
-        return {str(name): cast("int", count) for name, count in self._database.query(_IN_HAND)}
+        rows = cast("Sequence[tuple[str, str]]", self._database.query(_IN_HAND))
+        return Counter(
+            Task.model_validate_json(task).coder or json.loads(feature)["request"]["coder"]
+            for task, feature in rows
+        )
 
     def is_awaited(self) -> bool:
         """Whether there is one that is not over."""
@@ -113,10 +118,8 @@ class FeatureStore:
 
 
 _IN_HAND = (
-    "SELECT coalesce(nullif(json_extract(task.data, '$.coder'), ''), "
-    "json_extract(feature.data, '$.request.coder')), count(*) "
-    "FROM feature_task AS task JOIN feature ON feature.id = task.feature "
-    "WHERE task.state = 'running' GROUP BY 1"
+    "SELECT task.data, feature.data FROM feature_task AS task JOIN feature ON feature.id = task.feature "
+    "WHERE task.state = 'running'"
 )
 _HAPPENED = "SELECT 1 FROM feature_event WHERE feature = ? AND key = ?"
 _HAPPENS = (
