@@ -51,6 +51,11 @@ class Actions:
     def __init__(self, peers: Peers | None) -> None:
         self._peers = peers
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are no other servers."""
+        return self._peers is None
+
     async def tool(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """What a tool gives: its data, or its text where it has none.
 

@@ -16,8 +16,11 @@ from pygent_orchestration.bus.message import AgentMessage
 from pygent_orchestration.bus.redis import RedisBus
 from pygent_orchestration.features.events import Event
 from pygent_orchestration.features.model import Feature
+from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.features.telling import messages
 from pygent_orchestration.server import build_server
+from pygent_orchestration.store import MIGRATIONS
+from pygent_shared.database import Database
 from pygent_shared.settings import Settings
 
 from .coding_peers import git, repository
@@ -71,6 +74,30 @@ async def test_coders_are_told_of_their_tasks_and_the_feature_of_what_came_of_th
     assert git(place, "cat-file", "-t", result["commit"]) == "commit"
     progress = [each.payload["state"] for each in said if each.type == "PROGRESS_UPDATE"]
     assert (progress[0], progress[-1]) == ("PLANNING", "COMPLETED")
+
+
+async def test_what_a_crash_kept_from_being_said_is_said_when_its_step_is_done_again(tmp_path: Path) -> None:
+    said: list[AgentMessage] = []
+
+    def tell(feature: Feature, event: Event) -> None:
+        said.extend(each for each in messages(feature, event) if each.is_kept)
+
+    database = Database(tmp_path / "orchestration.db", MIGRATIONS)
+    store = FeatureStore(database, tell)
+    asked = request(tmp_path, coder="").model_dump(mode="json")
+    store.append("f1", "submitted", "submitted", asked)
+    store.append("f1", "planned", "planned", json.loads(plan("a")))
+    store.append("f1", "moved", "moved", {"to": "IMPLEMENTATION"})
+    runs = {"to": "running", "coder": "sage"}
+    done = {"to": "merged", "result": {"state": "green", "branch": "feature/f1", "commit": "c" * 40}}
+    for _ in range(2):
+        store.append("f1", "a/running", "task", runs, task="a")
+        store.append("f1", "a/merged", "task", done, task="a")
+    database.close()
+    assert [each.type for each in said] == ["TASK_ASSIGNMENT", "TASK_RESULT"] * 2
+    assert [each.id for each in said[:2]] == [each.id for each in said[2:]]
+    assert [each.payload for each in said[:2]] == [each.payload for each in said[2:]]
+    assert said[3].sender == "agent/sage"
 
 
 async def test_of_a_feature_that_fails_it_is_said_why(place: Path, tmp_path: Path) -> None:

@@ -139,5 +139,6 @@ async def test_context_for_a_task_names_its_sources(settings: Settings, tmp_path
 async def test_a_server_that_stands_alone_says_so_before_it_begins(settings: Settings, place: Path) -> None:
     async with Client(build_server(settings, None)) as client:
         told = await refusal(client, "submit_feature", request="x", repository=str(place))
-        assert "It uses other servers, and this one stands alone" in told
+        why = "is of other servers' agents, and this one stands alone"
+        assert told.endswith(f"request: {why}. Run it behind pygent serve or pygent up.")
         assert (await call(client, "list_features"))["features"] == []

@@ -71,6 +71,14 @@ def calls(folder: Path) -> list[list[str]]:
     return [line.split() for line in done.read_text().splitlines()] if done.exists() else []
 
 
+def has_begun(folder: Path, pid: int) -> None:
+    """Wait until a process has begun all that it was to begin."""
+    deadline = time.monotonic() + PATIENCE
+    while [str(pid), "begun"] not in calls(folder):
+        assert time.monotonic() < deadline, calls(folder)
+        time.sleep(0.02)
+
+
 def until(folder: Path, count: int, pid: int = 0) -> None:
     """Wait for so many calls, of one process if one is named."""
     deadline = time.monotonic() + PATIENCE
@@ -127,6 +135,7 @@ async def test_of_three_processes_two_finish_what_the_third_was_at(
         for _ in range(2):
             stack.enter_context(worker(tmp_path, url))
         first = stack.enter_context(worker(tmp_path, url, store, 9))
+        await anyio.to_thread.run_sync(has_begun, tmp_path, first.pid)
         await anyio.to_thread.run_sync(until, tmp_path, 4, first.pid)
         first.kill()
         await anyio.to_thread.run_sync(until, tmp_path, 9 * len(CHAIN))

@@ -49,6 +49,7 @@ async def main() -> None:
         note(folder / "done", f"{os.getpid()} up")
         for number in range(count):
             await workflows.begin(name, {"id": f"{name}-{number}"}, id=f"{name}-{number}")
+        note(folder / "done", f"{os.getpid()} begun")
         await anyio.sleep_forever()
 
 

@@ -89,6 +89,9 @@ class Features:
 
     async def _look_at_agents(self, request: Request) -> None:
         """Raises InvalidArgument: one that is named is not there, or takes no runs."""
+        if self._actions.is_alone:
+            why = "is of other servers' agents, and this one stands alone"
+            raise InvalidArgument("request", why, "Run it behind pygent serve or pygent up.")
         named = {"planner": "" if request.plan else request.planner}
         named |= {"coder": request.coder, "reviewer": request.reviewer}
         for role, name in named.items():

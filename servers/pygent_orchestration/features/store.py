@@ -27,7 +27,8 @@ class FeatureStore:
     """Keeps them.
 
     Args:
-        tell: is told of each event, once it is written, and the feature as it stands then.
+        tell: is told of each event, once it is written, and the feature as it stands then; again, where it is
+            written again, as a crash may have come between.
     """
 
     def __init__(self, database: Rows, tell: Tell = lambda feature, event: None) -> None:
@@ -58,11 +59,12 @@ class FeatureStore:
             before = _found(connection, id)
             if connection.execute(_HAPPENED, (id, key)).fetchall():
                 assert before is not None
-                return before
-            after = applied(id, before, event)
-            _put(connection, before, after)
-            row = (id, key, event.at, kind, task, event.actor, json.dumps(event.data))
-            connection.execute(_HAPPENS, row)
+                after = before
+            else:
+                after = applied(id, before, event)
+                _put(connection, before, after)
+                row = (id, key, event.at, kind, task, event.actor, json.dumps(event.data))
+                connection.execute(_HAPPENS, row)
         self._tell(after, event)
         return after
 

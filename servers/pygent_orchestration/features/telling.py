@@ -6,7 +6,7 @@ of everything. What is said of an event is always the same, and has the same ids
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -18,17 +18,17 @@ from pygent_orchestration.features.model import Feature, Task
 
 
 def messages(feature: Feature, event: Event) -> Iterator[AgentMessage]:
-    """What is said of an event, by the feature as it is after it."""
+    """What is said of an event of a feature, as it is then or later."""
     own = post.feature(feature.id)
     task = feature.tasks.get(event.task)
     if event.kind == "task" and task is not None:
         coder = post.agent(task.coder or feature.request.coder)
-        if task.state == "running":
+        if event.data["to"] == "running":
             yield _kept(event, own, coder, "TASK_ASSIGNMENT", _given(feature, task))
         else:
-            yield _kept(event, coder, own, "TASK_RESULT", {"task": event.task, **_came(task)})
+            yield _kept(event, coder, own, "TASK_RESULT", {"task": event.task, **_came(event.data)})
     elif event.data.get("to") == "FAILED" or event.kind == "cancelled":
-        yield _kept(event, own, own, "ERROR", {"why": feature.error})
+        yield _kept(event, own, own, "ERROR", {"why": event.data["why"]})
     about = {"kind": event.kind, "state": feature.state}
     yield post.progress(own, about | ({"task": event.task} if event.task else {}), event.task)
 
@@ -42,11 +42,11 @@ def _given(feature: Feature, task: Task) -> dict[str, Any]:
     }
 
 
-def _came(task: Task) -> dict[str, Any]:
+def _came(data: Mapping[str, Any]) -> dict[str, Any]:
     """What came of a task, without what gates and reviewers said in full: that is in the feature."""
-    done = Done.model_validate(task.result)
+    done = Done.model_validate(data["result"])
     why = {"class": done.failure.kind, "why": done.failure.why} if done.failure else None
-    return {"state": task.state, "commit": done.commit, "attempts": len(done.attempts), "failure": why}
+    return {"state": data["to"], "commit": done.commit, "attempts": len(done.attempts), "failure": why}
 
 
 def _kept(
