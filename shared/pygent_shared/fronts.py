@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
-from pygent_shared.http.identity import Principal
+from pygent_shared.http.identity import Principal, Refusal
 from pygent_shared.settings import Settings
 
 ENTRY_POINTS = "pygent.fronts"
@@ -46,6 +46,13 @@ class Tools(Protocol):
         """
 
 
+class Door(Protocol):
+    """Tells who calls by another way than HTTP, by the rules that hold there."""
+
+    async def admit(self, authorizations: Sequence[str], path: str) -> Principal | Refusal:
+        """Whom these values of `Authorization` let in to what is at a path, or why nobody."""
+
+
 class Front(Protocol):
     """Something served over HTTP."""
 
@@ -56,7 +63,7 @@ class Front(Protocol):
     paths: Sequence[str]
     """Where it begins, for whoever reads what is served."""
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    def running(self, door: Door) -> AbstractAsyncContextManager[None]:
         """Entered before the first request and left after the last."""
 
     async def check(self) -> Mapping[str, Any]:

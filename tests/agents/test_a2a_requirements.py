@@ -1,7 +1,7 @@
 """What the protocol (A2A 1.0.1) requires of a server, in our words, asked of the real one.
 
-Both bindings are asked for the same things through `Wire`, which speaks raw HTTP: no client library stands
-between the requirement and what is on the wire.
+The bindings are asked for the same things through `Wire`, which speaks raw HTTP, or gRPC without the SDK: no
+client library stands between the requirement and what is on the wire.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import httpx
 import pytest
-from a2a_serving import Served, serving
+from a2a.types import a2a_pb2
+from a2a.types.a2a_pb2_grpc import A2AServiceStub
+from a2a_serving import TOKEN, Served, heard, serving
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.rpc import error_details_pb2, status_pb2
 
 from pygent_shared.settings import Settings
 
@@ -24,13 +29,14 @@ pytestmark = pytest.mark.anyio
 
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 CODES = {
-    "TASK_NOT_FOUND": (-32001, 404),
-    "TASK_NOT_CANCELABLE": (-32002, 400),
-    "UNSUPPORTED_OPERATION": (-32004, 400),
-    "CONTENT_TYPE_NOT_SUPPORTED": (-32005, 400),
-    "VERSION_NOT_SUPPORTED": (-32009, 400),
-    "INVALID_PARAMS": (-32602, 400),
+    "TASK_NOT_FOUND": (-32001, 404, "NOT_FOUND"),
+    "TASK_NOT_CANCELABLE": (-32002, 400, "FAILED_PRECONDITION"),
+    "UNSUPPORTED_OPERATION": (-32004, 400, "FAILED_PRECONDITION"),
+    "CONTENT_TYPE_NOT_SUPPORTED": (-32005, 400, "INVALID_ARGUMENT"),
+    "VERSION_NOT_SUPPORTED": (-32009, 400, "FAILED_PRECONDITION"),
+    "INVALID_PARAMS": (-32602, 400, "INVALID_ARGUMENT"),
 }
+"""What an error is over JSON-RPC, HTTP and gRPC."""
 METHODS = {
     "SendMessage": ("POST", "/message:send"),
     "SendStreamingMessage": ("POST", "/message:stream"),
@@ -44,6 +50,8 @@ METHODS = {
     "DeleteTaskPushNotificationConfig": ("DELETE", "/tasks/{taskId}/pushNotificationConfigs/{id}"),
     "GetExtendedAgentCard": ("GET", "/extendedAgentCard"),
 }
+
+SERVICE = a2a_pb2.DESCRIPTOR.services_by_name["A2AService"]
 
 
 def calls(tool: str, **arguments: Any) -> dict[str, Any]:
@@ -78,10 +86,15 @@ class Wire:
     served: Served
     url: str
     binding: str
+    port: int
+    """Of gRPC."""
     version: str = "1.0"
 
     async def ask(self, method: str, **params: Any) -> Any:
         """The answer of a method; raises `Refused`."""
+        if self.binding == "GRPC":
+            (answer,) = await self.called(method, params)
+            return answer
         response = await self.send(method, **params)
         body = response.json()
         self._check_error(response, body)
@@ -93,6 +106,8 @@ class Wire:
 
     async def events(self, method: str, **params: Any) -> list[dict[str, Any]]:
         """What a streaming method sends; raises `Refused`."""
+        if self.binding == "GRPC":
+            return await self.called(method, params)
         response = await self.send(method, **params)
         if response.headers["content-type"].startswith("application/"):
             self._check_error(response, response.json())
@@ -112,6 +127,22 @@ class Wire:
         sent: dict[str, Any] = {"json": left} if verb == "POST" else {"params": left}
         return await self.served.http.request(verb, self.url + path.format(**params), headers=headers, **sent)
 
+    async def called(self, method: str, params: dict[str, Any]) -> list[Any]:
+        """What comes back over gRPC; raises `Refused`."""
+        kind = getattr(a2a_pb2, SERVICE.methods_by_name[method].input_type.name)
+        metadata = [
+            ("authorization", f"Bearer {TOKEN}"),
+            *([("a2a-version", self.version)] if self.version else ()),
+        ]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            call = getattr(A2AServiceStub(channel), method)(ParseDict(params, kind()), metadata=metadata)
+            try:
+                told = [each async for each in call] if hasattr(call, "__aiter__") else [await call]
+            except grpc.aio.AioRpcError as error:
+                raise Refused(_reason(error)) from error
+        is_list = method == "ListTasks"
+        return [MessageToDict(each, always_print_fields_with_no_presence=is_list) for each in told]
+
     def _check_error(
         self, response: httpx.Response, body: dict[str, Any], *, in_stream: bool = False
     ) -> None:
@@ -122,7 +153,7 @@ class Wire:
         (info, *_) = error["data"] if self.binding == "JSONRPC" else error["details"]
         assert (info["@type"], info["domain"]) == (ERROR_INFO, "a2a-protocol.org")
         assert error["message"]
-        code, status = CODES[info["reason"]]
+        code, status, _ = CODES[info["reason"]]
         if self.binding == "JSONRPC":
             assert (response.status_code, error["code"]) == (200, code)
         elif not in_stream:
@@ -137,13 +168,26 @@ class Wire:
         return found
 
 
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    """Why a call was refused; that it is said as it is to be is checked."""
+    (trailer,) = [value for key, value in error.trailing_metadata() if key == "grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(trailer)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.domain, status.message) == ("a2a-protocol.org", error.details())
+    assert status.message
+    assert (error.code().value[0], error.code().name) == (status.code, CODES[info.reason][2])
+    return str(info.reason)
+
+
 def message(text: str, **more: Any) -> dict[str, Any]:
     return {"messageId": uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]} | more
 
 
 @asynccontextmanager
 async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator[Wire]:
-    async with serving(replace(settings, a2a_push="anywhere")) as served:
+    settings = heard(replace(settings, a2a_push="anywhere"), binding)
+    async with serving(settings) as served:
         script = folder / "script.json"
         script.write_text(json.dumps(SCRIPT))
         await served.call(
@@ -154,10 +198,11 @@ async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator
             more={"description": "d"},
         )
         await served.call("deploy_agent", name="tides")
-        yield Wire(served=served, url=f"{served.url}/agents/tides", binding=binding)
+        url = f"{served.url}/agents/tides"
+        yield Wire(served=served, url=url, binding=binding, port=settings.a2a_grpc_port)
 
 
-@pytest.fixture(params=["JSONRPC", "HTTP+JSON"])
+@pytest.fixture(params=["JSONRPC", "HTTP+JSON", "GRPC"])
 async def wire(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> AsyncIterator[Wire]:
     async with wired(settings, tmp_path, request.param) as made:
         yield made
@@ -274,9 +319,9 @@ async def test_lists_have_pages_filters_and_artifacts_where_they_are_asked_for(w
     second = await wire.ask("ListTasks", pageSize=2, pageToken=first["nextPageToken"])
     assert [task["id"] for task in second["tasks"]] == [tasks[1]["id"], tasks[0]["id"]]
     assert second["nextPageToken"] == ""
-    assert not any("artifacts" in task for task in first["tasks"])
-    full = await wire.ask("ListTasks", includeArtifacts="true" if wire.binding != "JSONRPC" else True)
-    assert sum("artifacts" in task and bool(task["artifacts"]) for task in full["tasks"]) == 3
+    assert not any(task.get("artifacts") for task in first["tasks"])
+    full = await wire.ask("ListTasks", includeArtifacts="true" if wire.binding == "HTTP+JSON" else True)
+    assert sum(bool(task.get("artifacts")) for task in full["tasks"]) == 3
     by_state = await wire.ask("ListTasks", status="TASK_STATE_INPUT_REQUIRED")
     by_context = await wire.ask("ListTasks", contextId=tasks[0]["contextId"])
     assert [task["id"] for task in by_state["tasks"]] == [asked["id"]]
