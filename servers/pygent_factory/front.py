@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mcp.types as t
@@ -18,6 +18,9 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pygent_factory.runs import Need, Question, Run, Runs
 
 KEY = "completion"
+QUESTION = "question"
+RUN = "pygent/run"
+"""The `_meta` key of a result that asks the user: the run as it stands, for programs."""
 
 
 async def followed(
@@ -36,6 +39,9 @@ async def followed(
 
     while True:
         found = await runs.follow(run, number, wait_s, report, seen=seen)
+        if isinstance(found, Question) and not modern and can_ask(context, found):
+            await runs.elicited(run, found.number, await _asked(context, found))
+            continue
         if isinstance(found, Run | Question) or not _samples(context):
             return found
         if modern:
@@ -48,14 +54,59 @@ async def followed(
 
 
 async def brought(runs: Runs, context: Context[Any]) -> str | None:
-    """The run that a repeated call of form (b) goes on with, its reply given; None for a new call."""
+    """The run that a repeated call goes on with, its reply or answer given; None for a new call."""
     if not context.request_state:
         return None
     state = json.loads(context.request_state)
+    answered = (context.input_responses or {}).get(QUESTION)
+    if isinstance(answered, t.ElicitResult):
+        await runs.elicited(state["run"], state["number"], _plain(answered))
     said = (context.input_responses or {}).get(KEY)
     if isinstance(said, t.CreateMessageResult):
         await runs.answer(state["run"], state["number"], _text(said), said.model)
     return str(state["run"])
+
+
+def asks(context: Context[Any]) -> bool:
+    """Whether this host can ask its user."""
+    client = context.session.client_params
+    return bool(client and client.capabilities.elicitation is not None)
+
+
+def can_ask(context: Context[Any], question: Question) -> bool:
+    """Whether it can ask its user what a tool of a run asks."""
+    client = context.session.client_params
+    declared = client.capabilities.elicitation if client else None
+    if declared is None or question.elicitation is None:
+        return False
+    if question.elicitation.get("mode") == "url":
+        return declared.url is not None
+    return declared.form is not None or declared.url is None
+
+
+def to_be_asked(question: Question, told: Mapping[str, Any]) -> t.InputRequiredResult:
+    """What has a host of the 2026 era ask its user; `told` is the run as it stands."""
+    request = t.ElicitRequest.model_validate(
+        {"method": "elicitation/create", "params": question.elicitation}, by_name=False
+    )
+    state = json.dumps({"run": question.run, "number": question.number})
+    return t.InputRequiredResult(
+        input_requests={QUESTION: request}, request_state=state, _meta={RUN: dict(told)}
+    )
+
+
+async def _asked(context: Context[Any], question: Question) -> dict[str, Any]:
+    """What the user of a host of the 2025 era answers."""
+    asked = question.elicitation or {}
+    session, related = context.session, context.request_id
+    if asked.get("mode") == "url":
+        id = asked.get("elicitationId") or f"{question.run}-{question.number}"
+        return _plain(await session.elicit_url(question.text, asked["url"], id, related))
+    return _plain(await session.elicit_form(question.text, asked["requestedSchema"], related))
+
+
+def _plain(answer: t.ElicitResult) -> dict[str, Any]:
+    return answer.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"meta", "result_type"})
 
 
 def _samples(context: Context[Any]) -> bool:

@@ -36,9 +36,11 @@ class Tools(Protocol):
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The result (as on the wire) of the tool `server__tool`, called with that caller's rights; None is
-        the machine's own user. `meta` is what its `_meta` holds, such as a trace.
+        the machine's own user. `meta` is what its `_meta` holds, such as a trace; `asking` is that of
+        `Peers.call_tool`.
 
         Raises:
             PygentError: it cannot be called.

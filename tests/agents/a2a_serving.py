@@ -49,6 +49,7 @@ class FactoryTools:
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         sent: Any = {**meta, **told(caller)}
         result = await self._client.call_tool(

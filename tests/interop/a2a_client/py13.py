@@ -1,4 +1,4 @@
-"""The Python SDK 1.3 as a client: URL TOKEN [BINDING…]; prints each deed as a line of JSON once it is done."""
+"""The Python SDK 1.3 as a client: URL TOKEN [BINDING…]; prints each deed as a line of JSON."""
 
 import asyncio
 import json
