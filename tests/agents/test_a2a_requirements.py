@@ -9,49 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import grpc
 import httpx
 import pytest
-from a2a.types import a2a_pb2
-from a2a.types.a2a_pb2_grpc import A2AServiceStub
-from a2a_serving import TOKEN, Served, heard, serving
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.rpc import error_details_pb2, status_pb2
+from a2a_serving import TOKEN, heard, serving
+from a2a_wire import BINDINGS, Wire, message, refused
 
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
-CODES = {
-    "TASK_NOT_FOUND": (-32001, 404, "NOT_FOUND"),
-    "TASK_NOT_CANCELABLE": (-32002, 400, "FAILED_PRECONDITION"),
-    "UNSUPPORTED_OPERATION": (-32004, 400, "FAILED_PRECONDITION"),
-    "CONTENT_TYPE_NOT_SUPPORTED": (-32005, 400, "INVALID_ARGUMENT"),
-    "VERSION_NOT_SUPPORTED": (-32009, 400, "FAILED_PRECONDITION"),
-    "INVALID_PARAMS": (-32602, 400, "INVALID_ARGUMENT"),
-}
-"""What an error is over JSON-RPC, HTTP and gRPC."""
-METHODS = {
-    "SendMessage": ("POST", "/message:send"),
-    "SendStreamingMessage": ("POST", "/message:stream"),
-    "GetTask": ("GET", "/tasks/{id}"),
-    "ListTasks": ("GET", "/tasks"),
-    "CancelTask": ("POST", "/tasks/{id}:cancel"),
-    "SubscribeToTask": ("POST", "/tasks/{id}:subscribe"),
-    "CreateTaskPushNotificationConfig": ("POST", "/tasks/{taskId}/pushNotificationConfigs"),
-    "GetTaskPushNotificationConfig": ("GET", "/tasks/{taskId}/pushNotificationConfigs/{id}"),
-    "ListTaskPushNotificationConfigs": ("GET", "/tasks/{taskId}/pushNotificationConfigs"),
-    "DeleteTaskPushNotificationConfig": ("DELETE", "/tasks/{taskId}/pushNotificationConfigs/{id}"),
-    "GetExtendedAgentCard": ("GET", "/extendedAgentCard"),
-}
-
-SERVICE = a2a_pb2.DESCRIPTOR.services_by_name["A2AService"]
 
 
 def calls(tool: str, **arguments: Any) -> dict[str, Any]:
@@ -75,115 +44,6 @@ SCRIPT: dict[str, list[Any]] = {
 }
 
 
-class Refused(Exception):
-    """An error of the protocol, by its reason; its code, its text and its HTTP status are checked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wire:
-    """The agent by one binding."""
-
-    served: Served
-    url: str
-    binding: str
-    port: int
-    """Of gRPC."""
-    version: str = "1.0"
-
-    async def ask(self, method: str, **params: Any) -> Any:
-        """The answer of a method; raises `Refused`."""
-        if self.binding == "GRPC":
-            (answer,) = await self.called(method, params)
-            return answer
-        response = await self.send(method, **params)
-        body = response.json()
-        self._check_error(response, body)
-        if self.binding == "JSONRPC":
-            assert (body["jsonrpc"], body["id"]) == ("2.0", "r1")
-            return body["result"]
-        assert response.headers["content-type"].partition(";")[0] == "application/a2a+json"
-        return body
-
-    async def events(self, method: str, **params: Any) -> list[dict[str, Any]]:
-        """What a streaming method sends; raises `Refused`."""
-        if self.binding == "GRPC":
-            return await self.called(method, params)
-        response = await self.send(method, **params)
-        if response.headers["content-type"].startswith("application/"):
-            self._check_error(response, response.json())
-        assert response.headers["content-type"].startswith("text/event-stream")
-        data = [json.loads(line[5:]) for line in response.text.splitlines() if line.startswith("data:")]
-        for each in data:
-            self._check_error(response, each, in_stream=True)
-        return [each["result"] for each in data] if self.binding == "JSONRPC" else data
-
-    async def send(self, method: str, **params: Any) -> httpx.Response:
-        headers = {"A2A-Version": self.version} if self.version else {}
-        if self.binding == "JSONRPC":
-            body = {"jsonrpc": "2.0", "id": "r1", "method": method, "params": params}
-            return await self.served.http.post(f"{self.url}/", json=body, headers=headers)
-        verb, path = METHODS[method]
-        left = {name: value for name, value in params.items() if f"{{{name}}}" not in path}
-        sent: dict[str, Any] = {"json": left} if verb == "POST" else {"params": left}
-        return await self.served.http.request(verb, self.url + path.format(**params), headers=headers, **sent)
-
-    async def called(self, method: str, params: dict[str, Any]) -> list[Any]:
-        """What comes back over gRPC; raises `Refused`."""
-        kind = getattr(a2a_pb2, SERVICE.methods_by_name[method].input_type.name)
-        metadata = [
-            ("authorization", f"Bearer {TOKEN}"),
-            *([("a2a-version", self.version)] if self.version else ()),
-        ]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
-            call = getattr(A2AServiceStub(channel), method)(ParseDict(params, kind()), metadata=metadata)
-            try:
-                told = [each async for each in call] if hasattr(call, "__aiter__") else [await call]
-            except grpc.aio.AioRpcError as error:
-                raise Refused(_reason(error)) from error
-        is_list = method == "ListTasks"
-        return [MessageToDict(each, always_print_fields_with_no_presence=is_list) for each in told]
-
-    def _check_error(
-        self, response: httpx.Response, body: dict[str, Any], *, in_stream: bool = False
-    ) -> None:
-        if "error" not in body:
-            assert response.status_code == 200
-            return
-        error = body["error"]
-        (info, *_) = error["data"] if self.binding == "JSONRPC" else error["details"]
-        assert (info["@type"], info["domain"]) == (ERROR_INFO, "a2a-protocol.org")
-        assert error["message"]
-        code, status, _ = CODES[info["reason"]]
-        if self.binding == "JSONRPC":
-            assert (response.status_code, error["code"]) == (200, code)
-        elif not in_stream:
-            assert (response.status_code, error["code"]) == (status, status)
-            assert error["status"]
-        raise Refused(info["reason"])
-
-    async def task(self, text: str, **more: Any) -> dict[str, Any]:
-        """The task of a message."""
-        found = (await self.ask("SendMessage", message=message(text), **more))["task"]
-        assert isinstance(found, dict)
-        return found
-
-
-def _reason(error: grpc.aio.AioRpcError) -> str:
-    """Why a call was refused; that it is said as it is to be is checked."""
-    (trailer,) = [value for key, value in error.trailing_metadata() if key == "grpc-status-details-bin"]
-    status = status_pb2.Status.FromString(trailer)
-    info = error_details_pb2.ErrorInfo()
-    assert status.details[0].Unpack(info)
-    assert (info.domain, status.message) == ("a2a-protocol.org", error.details())
-    assert status.message
-    assert (error.code().value[0], error.code().name) == (status.code, CODES[info.reason][2])
-    return str(info.reason)
-
-
-def message(text: str, **more: Any) -> dict[str, Any]:
-    return {"messageId": uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]} | more
-
-
 @asynccontextmanager
 async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator[Wire]:
     settings = heard(replace(settings, a2a_push="anywhere"), binding)
@@ -199,10 +59,10 @@ async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator
         )
         await served.call("deploy_agent", name="tides")
         url = f"{served.url}/agents/tides"
-        yield Wire(served=served, url=url, binding=binding, port=settings.a2a_grpc_port)
+        yield Wire(url=url, binding=binding, port=settings.a2a_grpc_port, token=TOKEN)
 
 
-@pytest.fixture(params=["JSONRPC", "HTTP+JSON", "GRPC"])
+@pytest.fixture(params=BINDINGS)
 async def wire(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> AsyncIterator[Wire]:
     async with wired(settings, tmp_path, request.param) as made:
         yield made
@@ -210,13 +70,6 @@ async def wire(request: pytest.FixtureRequest, settings: Settings, tmp_path: Pat
 
 def state(task: dict[str, Any]) -> str:
     return str(task["status"]["state"]).removeprefix("TASK_STATE_").lower()
-
-
-async def refused(wire: Wire, method: str, **params: Any) -> str:
-    """The reason for which a request is refused."""
-    with pytest.raises(Refused) as caught:
-        await (wire.events if "Stream" in method or "Subscribe" in method else wire.ask)(method, **params)
-    return str(caught.value)
 
 
 async def test_a_message_begins_a_task_that_is_had_until_it_is_asked_for(wire: Wire) -> None:
@@ -383,8 +236,10 @@ async def test_a_card_says_how_the_agent_is_reached_and_is_kept_by_clients(
     settings: Settings, tmp_path: Path
 ) -> None:
     async with wired(settings, tmp_path, "JSONRPC") as wire:
-        first = await wire.served.card("tides")
-        again = await wire.served.http.get(str(first.url), headers={"If-None-Match": first.headers["etag"]})
+        async with httpx.AsyncClient(trust_env=False) as nobody:
+            first = await nobody.get(f"{wire.url}/.well-known/agent-card.json")
+            tag = {"If-None-Match": first.headers["etag"]}
+            again = await nobody.get(str(first.url), headers=tag)
     card = first.json()
     assert first.headers["content-type"].startswith("application/json")
     assert "max-age" in first.headers["cache-control"]
