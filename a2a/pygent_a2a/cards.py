@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from a2a.types import (
     AgentCapabilities,
@@ -22,7 +23,7 @@ from pygent_a2a.factory import Agent
 from pygent_a2a.parts import JSON, TEXT
 from pygent_shared.settings import Settings
 
-JSONRPC, REST = "JSONRPC", "HTTP+JSON"
+JSONRPC, REST, GRPC = "JSONRPC", "HTTP+JSON", "GRPC"
 VERSION = "1.0"
 BEFORE = "0.3"
 SUITE = "PyGent Factory"
@@ -48,7 +49,7 @@ class Cards:
             name=agent.name,
             description=about(agent),
             version=str(agent.version),
-            supported_interfaces=self._interfaces(url),
+            supported_interfaces=self._interfaces(url, agent.name),
             default_output_modes=outputs(agent),
             skills=skills(agent),
             **self._common(url),
@@ -75,14 +76,21 @@ class Cards:
             **self._common(url),
         )
 
-    def _interfaces(self, url: str) -> list[AgentInterface]:
+    def _interfaces(self, url: str, tenant: str = "") -> list[AgentInterface]:
+        """The ways to what is at a URL, the preferred one first; over gRPC its agent is a tenant."""
         versions = (VERSION, BEFORE) if self._settings.a2a_legacy == "on" else (VERSION,)
         # JSON-RPC with its slash: without one a router answers with a redirect, which a POST does not follow.
-        return [
+        ways = [
             AgentInterface(url=at, protocol_binding=binding, protocol_version=version)
             for version in versions
             for binding, at in ((JSONRPC, f"{url}/"), (REST, url))
         ]
+        if self._settings.a2a_grpc_port:
+            at = self._settings.a2a_grpc_url or _beside(url, self._settings.a2a_grpc_port)
+            ways.insert(
+                2, AgentInterface(url=at, protocol_binding=GRPC, protocol_version=VERSION, tenant=tenant)
+            )
+        return ways
 
     def _common(self, url: str) -> dict[str, Any]:
         origin = "/".join(url.split("/", 3)[:3])
@@ -110,6 +118,12 @@ class Cards:
             scopes = StringList(list=settings.oauth_scopes)
             asked.append(SecurityRequirement(schemes={"issuer": scopes}))
         return {"security_schemes": schemes, "security_requirements": asked}
+
+
+def _beside(url: str, port: int) -> str:
+    """Another port of the host of a URL."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def about(agent: Agent) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from a2a.server.events import EventQueue
 from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Role, Task, TaskState
 
+from pygent_a2a import questions
 from pygent_a2a.factory import Agents, Factory, FactoryRefused
 from pygent_a2a.guards import RESTARTED
 from pygent_a2a.identity import principal_in, trace_in
@@ -69,7 +71,7 @@ class RunExecutor(AgentExecutor):
                 await work.follow(await self._begun(work, message), 0)
             elif message is not None:
                 await work.updater.start_work()
-                await work.follow(await work.replied(self._read(message)), _published(task))
+                await work.follow(await work.replied(message, self._read), _published(task))
             else:
                 await self._resume(work, task)
         except FactoryRefused as error:
@@ -123,7 +125,7 @@ class RunExecutor(AgentExecutor):
         is_lost = ASKED in task.metadata.fields and task.metadata[ASKED] == _asked(found)
         if is_lost and task.status.state == TaskState.TASK_STATE_WORKING:
             said = [message for message in task.history if message.role == Role.ROLE_USER]
-            found = await work.replied(self._read(said[-1]))
+            found = await work.replied(said[-1], self._read)
         await work.follow(found, _published(task))
 
 
@@ -150,15 +152,23 @@ class _Work:
         """The task that is to be shown, while nothing was shown of it."""
         self.updater = TaskUpdater(queue, task, conversation)
 
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """What the factory answers to this caller."""
+    async def call(
+        self, tool: str, *, asking: Mapping[str, Any] = MappingProxyType({}), **arguments: Any
+    ) -> dict[str, Any]:
+        """What the factory answers to this caller, who is the user of the run and can be asked."""
         return await self._factory.call(
-            tool, arguments, caller=self._caller, progress=self._progress, meta=self._trace
+            tool, arguments, caller=self._caller, progress=self._progress, meta=self._trace, asking=asking
         )
 
-    async def replied(self, text: str) -> dict[str, Any]:
-        """The run once it was given what it waits for."""
-        return await self.call("continue_run", run=self.run, reply=text, wait_s=0)
+    async def replied(self, message: Message, read: Read) -> dict[str, Any]:
+        """The run once it was given what it waits for; as it was, where a message does not answer that."""
+        found = await self.call("get_run", run=self.run, wait_s=0)
+        if not found.get("elicitation"):
+            return await self.call("continue_run", run=self.run, reply=read(message), wait_s=0)
+        given = questions.answer(message, found["elicitation"])
+        if given is None:
+            return found
+        return await self.call("get_run", asking=found["again"](given), run=self.run, wait_s=0)
 
     async def follow(self, found: Mapping[str, Any], seen: int) -> None:
         """Publish what the run says, from a number on, until it ends or waits for the user.
@@ -215,7 +225,9 @@ class _Work:
         if state in WAITS:
             question = update.new_agent_message(asked(found))
             metadata = {ASKED: _asked(found), SAID: seen}
-            await update.update_status(TaskState.TASK_STATE_INPUT_REQUIRED, question, metadata=metadata)
+            elsewhere = questions.is_elsewhere(found.get("elicitation") or {})
+            waits = TaskState.TASK_STATE_AUTH_REQUIRED if elsewhere else TaskState.TASK_STATE_INPUT_REQUIRED
+            await update.update_status(waits, question, metadata=metadata)
         elif state == "done":
             if found.get("answer"):
                 await update.add_artifact([answered(found["answer"])], "answer", "answer", last_chunk=True)

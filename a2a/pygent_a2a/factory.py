@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,6 +16,8 @@ from pygent_shared.fronts import Progress, Tools
 from pygent_shared.http.identity import Principal
 
 PREFIX = "factory__"
+RUN = "pygent/run"
+"""The `_meta` key under which a run stands that waits for its user, in a result that asks them."""
 DEPLOYED = "deployed"
 FRESH_SECONDS = 1.0
 """How long what the factory said of its agents is believed."""
@@ -58,8 +61,10 @@ class Factory:
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] | None = None,
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """What a tool of the factory answers, for programs.
+        """What a tool of the factory answers, for programs. With `asking` (see `Peers.call_tool`) that may be
+        a run that has a question to its user: then `again` takes the answer, and gives what `asking` is next.
 
         Raises:
             FactoryRefused: it refused, or this caller may not call it.
@@ -67,7 +72,7 @@ class Factory:
         """
         try:
             result = await self._tools.call(
-                PREFIX + tool, arguments, caller=caller, progress=progress, meta=meta or {}
+                PREFIX + tool, arguments, caller=caller, progress=progress, meta=meta or {}, asking=asking
             )
         except (NotAllowed, UnknownName) as error:
             if caller is None:
@@ -76,8 +81,16 @@ class Factory:
             raise FactoryRefused(why) from error
         if result.get("isError"):
             raise FactoryRefused(" ".join(part.get("text", "") for part in result.get("content", [])))
+        if result.get("resultType") == "input_required":
+            return {**result["_meta"][RUN], "again": partial(_again, result)}
         data: dict[str, Any] = result.get("structuredContent") or {}
         return data
+
+
+def _again(result: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """How a call is made again whose question the user has answered."""
+    (key,) = result["inputRequests"]
+    return {"inputResponses": {key: dict(answer)}, "requestState": result["requestState"]}
 
 
 class Agents:

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from pygent_a2a.factory import Agents, Factory
-from pygent_shared.errors import FileRefused, PygentError
-from pygent_shared.fronts import Tools
+from pygent_shared.errors import FileRefused, MissingExtra, PygentError
+from pygent_shared.fronts import Door, Tools
 from pygent_shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ SUITE = "/a2a"
 CARDS = ("/.well-known/agent-card.json", "/.well-known/agent.json")
 """Where a card is, now and before protocol 0.3."""
 JWKS = "/.well-known/jwks.json"
+UNAVAILABLE = "The agents cannot be reached right now. Try again later."
 DATABASE = "a2a.db"
 """In the data folder: tasks, where no other database is named."""
 _NAMES = "|".join(map(re.escape, (*CARDS, JWKS)))
@@ -49,11 +51,14 @@ def build_front(settings: Settings, tools: Tools) -> A2A | None:
 
     Raises:
         FileRefused: there is no file of the key that cards are to be signed with.
+        MissingExtra: what gRPC needs is not installed, and it is to be served.
     """
     key = Path(settings.a2a_key).expanduser()
     if settings.a2a_key and not key.is_file():
         cure = "Make one: openssl ecparam -name prime256v1 -genkey -noout -out cards.pem"
         raise FileRefused(key, "does not exist, and PYGENT_A2A_KEY names it", cure)
+    if settings.a2a_grpc_port and find_spec("grpc") is None:
+        raise MissingExtra("PYGENT_A2A_GRPC_PORT", "grpc")
     return None if settings.a2a == "off" else A2A(settings, tools)
 
 
@@ -92,11 +97,15 @@ class A2A:
         ]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, door: Door) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             if self._settings.a2a_database or (self._settings.data_dir / DATABASE).exists():
                 tasks.start_soon(self._go_on)
+            if self._settings.a2a_grpc_port:
+                from pygent_a2a.grpc_server import serve
+
+                await tasks.start(serve, self._settings, door, self._opened)
             try:
                 yield
             finally:
@@ -151,4 +160,4 @@ class A2A:
 def _unavailable(error: PygentError) -> JSONResponse:
     """What anybody may know of it; the rest is in the log."""
     log.warning("A2A cannot be served: %s", error)
-    return JSONResponse({"error": "The agents cannot be reached right now. Try again later."}, 503)
+    return JSONResponse({"error": UNAVAILABLE}, 503)

@@ -67,7 +67,7 @@ class Hub:
             settings, Factory(tools), agents, self._card, self._extended, read, self._keys
         )
         self._endpoints: dict[str, Endpoint] = {}
-        self._suite = self._endpoint(Tenants(self._picked))
+        self._suite = self._endpoint(Tenants(self.picked))
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Be at work until cancelled."""
@@ -156,7 +156,7 @@ class Hub:
         old = self._settings.a2a_legacy == "on"
         return Endpoint(handler, old=old, most=self._settings.a2a_max_mb * 2**20)
 
-    async def _picked(self, tenant: str) -> RequestHandler:
+    async def picked(self, tenant: str) -> RequestHandler:
         """The handler of the agent that a request names, or of the only one there is."""
         known = await self._agents.all()
         deployed = await self._agents.deployed()

@@ -39,13 +39,18 @@ class CallContexts(DefaultServerCallContextBuilder):
     """Gives the SDK the caller that the guard let in, and the address it called."""
 
     def build(self, request: Request) -> ServerCallContext:
-        context = super().build(request)
-        context.state[_PRINCIPAL] = principal_of(request.scope)
-        context.state[_BASE] = base_of(request)
-        return context
+        return called_by(super().build(request), principal_of(request.scope), base_of(request))
 
     def build_user(self, request: Request) -> User:
         return Caller(principal_of(request.scope))
+
+
+def called_by(context: ServerCallContext, principal: Principal | None, base: str) -> ServerCallContext:
+    """A context of a call, with whoever made it, and the address they called."""
+    context.user = Caller(principal)
+    context.state[_PRINCIPAL] = principal
+    context.state[_BASE] = base
+    return context
 
 
 def principal_in(context: ServerCallContext) -> Principal | None:

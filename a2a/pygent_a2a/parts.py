@@ -12,6 +12,8 @@ from a2a.helpers import new_data_part, new_raw_part, new_text_part, new_url_part
 from a2a.types import Message, Part
 from google.protobuf.json_format import MessageToDict
 
+from pygent_a2a import questions
+
 TEXT = "text/plain"
 JSON = "application/json"
 LENT = "This agent thinks with your language model. Answer as it would:"
@@ -60,6 +62,8 @@ def given(what: Mapping[str, Any]) -> Part:
 
 def asked(found: Mapping[str, Any]) -> list[Part]:
     """What a run waits for: its question to the user, or the messages that a language model is to answer."""
+    if elicitation := found.get("elicitation"):
+        return questions.parts(elicitation)
     if found["state"] == "needs_input":
         return [new_text_part(found["question"])]
     said = "\n\n".join(f"[{message['role']}]\n{message['text']}" for message in found["messages"])

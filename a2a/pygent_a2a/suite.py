@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from pygent_shared.settings import Settings
 
 if TYPE_CHECKING:
     from mcp import Client
+    from mcp.types import ElicitResult
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Suite:
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         from mcp import MCPError
         from mcp.types import CONNECTION_CLOSED
@@ -63,13 +66,17 @@ class Suite:
         sent: Any = {**meta, **told(caller)}
         client = await self._there()
         try:
-            result = await client.call_tool(name, arguments, progress_callback=progress, meta=sent or None)
+            call: Any = client.call_tool
+            if asking is not None:
+                call = partial(client.session.call_tool, allow_input_required=True, **_answers(asking))
+            result = await call(name, arguments, progress_callback=progress, meta=sent or None)
         except (MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             if isinstance(error, MCPError) and error.error.code != CONNECTION_CLOSED:
                 raise
             self._lost.set()
             raise self._unavailable("ended in the middle of a call") from error
-        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        wire: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        return wire
 
     async def _there(self) -> Client:
         with anyio.move_on_after(PATIENCE_SECONDS):
@@ -85,7 +92,10 @@ class Suite:
 
         while True:
             try:
-                async with self._transport() as transport, Client(transport) as client:
+                async with (
+                    self._transport() as transport,
+                    Client(transport, elicitation_callback=_unasked) as client,
+                ):
                     self._client, self._lost = client, anyio.Event()
                     self._connected.set()
                     await self._lost.wait()
@@ -113,3 +123,20 @@ class Suite:
     def _unavailable(self, why: str) -> ServerUnavailable:
         where = self._settings.a2a_suite or "python -m pygent_registry"
         return ServerUnavailable("registry", f"{why} ({where})", "Look at it: pygent doctor")
+
+
+def _answers(asking: Mapping[str, Any]) -> dict[str, Any]:
+    """`asking` as the SDK has it."""
+    from mcp.types import ElicitResult
+
+    if not asking:
+        return {}
+    given = {key: ElicitResult.model_validate(answer) for key, answer in asking["inputResponses"].items()}
+    return {"input_responses": given, "request_state": asking["requestState"]}
+
+
+async def _unasked(context: Any, params: Any) -> ElicitResult:
+    """Questions come with the results of calls; to declare that they may, something must stand here."""
+    from mcp.types import ElicitResult
+
+    return ElicitResult(action="cancel")

@@ -25,10 +25,13 @@ from a2a.types import (
     TaskPushNotificationConfig,
 )
 
+from pygent_a2a.guards import shielded
+
 Pick = Callable[[str], Awaitable[RequestHandler]]
 """The handler of a tenant; raises the protocol's error where there is none."""
 
 
+@shielded
 class Tenants(RequestHandler):
     """Hands each request to its tenant's handler."""
 

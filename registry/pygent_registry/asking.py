@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp.types as t
@@ -19,7 +19,9 @@ from pygent_registry import questions
 from pygent_registry.calls import Call, Context, Question
 from pygent_registry.link import Link
 from pygent_registry.questions import Asked
-from pygent_registry.registry import Registry
+
+if TYPE_CHECKING:
+    from pygent_registry.registry import Registry
 
 _REQUESTS: dict[str, Any] = {
     "sampling/createMessage": t.CreateMessageRequest,

@@ -42,6 +42,8 @@ class FrontCalls:
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        calls = self._registry.calls
-        return await calls.call(name, arguments, by=self._name, progress=progress, caller=caller, meta=meta)
+        return await self._registry.calls.call(
+            name, arguments, by=self._name, progress=progress, caller=caller, meta=meta, asking=asking
+        )

@@ -1,10 +1,11 @@
 """Calls that no host makes: those of our own servers to each other, of fronts, and `pygent call`.
 
-They go the way of every call, through the policies, as calls of a 2026-era host that can do nothing: no user
-to ask, no model to lend. Only their results are not cut: programs read them, and no model. A call that one
-of our servers makes while it serves a host reaches what that host may reach, and nothing else; so does one
-that it makes later, for what that host began (`pygent_shared.caller.acting_for`), and a front's for whoever
-called it.
+They go the way of every call, through the policies, as calls of a 2026-era host without a model to lend; and
+without a user to ask, unless the call says that there is one (`asking`): then approvals, and what servers of
+the 2026 era ask, come back as questions. Only their results are not cut: programs read them, and no model. A
+call that one of our servers makes while it serves a host reaches what that host may reach, and nothing else;
+so does one that it makes later, for what that host began (`pygent_shared.caller.acting_for`), and a front's
+for whoever called it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.transport_context import TransportContext
 from mcp.types.version import LATEST_MODERN_VERSION
 
+from pygent_registry.asking import Asking
 from pygent_registry.calls import ON_BEHALF_OF
 from pygent_registry.catalogue import Catalogue
 from pygent_registry.policies import Request, principal_in, wrapped
@@ -39,6 +41,8 @@ from pygent_shared.http.keys import today
 if TYPE_CHECKING:
     from pygent_registry.registry import Registry
 
+_USER: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}}
+"""What a caller declares behind whom there is a user."""
 PEERS = "peers"
 """Who our own servers are, for limits and in the record of calls."""
 
@@ -48,6 +52,7 @@ class PeerCalls:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._asking = Asking(registry)
         self._handle = wrapped(self._relay, registry.policies)
 
     async def call(
@@ -59,9 +64,10 @@ class PeerCalls:
         progress: Progress | None = None,
         caller: Principal | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The raw result of the tool of a shown name; `caller` is whom a front calls for, `meta` the `_meta`
-        that goes with it.
+        that goes with it, `asking` that of `pygent_shared.peers`.
 
         Raises:
             UnknownName, NotApproved: there is none, or it is withheld.
@@ -69,14 +75,20 @@ class PeerCalls:
             PygentError: what a policy refuses; ServerUnavailable among them.
         """
         meta = {**traces.onward(), **meta}
-        context = _context({"name": name, "arguments": arguments}, by, progress, caller)
+        asks = asking is not None
+        context = _context({"name": name, "arguments": arguments}, by, progress, caller, asks=asks)
         by = "" if caller else by
         catalogue = await owned(self._holding(name, caller), name, context, self._registry.recording, by)
         target = catalogue.tool_targets[name]
         request = Request(
             server=target.server,
             name=name,
-            params={"name": target.name, "arguments": arguments, **({"_meta": meta} if meta else {})},
+            params={
+                "name": target.name,
+                "arguments": arguments,
+                **(asking or {}),
+                **({"_meta": meta} if meta else {}),
+            },
             context=context,
             definition=catalogue.tools[name],
             by=by,
@@ -115,8 +127,18 @@ class PeerCalls:
 
     async def _relay(self, request: Request) -> dict[str, Any]:
         link = await self._registry.link(request.server, modern=True)
-        report = request.context.session.report_progress
-        return await link.request(request.method, request.params, progress=report, capabilities={})
+        session = request.context.session
+        declared = session.client_capabilities
+        result = await link.request(
+            request.method,
+            request.params,
+            progress=session.report_progress,
+            capabilities=declared.model_dump(by_alias=True, exclude_none=True) if declared else {},
+        )
+        if asked := result.get("inputRequests"):
+            admitted = {key: self._asking.admitted(link, request.context, one) for key, one in asked.items()}
+            result = {**result, "inputRequests": admitted}
+        return result
 
 
 @dataclass(frozen=True)
@@ -154,10 +176,10 @@ class _Exchange:
 
 
 def _context(
-    params: dict[str, Any], by: str, progress: Progress | None, caller: Principal | None
+    params: dict[str, Any], by: str, progress: Progress | None, caller: Principal | None, *, asks: bool
 ) -> ServerRequestContext[Any, Any]:
     who = {"name": by, "version": version("pygent-factory")}
-    connection = Connection.from_envelope(LATEST_MODERN_VERSION, who, {})
+    connection = Connection.from_envelope(LATEST_MODERN_VERSION, who, _USER if asks else {})
     exchange = _Exchange(TransportContext(kind="in-process", can_send_request=False), progress)
     return ServerRequestContext(
         session=ServerSession(exchange, connection),

@@ -5,7 +5,7 @@ or bring down another.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -253,9 +253,11 @@ class Registry:
         settled = self._started and all(item.primary.settled for item in self.downstreams.values())
         return {"ready": settled, "servers": self.secrets.redactor().value(servers)}
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], *, asking: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """For our own servers: any other server's tool, by its shown name (`pygent_shared.peers`)."""
-        return await self.calls.call(name, arguments)
+        return await self.calls.call(name, arguments, asking=asking)
 
     async def list_tools(self) -> list[dict[str, Any]]:
         """For our own servers: the tools that `call_tool` takes."""

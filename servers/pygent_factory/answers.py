@@ -22,6 +22,11 @@ Run {run} asks its user: {question}
 
 Ask them, and call continue_run(run="{run}", reply=…) with what they say."""
 
+ELICITS = """\
+Run {run} waits for its user: {question}
+
+Only they can answer, in a host that asks its user (elicitation); until then it waits."""
+
 
 class TypeRow(BaseModel):
     type: str
@@ -159,6 +164,9 @@ class RunAnswer(BaseModel):
     system: str = Field(default="", description="needs_completion: the system prompt to answer under.")
     messages: list[dict[str, str]] = Field(default=[], description="needs_completion: what to answer.")
     question: str = Field(default="", description="needs_input: what it asks its user.")
+    elicitation: dict[str, Any] = Field(
+        default={}, description="needs_input: what a tool asks, as MCP has it; only the user can answer it."
+    )
     asked: int = Field(default=0, description="Which of its questions or needs this is, from 0 on.")
     declined: bool = Field(default=False, description="It failed because the agent refused the task.")
     said: list[dict[str, Any]] = Field(
@@ -200,6 +208,7 @@ class RunAnswer(BaseModel):
             system=need.request["system"] if need else "",
             messages=need.request["messages"] if need else [],
             question=question.text if question else "",
+            elicitation=dict(question.elicitation or {}) if question else {},
             asked=need.number if need else question.number if question else 0,
             declined=run.declined,
             said=list(said),
@@ -217,6 +226,8 @@ class RunAnswer(BaseModel):
         if self.state == "needs_completion":
             said = "\n\n".join(f"[{message['role']}]\n{message['text']}" for message in self.messages)
             return f"{CONTINUE.format(run=self.run)}\n\n[system]\n{self.system}\n\n{said}"
+        if self.elicitation:
+            return ELICITS.format(run=self.run, question=self.question)
         if self.state == "needs_input":
             return ASKED.format(run=self.run, question=self.question)
         if self.state == "done":

@@ -15,7 +15,7 @@ from pygent_shared.durable.deadline import Deadline
 from pygent_shared.errors import InvalidArgument
 from pygent_shared.models.choice import ANSWER_TOKENS, Choice, Needs, choose
 from pygent_shared.models.table import Table, published
-from pygent_shared.peers import Peers
+from pygent_shared.peers import Peers, asked_with
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -103,8 +103,10 @@ class InTime:
         self._peers = peers
         self._until = until
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._until.kept(lambda: self._peers.call_tool(name, arguments))
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], *, asking: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return await self._until.kept(lambda: self._peers.call_tool(name, arguments, **asked_with(asking)))
 
     async def list_tools(self) -> list[dict[str, Any]]:
         return await self._peers.list_tools()

@@ -7,7 +7,7 @@ one rule: a run has the rights of whoever began it, and is there for them and th
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,7 +22,7 @@ from pygent_factory.lifecycle import RUNS
 from pygent_factory.literature.access import Access
 from pygent_factory.literature.offer import WithLiterature
 from pygent_factory.store import AgentStore
-from pygent_factory.user import offered, reply, said
+from pygent_factory.user import reply, said
 from pygent_factory.work import Work
 from pygent_factory.workspace.tools import works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
@@ -73,11 +73,14 @@ class Turns:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a run asks its user: one of what it `said`, under that number."""
+    """What a run asks its user: one of what it `said`, under that number; with what a tool of it asks, as MCP
+    has it (elicitation), where that is what it asks.
+    """
 
     run: str
     number: int
     text: str
+    elicitation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +147,11 @@ class Runs:
         branch: str = "",
         capabilities: Sequence[str] = (),
         id: str = "",
+        asks: bool = False,
     ) -> str:
         """Start a run of an agent's newest version, with all that was said in its conversation before, in a
         worktree of the repository `workspace` where it works on code. Returns its id; begun with the same id
-        again, it is the same run.
+        again, it is the same run. `asks`: what its tools ask can be put to its user.
 
         Raises:
             FileRefused, SandboxMissing: it cannot work in that workspace.
@@ -189,7 +193,7 @@ class Runs:
         spec = agent.spec.model_dump(mode="json", exclude_unset=True)
         spec["memory_space"] = agent.spec.memory_space or name
         with self._work.beginning(run):
-            await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), id=run)
+            await self._engine.start(WORKFLOW, spec, task, history, asked, rights(), asks, id=run)
         return run
 
     async def follow(
@@ -227,7 +231,7 @@ class Runs:
             for what in await self.said(run, heard):
                 heard += 1
                 is_asked = what["kind"] == "question"
-                question = Question(run=run, number=heard - 1, text=what["text"]) if is_asked else None
+                question = _question(run, heard - 1, what) if is_asked else None
             if question is not None:
                 return question
             if seen is not None and heard > seen:
@@ -283,7 +287,29 @@ class Runs:
         return found
 
     async def reply(self, question: Question, text: str) -> None:
-        """Give a run the answer to its question, and see that it was taken."""
+        """Give a run the answer to its question, and see that it was taken.
+
+        Raises:
+            NotAllowed: a tool asks that, and only the user may answer it.
+        """
+        if question.elicitation is not None:
+            why = "is its user's to answer, and nobody else's"
+            cure = "Look at the run (get_run) in a host that can ask its user."
+            raise NotAllowed(f'What run "{question.run}" asks', why, cure)
+        await self._reply(question, text)
+
+    async def elicited(self, run: str, number: int, answer: Mapping[str, Any]) -> None:
+        """Give a run what its user answered to the question of that number, which a tool of it asks.
+
+        Raises:
+            UnknownName, InvalidArgument: there is no such run, or it asks no such thing.
+        """
+        found = await self.follow(run, self.answered(run), 0)
+        if not isinstance(found, Question) or found.number != number or found.elicitation is None:
+            raise InvalidArgument("requestState", "is of a question that is asked no more", "Look: get_run.")
+        await self._reply(found, dict(answer))
+
+    async def _reply(self, question: Question, text: str | dict[str, Any]) -> None:
         key = f"{question.run}:reply:{question.number}"
         await self._engine.signal(question.run, reply(question.number), text, key=key)
         await self._engine.seen(question.run, said(question.number + 1), TAKEN_SECONDS)
@@ -369,7 +395,7 @@ class Runs:
         if (agent, version) not in self._turns:
             spec = self._agents.version(agent, version)
             to_host = any(model in ("host", "auto") for model in spec.models)
-            self._turns[agent, version] = Turns(to_host=to_host, to_user=bool(offered(spec.tools)))
+            self._turns[agent, version] = Turns(to_host=to_host, to_user=bool(spec.tools))
         return self._turns[agent, version]
 
     async def _stands(self, row: Sequence[Any]) -> Run:
@@ -458,6 +484,10 @@ _RUNS = """
 
 _MINE = "(?1 = '' OR r.caller = ?1)"
 """Of the caller ?1; the machine's own user sees all."""
+
+
+def _question(run: str, number: int, what: Mapping[str, Any]) -> Question:
+    return Question(run=run, number=number, text=what["text"], elicitation=what.get("elicitation"))
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import mcp.types as t
 
 from pygent_factory.factory import Factory
-from pygent_factory.front import completion, text_of
+from pygent_factory.front import can_ask, completion, elicitation, plain, text_of
 from pygent_factory.runs import GOING, Need, Question, Run
 from pygent_factory.tools_runs import FIFTY, told
 from pygent_shared.tasks.work import Stand, form, takes_forms
@@ -23,6 +23,7 @@ TOOLS = dict.fromkeys(("run_agent", "chat", "continue_run", "resume_run"), FIFTY
 """Those that tasks are made of, with the seconds that each waits."""
 
 COMPLETION = "completion"
+ELICITATION = "elicitation"
 QUESTION = "question"
 UNANSWERED = "The user gave no answer."
 
@@ -47,11 +48,15 @@ class RunTasks:
         changed = datetime.fromisoformat(at.started_at) + timedelta(seconds=at.seconds)
         if at.state == "cancelled":
             return Stand(changed=changed, is_cancelled=True)
+        asks: dict[str, t.InputRequest]
         lends, fills_in = client.sampling is not None, takes_forms(client)
         if isinstance(found, Need) and lends:
-            asks: dict[str, t.InputRequest] = {f"{COMPLETION} {found.number}": completion(found)}
+            asks = {f"{COMPLETION} {found.number}": completion(found)}
             return Stand(changed=changed, message=f"Run {run} needs your model.", asks=asks)
-        if isinstance(found, Question) and fills_in:
+        if isinstance(found, Question) and can_ask(client, found):
+            asks = {f"{ELICITATION} {found.number}": elicitation(found)}
+            return Stand(changed=changed, message=f"A tool of run {run} asks its user.", asks=asks)
+        if isinstance(found, Question) and found.elicitation is None and fills_in:
             asks = {f"{QUESTION} {found.number}": form(found.text, answer={"type": "string"})}
             return Stand(changed=changed, message=f"Run {run} asks its user.", asks=asks)
         said = await runs.said(run)
@@ -70,6 +75,9 @@ class RunTasks:
             await runs.answer(run, int(number), text_of(said), said.model)
             return
         filled = t.ElicitResult.model_validate(answer, by_name=False)
+        if kind == ELICITATION:
+            await runs.elicited(run, int(number), plain(filled))
+            return
         text = str((filled.content or {}).get("answer") or UNANSWERED)
         await runs.reply(Question(run=run, number=int(number), text=""), text)
 

@@ -19,11 +19,14 @@ from pygent_factory.user import PREFIX as USER
 from pygent_factory.user import ToUser
 from pygent_shared.durable import workflow
 from pygent_shared.durable.failure import Failed
-from pygent_shared.peers import Peers
+from pygent_shared.errors import InvalidArgument
+from pygent_shared.peers import Peers, asked_with
 
 SAME_RESULT = 4
 """An agent that did the same and saw the same so often is stuck."""
 SAME_ERROR = 3
+MOST_ROUNDS = 16
+"""Questions that one call of a tool may ask one after another."""
 
 MEMORY = "memory__"
 REMEMBER = "memory__memory_search"
@@ -124,14 +127,11 @@ class PeerTools(AbstractToolset[None]):
     async def _call(self, name: str, arguments: dict[str, Any]) -> tuple[Mapping[str, Any], str, bool]:
         """What a call brought, as it came and as a text, and whether that is an error."""
 
-        async def call() -> dict[str, Any]:
-            return await self._peers.call_tool(name, arguments)
-
         self._tell(f"tool {name}")
         made = {"tool": name, "arguments": arguments, "error": False}
         self.called.append(made)  # calls of one reply end in any order, and are told in that of the reply
         try:
-            result = await workflow.step(f"tool {name}", call)
+            result = await self._answered(name, arguments, await self._step(name, arguments, {}))
             text, is_error = text_of(result), bool(result.get("isError"))
         except Failed as error:
             result, text, is_error = {}, str(error), True
@@ -139,6 +139,32 @@ class PeerTools(AbstractToolset[None]):
         if not is_error:
             self.results.append(text)
         return result, text, is_error
+
+    async def _step(self, name: str, arguments: dict[str, Any], asking: dict[str, Any]) -> dict[str, Any]:
+        async def call() -> dict[str, Any]:
+            more = asked_with(asking if self._user.asks else None)
+            return await self._peers.call_tool(name, arguments, **more)
+
+        found: dict[str, Any] = await workflow.step(f"tool {name}", call)
+        return found
+
+    async def _answered(self, name: str, arguments: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        """A result once the user has answered what the tool asks."""
+        for _ in range(MOST_ROUNDS):
+            if result.get("resultType") != "input_required":
+                return result
+            asked = result.get("inputRequests") or {}
+            answers = await self._user.elicited(asked)
+            try:
+                result = await self._step(name, arguments, _again(answers, result))
+            except Failed as error:
+                if error.kind != InvalidArgument.__name__:
+                    raise
+                # Who asked has forgotten that by now. It is asked anew, and for the same has the same answer.
+                result = await self._step(name, arguments, {})
+                if result.get("inputRequests") == asked:
+                    result = await self._step(name, arguments, _again(answers, result))
+        raise Failed("TimeoutError", f"{name} asked {MOST_ROUNDS} times without a result")
 
     def _at_home(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments; a call of the memory server that names no space is one of the agent's own."""
@@ -154,6 +180,8 @@ class PeerTools(AbstractToolset[None]):
             description=definition.get("description"),
             parameters_json_schema=definition["inputSchema"],
         )
+        # Where tools may ask they are called in order, and so their questions are, however often it is run.
+        shown.sequential = self._user.asks
         return ToolsetTool(toolset=self, tool_def=shown, max_retries=1, args_validator=_ANY_OBJECT)
 
     def _watch(self, name: str, arguments: dict[str, Any], text: str, is_error: bool) -> None:
@@ -166,6 +194,12 @@ class PeerTools(AbstractToolset[None]):
             self._seen[text] += 1
             if self._seen[text] >= SAME_ERROR:
                 raise Stuck(f"it met the same error {SAME_ERROR} times: {text}")
+
+
+def _again(answers: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """How a tool is called that has asked something."""
+    state = {"requestState": result["requestState"]} if "requestState" in result else {}
+    return {"inputResponses": dict(answers), **state}
 
 
 def matching(patterns: Sequence[str], definitions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from pygent_factory.answers import RunAnswer, RunsAnswer
 from pygent_factory.factory import Factory
-from pygent_factory.front import brought, followed
+from pygent_factory.front import asks, brought, can_ask, declared, followed, to_be_asked
 from pygent_factory.metrics import MetricsAnswer
 from pygent_factory.runs import Need, Question, Run, Runs
 from pygent_factory.tools_agents import READS
 from pygent_shared.server import SuiteServer, answer
+from pygent_shared.tasks.extension import is_offered
 
 RUNS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
@@ -77,7 +78,13 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         """
         runs = await factory.runs()
         run = await brought(runs, context) or await runs.begin(
-            name, task, workspace=workspace, branch=branch, capabilities=capabilities, id=id
+            name,
+            task,
+            workspace=workspace,
+            branch=branch,
+            capabilities=capabilities,
+            id=id,
+            asks=asks(context),
         )
         return await _answered(factory, runs, run, context, wait_s)
 
@@ -97,7 +104,7 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         """
         runs = await factory.runs()
         run = await brought(runs, context) or await runs.begin(
-            name, message, conversation=conversation, id=id
+            name, message, conversation=conversation, id=id, asks=asks(context)
         )
         return await _answered(factory, runs, run, context, wait_s)
 
@@ -117,11 +124,12 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         """Answer a run in state `needs_completion` as its model, or one in state `needs_input` for its user.
         Returns what run_agent does: the end, or the next messages to answer."""
         runs = await factory.runs()
-        found = await runs.follow(run, number := runs.answered(run), 0)
-        if isinstance(found, Need):
-            await runs.answer(run, number, reply, "host")
-        elif isinstance(found, Question):
-            await runs.reply(found, reply)
+        if await brought(runs, context) is None:
+            found = await runs.follow(run, number := runs.answered(run), 0)
+            if isinstance(found, Need):
+                await runs.answer(run, number, reply, "host")
+            elif isinstance(found, Question):
+                await runs.reply(found, reply)
         return await _answered(factory, runs, run, context, wait_s)
 
     @server.tool(title="Look at a run", annotations=READS)
@@ -129,7 +137,9 @@ def add_runs(server: SuiteServer[Factory], factory: Factory) -> None:
         context: Context[Any], run: RunId, wait_s: Wait = 0.0, seen: Seen = -1
     ) -> CallToolResult | t.InputRequiredResult:
         """A run as it stands: its answer, its error, or what it needs. The whole trace is run://ID."""
-        return await _answered(factory, await factory.runs(), run, context, wait_s, seen)
+        runs = await factory.runs()
+        await brought(runs, context)
+        return await _answered(factory, runs, run, context, wait_s, seen)
 
     @server.tool(title="Stop a run", annotations=STOPS)
     async def cancel_run(run: RunId) -> Annotated[CallToolResult, RunAnswer]:
@@ -175,7 +185,10 @@ async def _answered(
         return found
     said = await runs.said(run, max(seen, 0))
     if isinstance(found, Need | Question):
-        return told(factory, await runs.get(run), found, said)
+        stands = told(factory, await runs.get(run), found, said)
+        if isinstance(found, Question) and can_ask(declared(context), found) and not is_offered():
+            return to_be_asked(found, stands.structured_content or {})
+        return stands
     return told(factory, found, said=said)
 
 

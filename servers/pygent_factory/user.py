@@ -74,10 +74,12 @@ class ToUser:
 
     Args:
         spoke: is called when the run has said something.
+        asks: whether what its tools ask, approvals among it, can be put to the user.
     """
 
-    def __init__(self, spoke: Callable[[], None]) -> None:
+    def __init__(self, spoke: Callable[[], None], *, asks: bool = False) -> None:
         self._spoke = spoke
+        self.asks = asks
         self._number = 0
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
@@ -103,15 +105,26 @@ class ToUser:
                 raise Declined(why)
         return f"{name} cannot use these arguments. Mend them and call it again."
 
+    async def elicited(self, requests: Mapping[str, Any]) -> dict[str, Any]:
+        """What the user answers to the questions of a tool, as MCP has them (elicitation)."""
+        answers = {}
+        for key, request in requests.items():
+            asked = request["params"]
+            answers[key] = await self._answer(str(asked.get("message", "")), elicitation=asked)
+        return answers
+
     async def _ask(self, question: str) -> str:
+        return str(await self._answer(question))
+
+    async def _answer(self, question: str, **more: Any) -> Any:
         from pygent_shared.durable import workflow
 
-        number = await self._say({"kind": "question", "text": question})
+        number = await self._say({"kind": "question", "text": question, **more})
         answer = await workflow.signalled(reply(number), PATIENCE_SECONDS)
         if answer is None:
             raise Failed("TimeoutError", "the user did not answer for a week")
         await self._say({"kind": "answer"})
-        return str(answer)
+        return answer
 
     async def _say(self, what: dict[str, Any]) -> int:
         from pygent_shared.durable import workflow

@@ -91,13 +91,19 @@ class Work:
         history: list[Any],
         asked: dict[str, Any] | None = None,
         of: dict[str, Any] | None = None,
+        asks: bool = False,
     ) -> dict[str, Any]:
-        """The workflow, with the rights `of` whoever began it."""
+        """The workflow, with the rights `of` whoever began it, and whether they can be asked (`asks`)."""
         with acting_for(of):
-            return await self._done(spec_data, task, history, asked)
+            return await self._done(spec_data, task, history, asked, asks)
 
     async def _done(
-        self, spec_data: dict[str, Any], task: str, history: list[Any], asked: dict[str, Any] | None
+        self,
+        spec_data: dict[str, Any],
+        task: str,
+        history: list[Any],
+        asked: dict[str, Any] | None,
+        asks: bool,
     ) -> dict[str, Any]:
         """The answer, or the error, with all that was said and done."""
         from pydantic_ai.messages import ModelMessagesTypeAdapter
@@ -122,7 +128,8 @@ class Work:
 
             async def solved(peers: Peers) -> dict[str, Any]:
                 timed = means.InTime(peers, given.deadline)
-                tools = PeerTools(timed, definitions, at.tell, ToUser(at.speak), spec.memory_space)
+                user = ToUser(at.speak, asks=asks)
+                tools = PeerTools(timed, definitions, at.tell, user, spec.memory_space)
                 return await _solved(spec, task, Thinker(spec, given, tools, said, at.tell), tools)
 
             if asked is None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from starlette.routing import BaseRoute
 
-from pygent_shared.http.identity import Principal
+from pygent_shared.http.identity import Principal, Refusal
 from pygent_shared.settings import Settings
 
 ENTRY_POINTS = "pygent.fronts"
@@ -36,14 +36,23 @@ class Tools(Protocol):
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The result (as on the wire) of the tool `server__tool`, called with that caller's rights; None is
-        the machine's own user. `meta` is what its `_meta` holds, such as a trace.
+        the machine's own user. `meta` is what its `_meta` holds, such as a trace; `asking` is that of
+        `Peers.call_tool`.
 
         Raises:
             PygentError: it cannot be called.
             MCPError: its server's own error.
         """
+
+
+class Door(Protocol):
+    """Tells who calls by another way than HTTP, by the rules that hold there."""
+
+    async def admit(self, authorizations: Sequence[str], path: str) -> Principal | Refusal:
+        """Whom these values of `Authorization` let in to what is at a path, or why nobody."""
 
 
 class Front(Protocol):
@@ -56,7 +65,7 @@ class Front(Protocol):
     paths: Sequence[str]
     """Where it begins, for whoever reads what is served."""
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    def running(self, door: Door) -> AbstractAsyncContextManager[None]:
         """Entered before the first request and left after the last."""
 
     async def check(self) -> Mapping[str, Any]:

@@ -311,6 +311,14 @@ class Settings:
         "Address under which A2A clients reach this endpoint, where a proxy stands before it, such as "
         "https://agents.example.com; empty is the one they called.",
     )
+    a2a_grpc_port: int = row(
+        0, "Port on which agents are served over gRPC too; 0 for none. Needs the extra grpc.", least=0
+    )
+    a2a_grpc_url: str = row(
+        "",
+        "Address under which A2A clients reach that port, where a proxy stands before it, such as "
+        "agents.example.com:443; empty is the host they called.",
+    )
     a2a_suite: str = row(
         "",
         "URL of the MCP endpoint whose agents pygent-a2a serves, such as http://127.0.0.1:8700/mcp; empty "

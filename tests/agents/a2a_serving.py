@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -10,8 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import grpc
 import httpx
-from a2a.client import Client, ClientConfig, create_client
+from a2a.client import (
+    AuthInterceptor,
+    Client,
+    ClientCallContext,
+    ClientConfig,
+    CredentialService,
+    create_client,
+)
 from mcp import Client as McpClient
 
 from pygent_a2a.front import build_front
@@ -40,12 +49,20 @@ class FactoryTools:
         caller: Principal | None = None,
         progress: Progress | None = None,
         meta: Mapping[str, Any] = MappingProxyType({}),
+        asking: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         sent: Any = {**meta, **told(caller)}
         result = await self._client.call_tool(
             name.removeprefix("factory__"), arguments, progress_callback=progress, meta=sent or None
         )
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+class Credentials(CredentialService):
+    """What the owner's client sends, whichever way it calls."""
+
+    async def get_credentials(self, security_scheme_name: str, context: ClientCallContext | None) -> str:
+        return TOKEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +88,26 @@ class Served:
 
     async def client(self, agent: str, binding: str = "JSONRPC") -> Client:
         """The SDK's client of an agent."""
-        config = ClientConfig(httpx_client=self.http, supported_protocol_bindings=[binding])
-        return await create_client(f"{self.url}/agents/{agent}", client_config=config)
+        config = ClientConfig(
+            httpx_client=self.http,
+            supported_protocol_bindings=[binding],
+            grpc_channel_factory=grpc.aio.insecure_channel,
+        )
+        how = {"client_config": config, "interceptors": [AuthInterceptor(Credentials())]}
+        return await create_client(f"{self.url}/agents/{agent}", **how)
 
     async def card(self, agent: str) -> httpx.Response:
         """An agent's card, as anybody gets it."""
         async with httpx.AsyncClient(trust_env=False) as nobody:
             return await nobody.get(f"{self.url}/agents/{agent}/.well-known/agent-card.json")
+
+
+def heard(settings: Settings, binding: str) -> Settings:
+    """Settings with which a binding is spoken."""
+    if binding != "GRPC":
+        return settings
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return replace(settings, a2a_grpc_port=free.getsockname()[1])
 
 
 @asynccontextmanager

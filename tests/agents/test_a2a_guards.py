@@ -402,7 +402,7 @@ from pygent_shared.settings import Settings
 
 async def main():
     front = build_front(Settings(data_dir=Path(sys.argv[1])), None)
-    async with front.running():
+    async with front.running(None):
         await front._opened()
         from a2a.utils import telemetry
         print(telemetry.otel_installed, telemetry.otel_enabled)

@@ -1,7 +1,7 @@
 """What the protocol (A2A 1.0.1) requires of a server, in our words, asked of the real one.
 
-Both bindings are asked for the same things through `Wire`, which speaks raw HTTP: no client library stands
-between the requirement and what is on the wire.
+The bindings are asked for the same things through `Wire`, which speaks raw HTTP, or gRPC without the SDK: no
+client library stands between the requirement and what is on the wire.
 """
 
 from __future__ import annotations
@@ -9,41 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from a2a_serving import Served, serving
+from a2a_serving import TOKEN, heard, serving
+from a2a_wire import BINDINGS, Wire, message, refused
 
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
-CODES = {
-    "TASK_NOT_FOUND": (-32001, 404),
-    "TASK_NOT_CANCELABLE": (-32002, 400),
-    "UNSUPPORTED_OPERATION": (-32004, 400),
-    "CONTENT_TYPE_NOT_SUPPORTED": (-32005, 400),
-    "VERSION_NOT_SUPPORTED": (-32009, 400),
-    "INVALID_PARAMS": (-32602, 400),
-}
-METHODS = {
-    "SendMessage": ("POST", "/message:send"),
-    "SendStreamingMessage": ("POST", "/message:stream"),
-    "GetTask": ("GET", "/tasks/{id}"),
-    "ListTasks": ("GET", "/tasks"),
-    "CancelTask": ("POST", "/tasks/{id}:cancel"),
-    "SubscribeToTask": ("POST", "/tasks/{id}:subscribe"),
-    "CreateTaskPushNotificationConfig": ("POST", "/tasks/{taskId}/pushNotificationConfigs"),
-    "GetTaskPushNotificationConfig": ("GET", "/tasks/{taskId}/pushNotificationConfigs/{id}"),
-    "ListTaskPushNotificationConfigs": ("GET", "/tasks/{taskId}/pushNotificationConfigs"),
-    "DeleteTaskPushNotificationConfig": ("DELETE", "/tasks/{taskId}/pushNotificationConfigs/{id}"),
-    "GetExtendedAgentCard": ("GET", "/extendedAgentCard"),
-}
 
 
 def calls(tool: str, **arguments: Any) -> dict[str, Any]:
@@ -67,83 +44,10 @@ SCRIPT: dict[str, list[Any]] = {
 }
 
 
-class Refused(Exception):
-    """An error of the protocol, by its reason; its code, its text and its HTTP status are checked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wire:
-    """The agent by one binding."""
-
-    served: Served
-    url: str
-    binding: str
-    version: str = "1.0"
-
-    async def ask(self, method: str, **params: Any) -> Any:
-        """The answer of a method; raises `Refused`."""
-        response = await self.send(method, **params)
-        body = response.json()
-        self._check_error(response, body)
-        if self.binding == "JSONRPC":
-            assert (body["jsonrpc"], body["id"]) == ("2.0", "r1")
-            return body["result"]
-        assert response.headers["content-type"].partition(";")[0] == "application/a2a+json"
-        return body
-
-    async def events(self, method: str, **params: Any) -> list[dict[str, Any]]:
-        """What a streaming method sends; raises `Refused`."""
-        response = await self.send(method, **params)
-        if response.headers["content-type"].startswith("application/"):
-            self._check_error(response, response.json())
-        assert response.headers["content-type"].startswith("text/event-stream")
-        data = [json.loads(line[5:]) for line in response.text.splitlines() if line.startswith("data:")]
-        for each in data:
-            self._check_error(response, each, in_stream=True)
-        return [each["result"] for each in data] if self.binding == "JSONRPC" else data
-
-    async def send(self, method: str, **params: Any) -> httpx.Response:
-        headers = {"A2A-Version": self.version} if self.version else {}
-        if self.binding == "JSONRPC":
-            body = {"jsonrpc": "2.0", "id": "r1", "method": method, "params": params}
-            return await self.served.http.post(f"{self.url}/", json=body, headers=headers)
-        verb, path = METHODS[method]
-        left = {name: value for name, value in params.items() if f"{{{name}}}" not in path}
-        sent: dict[str, Any] = {"json": left} if verb == "POST" else {"params": left}
-        return await self.served.http.request(verb, self.url + path.format(**params), headers=headers, **sent)
-
-    def _check_error(
-        self, response: httpx.Response, body: dict[str, Any], *, in_stream: bool = False
-    ) -> None:
-        if "error" not in body:
-            assert response.status_code == 200
-            return
-        error = body["error"]
-        (info, *_) = error["data"] if self.binding == "JSONRPC" else error["details"]
-        assert (info["@type"], info["domain"]) == (ERROR_INFO, "a2a-protocol.org")
-        assert error["message"]
-        code, status = CODES[info["reason"]]
-        if self.binding == "JSONRPC":
-            assert (response.status_code, error["code"]) == (200, code)
-        elif not in_stream:
-            assert (response.status_code, error["code"]) == (status, status)
-            assert error["status"]
-        raise Refused(info["reason"])
-
-    async def task(self, text: str, **more: Any) -> dict[str, Any]:
-        """The task of a message."""
-        found = (await self.ask("SendMessage", message=message(text), **more))["task"]
-        assert isinstance(found, dict)
-        return found
-
-
-def message(text: str, **more: Any) -> dict[str, Any]:
-    return {"messageId": uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]} | more
-
-
 @asynccontextmanager
 async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator[Wire]:
-    async with serving(replace(settings, a2a_push="anywhere")) as served:
+    settings = heard(replace(settings, a2a_push="anywhere"), binding)
+    async with serving(settings) as served:
         script = folder / "script.json"
         script.write_text(json.dumps(SCRIPT))
         await served.call(
@@ -154,10 +58,11 @@ async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator
             more={"description": "d"},
         )
         await served.call("deploy_agent", name="tides")
-        yield Wire(served=served, url=f"{served.url}/agents/tides", binding=binding)
+        url = f"{served.url}/agents/tides"
+        yield Wire(url=url, binding=binding, port=settings.a2a_grpc_port, token=TOKEN)
 
 
-@pytest.fixture(params=["JSONRPC", "HTTP+JSON"])
+@pytest.fixture(params=BINDINGS)
 async def wire(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> AsyncIterator[Wire]:
     async with wired(settings, tmp_path, request.param) as made:
         yield made
@@ -165,13 +70,6 @@ async def wire(request: pytest.FixtureRequest, settings: Settings, tmp_path: Pat
 
 def state(task: dict[str, Any]) -> str:
     return str(task["status"]["state"]).removeprefix("TASK_STATE_").lower()
-
-
-async def refused(wire: Wire, method: str, **params: Any) -> str:
-    """The reason for which a request is refused."""
-    with pytest.raises(Refused) as caught:
-        await (wire.events if "Stream" in method or "Subscribe" in method else wire.ask)(method, **params)
-    return str(caught.value)
 
 
 async def test_a_message_begins_a_task_that_is_had_until_it_is_asked_for(wire: Wire) -> None:
@@ -274,9 +172,9 @@ async def test_lists_have_pages_filters_and_artifacts_where_they_are_asked_for(w
     second = await wire.ask("ListTasks", pageSize=2, pageToken=first["nextPageToken"])
     assert [task["id"] for task in second["tasks"]] == [tasks[1]["id"], tasks[0]["id"]]
     assert second["nextPageToken"] == ""
-    assert not any("artifacts" in task for task in first["tasks"])
-    full = await wire.ask("ListTasks", includeArtifacts="true" if wire.binding != "JSONRPC" else True)
-    assert sum("artifacts" in task and bool(task["artifacts"]) for task in full["tasks"]) == 3
+    assert not any(task.get("artifacts") for task in first["tasks"])
+    full = await wire.ask("ListTasks", includeArtifacts="true" if wire.binding == "HTTP+JSON" else True)
+    assert sum(bool(task.get("artifacts")) for task in full["tasks"]) == 3
     by_state = await wire.ask("ListTasks", status="TASK_STATE_INPUT_REQUIRED")
     by_context = await wire.ask("ListTasks", contextId=tasks[0]["contextId"])
     assert [task["id"] for task in by_state["tasks"]] == [asked["id"]]
@@ -338,8 +236,10 @@ async def test_a_card_says_how_the_agent_is_reached_and_is_kept_by_clients(
     settings: Settings, tmp_path: Path
 ) -> None:
     async with wired(settings, tmp_path, "JSONRPC") as wire:
-        first = await wire.served.card("tides")
-        again = await wire.served.http.get(str(first.url), headers={"If-None-Match": first.headers["etag"]})
+        async with httpx.AsyncClient(trust_env=False) as nobody:
+            first = await nobody.get(f"{wire.url}/.well-known/agent-card.json")
+            tag = {"If-None-Match": first.headers["etag"]}
+            again = await nobody.get(str(first.url), headers=tag)
     card = first.json()
     assert first.headers["content-type"].startswith("application/json")
     assert "max-age" in first.headers["cache-control"]

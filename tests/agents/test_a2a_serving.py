@@ -25,7 +25,7 @@ from a2a.types import (
     TaskState,
 )
 from a2a.utils.errors import A2AError
-from a2a_serving import Served, serving
+from a2a_serving import Served, heard, serving
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.protobuf.json_format import ParseDict
@@ -34,7 +34,7 @@ from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-BINDINGS = pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+BINDINGS = pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON", "GRPC"])
 
 
 def calls(tool: str, **arguments: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def ended(client: Client, task: str) -> Task:
 async def test_a_deployed_agent_is_found_asked_and_answers(
     settings: Settings, tmp_path: Path, binding: str
 ) -> None:
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", ["At six."], tmp_path, description="Knows the tides.")
         index = (await served.http.get(f"{served.url}/agents")).json()
         assert [row["name"] for row in index["agents"]] == ["tides"]
@@ -187,7 +187,7 @@ async def test_who_may_call_an_agent_learns_more_of_it(
 ) -> None:
     from a2a.types import GetExtendedAgentCardRequest
 
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", ["At six."], tmp_path, description="Knows the tides.")
         client = await served.client("tides", binding)
         card = await client.get_extended_agent_card(GetExtendedAgentCardRequest())
@@ -206,7 +206,7 @@ async def test_what_a_run_tells_and_gives_comes_as_it_does(
         calls("give", name="log.txt", base64="c2l4", media_type="text/plain"),
         "Done.",
     ]
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", replies, tmp_path, tools=["user__*"])
         client = await served.client("tides", binding)
         events = await streamed(client, said("When?"))
@@ -234,7 +234,7 @@ async def test_an_agents_question_is_answered_with_another_message(
     settings: Settings, tmp_path: Path, binding: str
 ) -> None:
     replies = [calls("ask", question="At which harbour?"), "At six."]
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", replies, tmp_path, tools=["user__ask"])
         client = await served.client("tides", binding)
         asked = await streamed(client, said("When does the tide turn?"))
@@ -286,7 +286,7 @@ async def test_a_declined_task_is_rejected_and_a_failed_one_fails(settings: Sett
 async def test_an_agent_that_replies_at_once_answers_with_a_message_and_no_task(
     settings: Settings, tmp_path: Path, binding: str
 ) -> None:
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", [calls("reply", text="At six.")], tmp_path, tools=["user__reply"])
         client = await served.client("tides", binding)
         events = await streamed(client, said("When?"))
@@ -306,7 +306,7 @@ async def test_why_agents_cannot_be_reached_is_told_to_nobody(settings: Settings
 
 @BINDINGS
 async def test_a_cancelled_task_cancels_its_run(settings: Settings, tmp_path: Path, binding: str) -> None:
-    async with serving(settings) as served:
+    async with serving(heard(settings, binding)) as served:
         await served.deploy("tides", [calls("ask", question="Where?")], tmp_path, tools=["user__ask"])
         client = await served.client("tides", binding)
         first = (await streamed(client, said("When?")))[0].task

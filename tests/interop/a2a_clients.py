@@ -29,7 +29,7 @@ else:
     from conformance import INSTALL_SECONDS, SuiteUnusable, npm_install
 
 PYTHONS = {
-    "py13": ("a2a_sdk", "1.3.0", ("a2a-sdk==1.3.0",)),
+    "py13": ("grpcio", "1.85.1", ("a2a-sdk==1.3.0", "grpcio==1.85.1")),
     "py03": ("a2a_sdk", "0.3.26", ("a2a-sdk[http-server]==0.3.26", "uvicorn")),
     "py02": ("a2a_sdk", "0.2.16", ("a2a-sdk==0.2.16", "uvicorn")),
     "adk": ("google_adk", "2.13.0", ("google-adk[a2a]==2.13.0",)),
@@ -78,7 +78,7 @@ def install(name: str) -> None:
     if name == "js":
         npm_install(cache() / "js", ["@".join(NODE)])
     else:
-        venv.create(cache() / name, with_pip=True)
+        venv.create(cache() / name, with_pip=True, clear=True)
         pip = [str(python(name)), "-m", "pip", "install", "--quiet", *PYTHONS[name][2]]
         done = subprocess.run(pip, timeout=INSTALL_SECONDS, check=False)
         if done.returncode:
@@ -87,8 +87,8 @@ def install(name: str) -> None:
         raise SuiteUnusable(f"The installer ended without an error, and still: {why}")
 
 
-def run(name: str, url: str, token: str) -> list[Deed]:
-    """What a client did, in order.
+def run(name: str, url: str, token: str, *bindings: str) -> list[Deed]:
+    """What a client did, in order; `bindings` are others than it speaks by itself.
 
     Raises:
         SuiteUnusable: something went wrong; what the client said of it.
@@ -98,7 +98,7 @@ def run(name: str, url: str, token: str) -> list[Deed]:
         modules = str(cache() / "js" / "node_modules")
         command = ["node", str(scripts / "js.mjs"), url, token, modules]
     else:
-        command = [str(python(name)), str(scripts / f"{name}.py"), url, token]
+        command = [str(python(name)), str(scripts / f"{name}.py"), url, token, *bindings]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=RUN_SECONDS, env=environment, check=False

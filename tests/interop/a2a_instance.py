@@ -82,13 +82,14 @@ async def furnish(home: Path, **agents: list[Any]) -> None:
 
 
 @contextmanager
-def instance(home: Path, *program: str) -> Iterator[Instance]:
+def instance(home: Path, *program: str, grpc: bool = False) -> Iterator[Instance]:
     """The instance while the block runs; `program` is `pygent up` unless another is named."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", *(program or ("pygent_registry.cli", "up")), "--port", str(port)]
     command += ["--config", str(home / "pygent.json"), "--data-dir", str(home / "data")]
     environment = {"PYGENT_TOKEN": TOKEN, "PYGENT_EMBEDDER": "none", "PYTHONPATH": ":".join(sys.path)}
+    environment["PYGENT_A2A_GRPC_PORT"] = str(free_port() if grpc else 0)
     log = home / "log"
     with started(command, environment, log) as process:
         until = time.monotonic() + START_SECONDS

@@ -27,11 +27,11 @@ from .serving import free_port, started
 START_SECONDS = 30.0
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+@pytest.fixture(scope="module", params=[(), ("pygent_a2a",)], ids=["pygent up", "pygent-a2a"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     home: Path = tmp_path_factory.mktemp("home")
     anyio.run(furnish, home)
-    with instance(home) as served:
+    with instance(home, *request.param) as served:
         yield served
 
 
@@ -41,6 +41,15 @@ def test_a_client_finds_sends_streams_cancels_and_answers(served: Instance, name
         pytest.skip(why)
     deeds = [deed["deed"] for deed in run(name, served.url, TOKEN)]
     assert deeds == list(DEEDS) * BINDINGS[name]
+
+
+def test_a_client_does_the_same_over_grpc(tmp_path: Path) -> None:
+    if why := missing("py13"):
+        pytest.skip(why)
+    anyio.run(furnish, tmp_path)
+    with instance(tmp_path, grpc=True) as served:
+        deeds = [deed["deed"] for deed in run("py13", served.url, TOKEN, "GRPC")]
+    assert deeds == list(DEEDS)
 
 
 @contextmanager

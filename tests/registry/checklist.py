@@ -36,6 +36,7 @@ CHAPTERS = {
     10: "What is started",
     17: "What servers say",
     23: "Under pressure, and afterwards",
+    29: "Agents elsewhere, and ours",
 }
 
 LINES = (
@@ -356,6 +357,41 @@ LINES = (
             "little_memory",
             "registry/test_wire.py::test_answers_are_read_without_a_pause_and_a_flood_of_anything_else_with_one",
             "registry/test_limits.py::test_what_a_server_answers_harms_that_call_at_most",
+        ),
+    ),
+    Line(
+        number=29,
+        says="An agent elsewhere is asked as it was approved; one whose card changed waits for approval.",
+        tests=("test_an_agent_elsewhere_whose_card_changed_waits_for_approval",),
+        details=(
+            "agents/test_a2a_remote_cards.py::test_a_card_other_than_the_pinned_one_is_refused",
+            "agents/test_a2a_remote_cards.py::test_a_card_that_was_changed_after_it_was_signed_is_refused",
+            "agents/test_a2a_remote_cards.py::test_where_the_config_names_keys_an_unsigned_card_is_refused",
+            "agents/test_a2a_remote_cards.py::test_a_card_that_changes_while_it_is_used_is_held_back_too",
+            "agents/test_a2a_remote_cards.py::test_the_launch_of_an_agent_is_pinned",
+        ),
+    ),
+    Line(
+        number=30,
+        says="No card leads to other addresses of this machine or network, unless the config allows it.",
+        tests=("test_no_card_leads_where_the_config_does_not",),
+        details=(
+            "agents/test_a2a_remote.py::test_a_card_that_leads_to_another_private_address_is_not_followed",
+            "agents/test_a2a_remote.py::test_headers_stay_with_the_origin_that_the_config_names_unless_it_is_https",
+            "agents/test_a2a_push.py::test_no_target_is_taken_that_only_this_machine_can_reach",
+            "agents/test_a2a_push.py::test_a_name_that_leads_elsewhere_when_it_is_called_is_not_called",
+        ),
+    ),
+    Line(
+        number=31,
+        says="A task at an agent is its caller's alone, and another's is one that is not there.",
+        tests=("test_a_task_at_an_agent_is_its_callers_alone",),
+        details=(
+            "agents/test_a2a_remote_cards.py::test_a_task_is_its_callers_alone",
+            "agents/test_a2a_bad_input.py::test_another_callers_task_is_one_that_is_not_there",
+            "agents/test_a2a_bad_input.py::test_tokens_that_do_not_hold_let_nobody_in",
+            "agents/test_a2a_approvals.py::test_a_hosts_model_cannot_approve_what_only_a_user_may",
+            "agents/test_a2a_grpc.py::test_callers_are_those_of_http_with_their_roles_and_their_own_tasks",
         ),
     ),
 )

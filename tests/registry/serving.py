@@ -62,12 +62,19 @@ class Up:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, servers: dict[str, Any], bound: dict[str, Any] | None = None, *, issuer: str = ""
+    settings: Settings,
+    servers: dict[str, Any],
+    bound: dict[str, Any] | None = None,
+    *,
+    issuer: str = "",
+    agents: dict[str, Any] | None = None,
 ) -> AsyncIterator[Up]:
     listener = listen(settings)
     audience = f"{address(listener)}/mcp"
     settings = replace(settings, oauth_issuer=issuer, oauth_audience=audience)
-    registry = Registry(parse({"mcpServers": servers, "roles": bound or {}}), settings)
+    registry = Registry(
+        parse({"mcpServers": servers, "roles": bound or {}, "agents": agents or {}}), settings
+    )
 
     @asynccontextmanager
     async def around() -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from pygent_registry.cli import main
 from pygent_registry.config import parse
 from pygent_registry.journal import NAME
 from pygent_registry.registry import Registry
-from pygent_shared.errors import NotAllowed, TooMany, UnknownName
+from pygent_shared.errors import InvalidArgument, NotAllowed, TooMany, UnknownName
 from pygent_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +68,23 @@ async def test_what_needs_the_users_approval_is_refused_where_there_is_no_user(r
     async with running(approve=["echo"]) as registry:
         with pytest.raises(NotAllowed, match="needs the user's approval"):
             await registry.call_tool("a__echo", {})
+
+
+async def test_where_there_is_a_user_the_question_comes_back_and_the_answer_lets_the_call_through(
+    running: Running,
+) -> None:
+    async with running(approve=["echo"]) as registry:
+        asked = await registry.call_tool("a__echo", {"x": 1}, asking={})
+        (key, question), *_ = asked["inputRequests"].items()
+        assert 'Let "a__echo"' in question["params"]["message"]
+        agreed = {key: {"action": "accept", "content": {}}}
+        again = {"inputResponses": agreed, "requestState": asked["requestState"]}
+        with pytest.raises(InvalidArgument, match="of another call"):
+            await registry.call_tool("a__echo", {"x": 2}, asking=again)
+        result = await registry.call_tool("a__echo", {"x": 1}, asking=again)
+        with pytest.raises(InvalidArgument, match="is unknown"):
+            await registry.call_tool("a__echo", {"x": 1}, asking=again)
+    assert result["structuredContent"]["said"] == '{"x": 1}'
 
 
 async def test_secrets_are_taken_out_for_our_own_servers_too(running: Running) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pygent_factory.literature.access import Access
 from pygent_shared.errors import PygentError, UnknownName
-from pygent_shared.peers import Peers
+from pygent_shared.peers import Peers, asked_with
 
 if TYPE_CHECKING:
     from pygent_factory.literature.library import Desk, Found
@@ -64,11 +64,13 @@ class WithLiterature:
         peers = await self._peers.list_tools() if self._peers is not None else []
         return [*peers, *DEFINITIONS]
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], *, asking: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         if name not in {definition["name"] for definition in DEFINITIONS}:
             if self._peers is None:
                 raise UnknownName("tool", name, (definition["name"] for definition in DEFINITIONS))
-            return await self._peers.call_tool(name, arguments)
+            return await self._peers.call_tool(name, arguments, **asked_with(asking))
         try:
             async with self._opened().library() as library:
                 if name == f"{PREFIX}paper":

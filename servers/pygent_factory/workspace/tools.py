@@ -14,7 +14,7 @@ from pygent_factory.workspace.check import check
 from pygent_factory.workspace.commands import ran
 from pygent_factory.workspace.git import GitFailed, Worktree
 from pygent_shared.errors import FileRefused, InvalidArgument, UnknownName
-from pygent_shared.peers import Peers
+from pygent_shared.peers import Peers, asked_with
 
 PREFIX = "workspace__"
 SANDBOXED = ("workspace__run", "workspace__check")
@@ -120,7 +120,9 @@ class WorkspaceTools:
         """All there are."""
         return [*(await self._beside.list_tools() if self._beside else ()), *DEFINITIONS]
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], *, asking: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The result of one, as on the wire.
 
         Raises:
@@ -129,7 +131,7 @@ class WorkspaceTools:
         if not name.startswith(PREFIX):
             if self._beside is None:
                 raise UnknownName("tool", name, _KINDS)
-            return await self._beside.call_tool(name, arguments)
+            return await self._beside.call_tool(name, arguments, **asked_with(asking))
         if name not in _KINDS:
             raise UnknownName("tool", name, _KINDS)
         kind = _KINDS[name]

@@ -67,7 +67,7 @@ def build_app(
             for manager in managers.values():
                 await stack.enter_async_context(manager.run())
             for front in fronts:
-                await stack.enter_async_context(front.running())
+                await stack.enter_async_context(front.running(guarded))
             yield
 
     routes: list[BaseRoute] = [

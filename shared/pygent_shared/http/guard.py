@@ -128,6 +128,11 @@ class Guard:
             return Refusal(status=400, sentence=why, error="invalid_request")
         return None
 
+    async def admit(self, authorizations: Sequence[str], path: str) -> Principal | Refusal:
+        """See `pygent_shared.fronts.Door`."""
+        sent = [(b"authorization", value.encode("latin-1", "replace")) for value in authorizations]
+        return await self._admitted(_Headers({"headers": sent}), path)
+
     async def _admitted(self, headers: _Headers, path: str) -> Principal | Refusal:
         found = await self._caller(headers)
         return (self._refusal_by_roles(found, path) or found) if isinstance(found, Principal) else found

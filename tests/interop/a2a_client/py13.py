@@ -1,15 +1,21 @@
-"""The Python SDK 1.3 as a client: URL TOKEN; prints each deed as a line of JSON once it is done."""
+"""The Python SDK 1.3 as a client: URL TOKEN [BINDING…]; prints each deed as a line of JSON."""
 
 import asyncio
 import json
 import sys
 from uuid import uuid4
 
+import grpc
 import httpx
-from a2a.client import ClientConfig, create_client
+from a2a.client import AuthInterceptor, ClientConfig, CredentialService, create_client
 from a2a.types import CancelTaskRequest, GetTaskRequest, Message, Part, Role, SendMessageRequest, TaskState
 
-URL, TOKEN = sys.argv[1:]
+URL, TOKEN, *BINDINGS = sys.argv[1:]
+
+
+class Token(CredentialService):
+    async def get_credentials(self, security_scheme_name, context):
+        return TOKEN
 
 
 def done(deed, seen):
@@ -28,14 +34,17 @@ def states(events):
 
 
 async def main(binding):
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
 
         async def agent(name, streaming=True):
             config = ClientConfig(
-                httpx_client=http, streaming=streaming, supported_protocol_bindings=[binding]
+                httpx_client=http,
+                grpc_channel_factory=grpc.aio.insecure_channel,
+                streaming=streaming,
+                supported_protocol_bindings=[binding],
             )
-            return await create_client(f"{URL}/agents/{name}", client_config=config)
+            url = f"{URL}/agents/{name}"
+            return await create_client(url, client_config=config, interceptors=[AuthInterceptor(Token())])
 
         echo = await agent("echo", streaming=False)
         done("discover", echo._card.name)
@@ -70,5 +79,5 @@ async def main(binding):
         done("answer", question)
 
 
-for one in ("JSONRPC", "HTTP+JSON"):
+for one in BINDINGS or ("JSONRPC", "HTTP+JSON"):
     asyncio.run(main(one))
