@@ -157,9 +157,10 @@ class Memories:
         )
         found = fold(legs, places, explained=explained)
         today = day(wanted.as_of or self.now())
-        found = rank(found, asked(query, found, today, looks_back=wanted.looks_back), explained=explained)
         deep = max(2 * limit, RERANKED if self._reranking else 0)
-        best, reranked, unread = self._reranked(query, different(self._with_memories(space, found[:deep])))
+        meant = asked(query, found, today, looks_back=wanted.looks_back)
+        ranked = rank(found, meant, most=deep, explained=explained)
+        best, reranked, unread = self._reranked(query, different(self._with_memories(space, ranked)))
         results = fill(best[:limit], max_tokens)
         return Search(
             results=results,

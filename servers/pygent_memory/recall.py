@@ -129,29 +129,20 @@ def fold(
 
     Passages without a place (forgotten in the meantime) are left out.
     """
-    brought = {
-        leg: {passage for passage, score in found.items() if score >= _LEAST[leg]}
+    brought = [
+        (leg, {passage for passage, score in found.items() if score >= _LEAST[leg]})
         for leg, found in legs.items()
-    }
-    best: dict[str, tuple[int, float]] = {}
-    by: dict[str, set[Leg]] = {}
+    ]
+    best: dict[str, Found] = {}
     for passage, score in fuse(legs).items():
         if (place := places.get(passage)) is None:
             continue
-        known = by.get(place.memory)
-        if known is None:
-            best[place.memory] = passage, score
-            known = by[place.memory] = set()
-        known.update([leg for leg, passages in brought.items() if passage in passages])
-    return [
-        Found(
-            score=score,
-            by=tuple([leg for leg in legs if leg in by[memory]]),
-            place=places[passage],
-            why=_fit(legs, passage) if explained else (),
-        )
-        for memory, (passage, score) in best.items()
-    ]
+        by = tuple([leg for leg, passages in brought if passage in passages])
+        if (known := best.get(place.memory)) is None:
+            best[place.memory] = Found(score, by, place, _fit(legs, passage) if explained else ())
+        elif by != known.by:
+            best[place.memory] = known._replace(by=tuple(leg for leg in legs if leg in (*known.by, *by)))
+    return list(best.values())
 
 
 def different(found: Sequence[tuple[Found, Memory]]) -> list[Distinct]:

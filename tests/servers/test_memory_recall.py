@@ -279,7 +279,7 @@ def test_the_rare_words_are_looked_for_alone_and_the_common_ones_together() -> N
 
     words = counted(
         ["paris", "rain", "snow", "rain", "uid7"],
-        {"paris": 30_000, "rain": 20_000, "snow": 25_000, "uid7": 1}.get,
+        lambda terms: {"paris": 30_000, "rain": 20_000, "snow": 25_000, "uid7": 1},
     )
     assert words[0] == Word(term="uid7", passages=1)
     found(words, 100_000, look)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from pygent_memory.finding import Finder
 from pygent_memory.forgetting import Forgetting
 from pygent_memory.memories import Memories, Search
 from pygent_memory.memory import MAX_QUERY, draft
+from pygent_memory.rows import Keys
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.spaces import Spaces
 from pygent_memory.store import MemoryStore
@@ -211,6 +213,37 @@ def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore, path: Path) -> 
     with pytest.raises(DatabaseUnusable, match="CHECK constraint failed"):
         store.add("a", [draft("One."), bad], NOW)
     assert (store.size("a"), spaces(path)) == (0, [])
+
+
+@pytest.mark.parametrize(("here", "elsewhere", "past"), [(30, 0, 0), (30, 2, 1), (3, 60, 0), (0, 9, 0)])
+def test_among_many_passages_those_of_a_space_are_found_wherever_most_others_are(
+    store: MemoryStore,
+    finder: Finder,
+    monkeypatch: pytest.MonkeyPatch,
+    here: int,
+    elsewhere: int,
+    past: int,
+) -> None:
+    stored = store.add("a", [draft(f"Tide {n} in the harbour.") for n in range(here)], NOW)
+    store.add("b", [draft(f"Tide {n} at sea.") for n in range(elsewhere)], NOW)
+    for n in range(past):
+        store.add("a", [draft(f"Ebb {n}.", replaces=[stored[n].id])], LATER)
+    exact = finder.matching("a", "tide", ALL, 40)
+    monkeypatch.setattr("pygent_memory.finding.FEW", 0)
+    assert finder.matching("a", "tide", ALL, 40) == exact
+    assert len(exact) == here - past
+    assert len(finder.matching("a", "tide", Filter(past=True), 40)) == here
+
+
+def test_a_space_that_never_came_to_be_has_no_number(store: MemoryStore, database: Database) -> None:
+    keys = Keys(database)
+    with suppress(KeyboardInterrupt), database.write() as connection:
+        connection.execute("INSERT INTO space (name, created_at) VALUES ('a', ?)", (NOW,))
+        assert keys.of("a") == 1
+        raise KeyboardInterrupt
+    assert keys.of("a") is None
+    add(store, "Tide.", space="a")
+    assert keys.of("a") == 1
 
 
 # ---- recall with vectors

@@ -194,7 +194,8 @@ def _dots(integers: NDArray[np.int8], rows: Rows, query: Floats) -> Floats:
     dots = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), TILE):
         some = integers.take(rows[start : start + TILE], axis=0)
-        dots[start : start + TILE] = some.astype(np.float32) @ query
+        # Not a matrix product: its threads would go on waiting for more, on every core.
+        dots[start : start + TILE] = np.vecdot(some.astype(np.float32), query)
     return dots
 
 
