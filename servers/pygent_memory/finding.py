@@ -16,6 +16,7 @@ import apsw
 
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
+from pygent_memory.owners import Owners
 from pygent_memory.recall import Place
 from pygent_memory.rows import COLUMNS, Keys, marks, memory
 from pygent_memory.schema import PASSAGES, shelf
@@ -51,6 +52,7 @@ class Finder:
         self._database = database
         self._vectors = open_vectors(database, PASSAGES, index)
         self._keys = Keys(database)
+        self._owners = Owners(database)
         self._common: dict[str, tuple[int, int]] = {}
         self._crowded: set[tuple[int, ...]] = set()
 
@@ -65,7 +67,7 @@ class Finder:
         if not asked or not (shelves := self._shelves(space, wanted)):
             return {}
         look = partial(self._scored, shelves=shelves, wanted=wanted, limit=limit)
-        if (total := self._total()) <= FEW:
+        if (total := self._owners.last()) <= FEW:  # about how many there are in all spaces
             return look(any_of([Word(term=term) for term in asked]))
         words = counted(asked, partial(self._passages_with, total))
         best = None if condition(wanted)[0] else self._best(words, total, shelves, limit)
@@ -134,11 +136,6 @@ class Finder:
         )
         return dict(cast("list[tuple[int, float]]", rows))
 
-    def _total(self) -> int:
-        """About how many passages there are in all spaces: the number of the last."""
-        ((last,),) = self._database.query("SELECT ifnull(max(id), 0) FROM passage")
-        return cast(int, last)
-
     def _passages_with(self, total: int, terms: Collection[str]) -> dict[str, int]:
         """About how many passages have a term, by the words that the index makes of it. Counting those of a
         common one takes a while, so they are counted again when there are many more of all."""
@@ -206,12 +203,22 @@ class Finder:
     def places(self, space: str, passages: Sequence[int], wanted: Filter, now: str) -> dict[int, Place]:
         """Where these passages stand; without those that no longer hold, unless they are wanted."""
         holds, times = (UNEXPIRED, (now,)) if wanted.looks_back else (HOLDS, (now, now))
+        keys = self._owners.of(passages)
         rows = self._database.query(
-            f"SELECT p.id, {_PLACE} FROM passage AS p JOIN memory AS m ON m.key = p.memory "
-            f"WHERE p.space = ? AND p.id IN (SELECT value FROM json_each(?)) AND {holds}",
-            (self._keys.of(space), json.dumps(passages), *times),
+            # The plus keeps SQLite from going through all of the space.
+            f"SELECT m.key, {_PLACE} FROM memory AS m WHERE m.key IN (SELECT value FROM json_each(?)) "
+            f"AND +m.space = ? AND m.forgotten_at IS NULL AND {holds}",
+            (json.dumps(list(set(keys.values()))), self._keys.of(space), *times),
         )
-        return {cast(int, id): Place._make(row) for id, *row in cast("list[tuple[Any, ...]]", rows)}
+        of = {row[0]: row[1:] for row in cast("list[tuple[Any, ...]]", rows)}
+        return {passage: Place(passage, *of[key]) for passage, key in keys.items() if key in of}
+
+    def spans(self, passages: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Where in the texts of their memories these passages begin and end; without those that are gone."""
+        rows = self._database.query(
+            f"SELECT id, start, stop FROM passage WHERE id IN ({marks(passages)})", passages
+        )
+        return {id: (start, stop) for id, start, stop in cast("list[tuple[int, int, int]]", rows)}
 
     def _shelves(self, space: str, wanted: Filter) -> list[int]:
         """The shelves to look at; none where there is no such space."""
@@ -242,7 +249,7 @@ def _terms(query: str) -> list[str]:
 _SCORE = f"-bm25(passage_words, 1.0, {CONTEXT})"
 
 _PLACE = """
-    m.id, p.start, p.stop, m.importance, m.pinned, m.date, m.speaker,
+    m.id, m.importance, m.pinned, m.date, m.speaker,
     ifnull((SELECT name FROM entity WHERE id = m.entity), ''), ifnull(m.conversation, 0), ifnull(m.turn, 0)
 """
-"""What `Place` reads, of a passage `p` and its memory `m`."""
+"""What `Place` reads of a passage's memory `m`."""

@@ -48,7 +48,7 @@ async def texts(client: Client, query: str, **wanted: Any) -> list[str]:
 
 
 def item(memory: str, score: float, **fields: Any) -> Found:
-    place = Place(**{"memory": memory, "start": 0, "stop": 1, "date": "2020-01-01", **fields})
+    place = Place(**{"passage": 1, "memory": memory, "date": "2020-01-01", **fields})
     return Found(score=score, by=("lexical",), place=place)
 
 

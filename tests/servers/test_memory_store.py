@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import pytest
@@ -22,6 +22,7 @@ from pygent_memory.finding import Finder
 from pygent_memory.forgetting import Forgetting
 from pygent_memory.memories import Memories, Search
 from pygent_memory.memory import MAX_QUERY, draft
+from pygent_memory.owners import Owners
 from pygent_memory.rows import Keys
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.spaces import Spaces
@@ -233,6 +234,24 @@ def test_among_many_passages_those_of_a_space_are_found_wherever_most_others_are
     assert finder.matching("a", "tide", ALL, 40) == exact
     assert len(exact) == here - past
     assert len(finder.matching("a", "tide", Filter(past=True), 40)) == here
+
+
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_the_memory_of_a_passage_is_known_whenever_it_came(
+    store: MemoryStore, database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("pygent_memory.owners.AT_ONCE", at_once)
+    owners = Owners(database)
+    assert (owners.last(), owners.of([0, 1])) == (0, {})
+    store.add("a", [draft("A tide. " * 200), *(draft(f"Note {n}.") for n in range(9))], NOW)
+    stored = dict(cast("list[tuple[int, int]]", database.query("SELECT id, memory FROM passage")))
+    assert owners.of(range(99)) == stored
+    with suppress(KeyboardInterrupt), database.write() as connection:
+        connection.execute("UPDATE passage SET id = 50 WHERE id = 10")
+        assert owners.last() == len(stored)
+        raise KeyboardInterrupt
+    add(store, "Ebb.")
+    assert owners.of([owners.last()]) == {len(stored) + 1: 11}
 
 
 def test_a_space_that_never_came_to_be_has_no_number(store: MemoryStore, database: Database) -> None:
