@@ -14,7 +14,7 @@ from typing import cast
 
 from pygent_shared.database import Database
 
-AT_ONCE = 20_000
+AT_ONCE = 2_000
 """Passages read in one query."""
 
 
