@@ -121,7 +121,7 @@ class SearchResult(BaseModel):
             text=item.text,
             whole=item.whole,
             date=memory.date,
-            dates=dates(memory, item.text) or None,
+            dates=dict(item.dates) or None,
             speaker=memory.speaker,
             tags=list(memory.tags),
             score=round(item.score, 3),

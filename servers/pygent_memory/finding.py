@@ -7,16 +7,18 @@ or expired by the mere passing of time is left out by `places`, which both legs 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import apsw
 
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
+from pygent_memory.owners import Owners
 from pygent_memory.recall import Place
-from pygent_memory.rows import COLUMNS, key_of, marks, memory
+from pygent_memory.rows import COLUMNS, Keys, marks, memory
 from pygent_memory.schema import PASSAGES, shelf
 from pygent_memory.words import Word, any_of, counted, found
 from pygent_shared import segments
@@ -49,6 +51,8 @@ class Finder:
     def __init__(self, database: Database, index: str = MEMORY) -> None:
         self._database = database
         self._vectors = open_vectors(database, PASSAGES, index)
+        self._keys = Keys(database)
+        self._owners = Owners(database)
         self._common: dict[str, tuple[int, int]] = {}
         self._crowded: set[tuple[int, ...]] = set()
 
@@ -62,35 +66,64 @@ class Finder:
         asked = _terms(query)
         if not asked or not (shelves := self._shelves(space, wanted)):
             return {}
-        if (total := self._total()) <= FEW:
-            return self._scored(any_of([Word(term=term) for term in asked]), shelves, wanted, limit)
-        look = partial(self._first_scored, shelves=tuple(shelves), wanted=wanted, limit=limit)
-        words = counted(asked, self._passages_with(total))
-        return dict(list(found(words, total, look).items())[:limit])
+        look = partial(self._scored, shelves=shelves, wanted=wanted, limit=limit)
+        if (total := self._owners.last()) <= FEW:  # about how many there are in all spaces
+            return look(any_of([Word(term=term) for term in asked]))
+        words = counted(asked, partial(self._passages_with, total))
+        best = None if condition(wanted)[0] else self._best(words, total, shelves, limit)
+        if best is None:
+            best = found(words, total, look)
+        return dict(islice(best.items(), limit))
 
-    def _first_scored(
-        self, match: str, *, shelves: tuple[int, ...], wanted: Filter, limit: int
-    ) -> dict[int, float]:
-        """The same as `_scored`: of all spaces the best, and of these the ones on the shelves. Where most are
-        there, that is faster than to ask of each passage that matches where it stands."""
-        if condition(wanted)[0] or shelves in self._crowded:
-            return self._scored(match, shelves, wanted, limit)
+    def _best(
+        self, words: Sequence[Word], total: int, shelves: Sequence[int], limit: int
+    ) -> dict[int, float] | None:
+        """The best of all spaces, and of these the ones on the shelves; None where too few are there. Where
+        most are, that is faster than to ask of each passage that matches where it stands."""
+        if tuple(shelves) in self._crowded:
+            return None
         most = limit + limit // 10
-        rows = self._database.query(
-            f"SELECT f.id, f.score, EXISTS ({_ON_SHELF.format('f.id', marks(shelves))}) "
-            f"FROM (SELECT rowid AS id, {_SCORE} AS score FROM passage_words WHERE passage_words MATCH ? "
-            "ORDER BY score DESC, rowid LIMIT ?) AS f ORDER BY f.score DESC, f.id",
-            (*shelves, match, most),
-        )
-        scores = {id: score for id, score, is_there in cast("list[tuple[int, float, int]]", rows) if is_there}
-        if len(rows) == most and len(scores) < limit:
-            self._crowded.add(shelves)
-            return self._scored(match, shelves, wanted, limit)
-        return dict(list(scores.items())[:limit])
+        best = dict(islice(found(words, total, partial(self._first, limit=most)).items(), most))
+        if self._is_all_on(shelves):
+            return best
+        there = self._those_on(shelves, best)
+        if len(there) * most >= len(best) * limit:
+            return {passage: score for passage, score in best.items() if passage in there}
+        if len(best) == most:
+            self._crowded.add(tuple(shelves))
+        return None
 
-    def _scored(self, match: str, shelves: Sequence[int], wanted: Filter, limit: int) -> dict[int, float]:
+    def _first(self, match: str, *, limit: int) -> dict[int, float]:
+        """The best of all spaces."""
+        rows = self._database.query(
+            f"SELECT rowid, {_SCORE} AS score FROM passage_words WHERE passage_words MATCH ? "
+            "ORDER BY score DESC, rowid LIMIT ?",
+            (match, limit),
+        )
+        return dict(cast("list[tuple[int, float]]", rows))
+
+    def _is_all_on(self, shelves: Sequence[int]) -> bool:
+        """Whether no passage stands on any other shelf; those of a space have numbers side by side."""
+        ((first, last),) = self._database.query(
+            "SELECT (SELECT min(shelf) FROM passage), (SELECT max(shelf) FROM passage)"
+        )
+        return first in shelves and last in shelves
+
+    def _those_on(self, shelves: Sequence[int], passages: Collection[int]) -> set[int]:
+        rows = self._database.query(
+            "SELECT id FROM passage INDEXED BY passage_of_shelf "
+            f"WHERE shelf IN ({marks(shelves)}) AND id IN (SELECT value FROM json_each(?))",
+            (*shelves, json.dumps(list(passages))),
+        )
+        return {cast(int, id) for (id,) in rows}
+
+    def _scored(self, match: str, *, shelves: Sequence[int], wanted: Filter, limit: int) -> dict[int, float]:
         asked, bindings = condition(wanted)
-        is_wanted = f"EXISTS ({_ON_SHELF.format('f.rowid', marks(shelves))})"
+        # Read from the index alone, which is small: the passages themselves are a hundred times as large.
+        is_wanted = (
+            "EXISTS (SELECT 1 FROM passage AS p INDEXED BY passage_of_shelf "
+            f"WHERE p.id = f.rowid AND p.shelf IN ({marks(shelves)}))"
+        )
         if asked:
             is_wanted += (
                 " AND EXISTS (SELECT 1 FROM passage AS p JOIN memory AS m ON m.key = p.memory "
@@ -103,32 +136,30 @@ class Finder:
         )
         return dict(cast("list[tuple[int, float]]", rows))
 
-    def _total(self) -> int:
-        """About how many passages there are in all spaces: the number of the last."""
-        ((last,),) = self._database.query("SELECT ifnull(max(id), 0) FROM passage")
-        return cast(int, last)
+    def _passages_with(self, total: int, terms: Collection[str]) -> dict[str, int]:
+        """About how many passages have a term, by the words that the index makes of it. Counting those of a
+        common one takes a while, so they are counted again when there are many more of all."""
+        counts = {term: count for term in terms if (count := self._remembered(term, total))}
+        index: Any = self._database.read().fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])
+        stems = {
+            term: {str(stem) for _, _, stem in index(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None)}
+            for term in terms
+            if term not in counts
+        }
+        every = list(set[str]().union(*stems.values()))
+        rows = self._database.query(
+            f"SELECT term, doc FROM passage_term WHERE term IN ({marks(every)})", every
+        )
+        with_stem = dict(cast("list[tuple[str, int]]", rows))
+        for term, some in stems.items():
+            counts[term] = min((with_stem.get(stem, 0) for stem in some), default=0)
+            if counts[term] >= COMMON:
+                self._common[term] = counts[term], total
+        return counts
 
-    def _passages_with(self, total: int) -> Callable[[str], int]:
-        """What tells about how many passages have a term, by the words that the index makes of it. Counting
-        those of a common one takes a while, so they are counted again when there are many more of all."""
-        index = self._database.read().fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])
-
-        def passages(term: str) -> int:
-            count, then = self._common.get(term, (0, 0))
-            if not then or total > 1.2 * then:
-                count = counted_now(term)
-                if count >= COMMON:
-                    self._common[term] = count, total
-            return count
-
-        def counted_now(term: str) -> int:
-            tokens: Any = index(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None)
-            stems = [str(stem) for _, _, stem in tokens]
-            rows = self._database.query(f"SELECT doc FROM passage_term WHERE term IN ({marks(stems)})", stems)
-            counts = [cast(int, count) for (count,) in rows]
-            return min(counts) if stems and len(counts) == len(set(stems)) else 0
-
-        return passages
+    def _remembered(self, term: str, total: int) -> int:
+        count, then = self._common.get(term, (0, 0))
+        return count if total <= 1.2 * then else 0
 
     def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Memory]:
         """Memories that hold now and of which a passage holds all the words of any of the tuples."""
@@ -172,16 +203,26 @@ class Finder:
     def places(self, space: str, passages: Sequence[int], wanted: Filter, now: str) -> dict[int, Place]:
         """Where these passages stand; without those that no longer hold, unless they are wanted."""
         holds, times = (UNEXPIRED, (now,)) if wanted.looks_back else (HOLDS, (now, now))
+        keys = self._owners.of(passages)
         rows = self._database.query(
-            f"SELECT p.id, {_PLACE} FROM passage AS p JOIN memory AS m ON m.key = p.memory "
-            f"WHERE p.space = ? AND p.id IN (SELECT value FROM json_each(?)) AND {holds}",
-            (key_of(self._database, space), json.dumps(passages), *times),
+            # The plus keeps SQLite from going through all of the space.
+            f"SELECT m.key, {_PLACE} FROM memory AS m WHERE m.key IN (SELECT value FROM json_each(?)) "
+            f"AND +m.space = ? AND m.forgotten_at IS NULL AND {holds}",
+            (json.dumps(list(set(keys.values()))), self._keys.of(space), *times),
         )
-        return {cast(int, id): Place._make(row) for id, *row in cast("list[tuple[Any, ...]]", rows)}
+        of = {row[0]: row[1:] for row in cast("list[tuple[Any, ...]]", rows)}
+        return {passage: Place(passage, *of[key]) for passage, key in keys.items() if key in of}
+
+    def spans(self, passages: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Where in the texts of their memories these passages begin and end; without those that are gone."""
+        rows = self._database.query(
+            f"SELECT id, start, stop FROM passage WHERE id IN ({marks(passages)})", passages
+        )
+        return {id: (start, stop) for id, start, stop in cast("list[tuple[int, int, int]]", rows)}
 
     def _shelves(self, space: str, wanted: Filter) -> list[int]:
         """The shelves to look at; none where there is no such space."""
-        if (key := key_of(self._database, space)) is None:
+        if (key := self._keys.of(space)) is None:
             return []
         return [shelf(key), shelf(key, past=True)] if wanted.looks_back else [shelf(key)]
 
@@ -207,11 +248,8 @@ def _terms(query: str) -> list[str]:
 
 _SCORE = f"-bm25(passage_words, 1.0, {CONTEXT})"
 
-# Read from the index alone, which is small: the passages themselves are a hundred times as large.
-_ON_SHELF = "SELECT 1 FROM passage AS p INDEXED BY passage_of_shelf WHERE p.id = {} AND p.shelf IN ({})"
-
 _PLACE = """
-    m.id, p.start, p.stop, m.importance, m.pinned, m.date, m.speaker,
+    m.id, m.importance, m.pinned, m.date, m.speaker,
     ifnull((SELECT name FROM entity WHERE id = m.entity), ''), ifnull(m.conversation, 0), ifnull(m.turn, 0)
 """
-"""What `Place` reads, of a passage `p` and its memory `m`."""
+"""What `Place` reads of a passage's memory `m`."""

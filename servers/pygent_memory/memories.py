@@ -18,7 +18,7 @@ from pygent_memory.finding import Finder
 from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.ranking import asked, rank
-from pygent_memory.recall import DEEP, LEG, Distinct, Found, Recalled, candidates, different, fill, fold
+from pygent_memory.recall import DEEP, LEG, Distinct, Found, Part, Recalled, candidates, different, fill, fold
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore, Page
 from pygent_memory.times import day
@@ -157,9 +157,10 @@ class Memories:
         )
         found = fold(legs, places, explained=explained)
         today = day(wanted.as_of or self.now())
-        found = rank(found, asked(query, found, today, looks_back=wanted.looks_back), explained=explained)
         deep = max(2 * limit, RERANKED if self._reranking else 0)
-        best, reranked, unread = self._reranked(query, different(self._with_memories(space, found[:deep])))
+        meant = asked(query, found, today, looks_back=wanted.looks_back)
+        ranked = rank(found, meant, most=deep, explained=explained)
+        best, reranked, unread = self._reranked(query, different(self._with_texts(space, ranked)))
         results = fill(best[:limit], max_tokens)
         return Search(
             results=results,
@@ -247,16 +248,20 @@ class Memories:
         if self._reranking is None or not found:
             return found, "", ""
         texts = [
-            said(memory.speaker, memory.text[item.place.start : item.place.stop])
-            for item, memory, _ in found[:RERANKED]
+            said(memory.speaker, memory.text[start:stop]) for _, (memory, start, stop), _ in found[:RERANKED]
         ]
         order, why = self._reranking.order(query, texts)
         ordered = [*(found[number] for number in order), *found[RERANKED:]]
         return ordered, "" if why else self._reranking.model, why
 
-    def _with_memories(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Memory]]:
+    def _with_texts(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Part]]:
         memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
-        return [(item, memories[item.memory]) for item in found if item.memory in memories]
+        spans = self.finder.spans([item.place.passage for item in found])
+        return [
+            (item, Part(memories[item.memory], *spans[item.place.passage]))
+            for item in found
+            if item.memory in memories and item.place.passage in spans
+        ]
 
     @staticmethod
     def _compared(drafts: Sequence[Draft], draft: Draft, stored: Stored) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -44,49 +44,77 @@ class Asked:
 def asked(question: str, found: Iterable[Found], now: date, *, looks_back: bool = False) -> Asked:
     """What a question asks of these memories."""
     places = [item.place for item in found]
-    spans = times.named(question, now, {int(place.date[:4]) for place in places})
-    names = {name for place in places for name in (place.speaker, place.entity) if name}
+    spans = times.named(question, now, [int(year) for year in {place.date[:4] for place in places}])
+    names = ({place.speaker for place in places} | {place.entity for place in places}) - {""}
     return Asked(spans=tuple(spans), person=_named(question, names), now=None if spans or looks_back else now)
 
 
-def rank(found: Sequence[Found], asked: Asked, *, explained: bool = False) -> list[Found]:
-    """The same memories, best first, with the scores they have now, and the reasons if somebody asked."""
-    bonus = _sittings(found)
-    ranked = [_moved(item, bonus[item.memory], asked, explained=explained) for item in found]
-    return sorted(ranked, key=lambda item: -item.score)
+def rank(
+    found: Sequence[Found], asked: Asked, *, most: int | None = None, explained: bool = False
+) -> list[Found]:
+    """The best of these memories, in order, with the scores they have now, and the reasons if somebody asked.
 
-
-def _moved(item: Found, bonus: float, asked: Asked, *, explained: bool) -> Found:
-    place = item.place
-    in_time = 1 + IN_TIME * _is_in_time(place, asked)
-    by_person = 1 + BY_PERSON * (asked.person != "" and asked.person in (place.speaker, place.entity))
-    prior = (1 + IMPORTANCE * (1 if place.pinned else place.importance)) * (
-        1 + RECENCY * _newness(place, asked)
-    )
-    why = item.why
-    if explained:
-        reasons = (
-            f"fit {item.score:.2f}",
-            f"conversation +{bonus:.2f}" if bonus >= 0.005 else "",
-            f"time asked for x{in_time:g}" if in_time > 1 else "",
-            f"{asked.person} x{by_person:g}" if by_person > 1 else "",
-            f"importance and age x{prior:.2f}",
+    Args:
+        most: how many; None for all.
+    """
+    bonus, weighed = _sittings(found), _Weights(asked)
+    scores = [(item.score + bonus[item.place.memory]) * weighed.in_all(item.place) for item in found]
+    order = sorted(range(len(found)), key=lambda number: -scores[number])[:most]
+    return [
+        Found(
+            score=scores[number],
+            by=(item := found[number]).by,
+            place=item.place,
+            why=(*item.why, *weighed.reasons(item, bonus[item.memory])) if explained else item.why,
         )
-        why = (*why, *filter(None, reasons))
-    score = (item.score + bonus) * in_time * by_person * prior
-    return Found(score=score, by=item.by, place=place, why=why)
+        for number in order
+    ]
 
 
-def _is_in_time(place: Place, asked: Asked) -> bool:
-    return bool(asked.spans) and any(times.day(place.date) in span for span in asked.spans)
+class _Weights:
+    """By how much a question moves a memory, for where it stands; of each day worked out once."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._days: dict[str, tuple[float, float]] = {}
+
+    def in_all(self, place: Place) -> float:
+        """All of the below, multiplied."""
+        in_time, newness = self._of_day(place)
+        weight = in_time * _prior(place, newness)
+        return weight * self._by_person(place) if self._asked.person else weight
+
+    def reasons(self, item: Found, bonus: float) -> Iterator[str]:
+        """What made a score, in words."""
+        in_time, newness = self._of_day(item.place)
+        by_person = self._by_person(item.place)
+        yield f"fit {item.score:.2f}"
+        if bonus >= 0.005:
+            yield f"conversation +{bonus:.2f}"
+        if in_time > 1:
+            yield f"time asked for x{in_time:g}"
+        if by_person > 1:
+            yield f"{self._asked.person} x{by_person:g}"
+        yield f"importance and age x{_prior(item.place, newness):.2f}"
+
+    def _of_day(self, place: Place) -> tuple[float, float]:
+        """For the time asked for; and how new it is, from 1, today, half as much every thirty days."""
+        if (known := self._days.get(place.date[:10])) is None:
+            day = times.day(place.date)
+            in_time = any(day in span for span in self._asked.spans)
+            age = max(0, (self._asked.now - day).days) if self._asked.now is not None else 0
+            known = self._days[place.date[:10]] = 1 + IN_TIME * in_time, 0.5 ** (age / HALF_LIFE_DAYS)
+        return known
+
+    def _by_person(self, place: Place) -> float:
+        person = self._asked.person
+        return 1 + BY_PERSON * (person != "" and person in (place.speaker, place.entity))
 
 
-def _newness(place: Place, asked: Asked) -> float:
-    """From 1, today or pinned, half as much every thirty days."""
-    if asked.now is None or place.pinned:
-        return 1.0
-    age = max(0, (asked.now - times.day(place.date)).days)
-    return float(0.5 ** (age / HALF_LIFE_DAYS))
+def _prior(place: Place, newness: float) -> float:
+    """For its importance, and how new it is; one that is pinned does not age."""
+    important, new = (1.0, 1.0) if place.pinned else (place.importance, newness)
+    return (1 + IMPORTANCE * important) * (1 + RECENCY * new)
 
 
 def _sittings(found: Sequence[Found]) -> dict[str, float]:
@@ -94,10 +122,11 @@ def _sittings(found: Sequence[Found]) -> dict[str, float]:
     added: dict[str, float] = {}
     conversations: dict[int, list[Found]] = defaultdict(list)
     for item in found:
-        if item.place.conversation:
-            conversations[item.place.conversation].append(item)
+        place = item.place
+        if place.conversation:
+            conversations[place.conversation].append(item)
         else:
-            added[item.memory] = SITTING * item.score / BEST
+            added[place.memory] = SITTING * item.score / BEST
     for turns in conversations.values():
         for sitting in _split(sorted(turns, key=lambda item: item.place.turn)):
             best = sorted((item.score for item in sitting), reverse=True)[:BEST]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pygent_memory.memory import Memory
-from pygent_memory.showing import shown
+from pygent_memory.showing import dates, shown
 from pygent_shared import segments
 from pygent_shared.fulltext import words
 
@@ -41,12 +41,11 @@ _SAYS: dict[Leg, str] = {"lexical": "words (BM25)", "semantic": "meaning (cosine
 
 
 class Place(NamedTuple):
-    """Where a passage stands: in which memory, and where in its text; and what ranking asks of that memory.
-    `conversation` is a number, 0 for none."""
+    """Where a passage stands: in which memory; and what ranking asks of that memory. `conversation` is a
+    number, 0 for none."""
 
+    passage: int
     memory: str
-    start: int
-    stop: int
     importance: float = 0.5
     pinned: bool = False
     date: str = ""
@@ -72,11 +71,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recalled:
-    """A memory as it is shown: `text` is all of it when `whole`, else its best passage; `shown` is how it is
-    printed."""
+    """A memory as it is shown: `text` is all of it when `whole`, else its best passage, with the `dates` that
+    are meant in it; `shown` is how it is printed."""
 
     memory: Memory
     text: str
+    dates: Mapping[str, str]
     shown: str
     whole: bool
     score: float
@@ -85,7 +85,15 @@ class Recalled:
     alike: tuple[str, ...] = ()
 
 
-Distinct = tuple[Found, Memory, tuple[str, ...]]
+class Part(NamedTuple):
+    """The part `[start, stop)` of a memory's text that was found."""
+
+    memory: Memory
+    start: int
+    stop: int
+
+
+Distinct = tuple[Found, Part, tuple[str, ...]]
 """What was found, and the ids and dates of those that repeat it."""
 
 
@@ -129,40 +137,32 @@ def fold(
 
     Passages without a place (forgotten in the meantime) are left out.
     """
-    brought = {
-        leg: {passage for passage, score in found.items() if score >= _LEAST[leg]}
+    brought = [
+        (leg, {passage for passage, score in found.items() if score >= _LEAST[leg]})
         for leg, found in legs.items()
-    }
-    best: dict[str, tuple[int, float]] = {}
-    by: dict[str, set[Leg]] = {}
+    ]
+    best: dict[str, Found] = {}
     for passage, score in fuse(legs).items():
         if (place := places.get(passage)) is None:
             continue
-        known = by.get(place.memory)
-        if known is None:
-            best[place.memory] = passage, score
-            known = by[place.memory] = set()
-        known.update([leg for leg, passages in brought.items() if passage in passages])
-    return [
-        Found(
-            score=score,
-            by=tuple([leg for leg in legs if leg in by[memory]]),
-            place=places[passage],
-            why=_fit(legs, passage) if explained else (),
-        )
-        for memory, (passage, score) in best.items()
-    ]
+        by = tuple([leg for leg, passages in brought if passage in passages])
+        if (known := best.get(place.memory)) is None:
+            best[place.memory] = Found(score, by, place, _fit(legs, passage) if explained else ())
+        elif by != known.by:
+            best[place.memory] = known._replace(by=tuple(leg for leg in legs if leg in (*known.by, *by)))
+    return list(best.values())
 
 
-def different(found: Sequence[tuple[Found, Memory]]) -> list[Distinct]:
+def different(found: Sequence[tuple[Found, Part]]) -> list[Distinct]:
     """The memories without those that repeat a better one, of which the ids and dates are told instead.
 
     One repeats another if the same speaker says nearly the same: more than nine words in ten, and no number
     that differs.
     """
-    kept: list[tuple[Found, Memory, list[str]]] = []
+    kept: list[tuple[Found, Part, list[str]]] = []
     by_speaker: dict[str, list[tuple[frozenset[str], list[str]]]] = {}
-    for item, memory in found:
+    for item, part in found:
+        memory = part.memory
         said = frozenset(words(segments.asked(memory.text)))
         others = by_speaker.setdefault(memory.speaker, [])
         alike = next((ids for other, ids in others if _repeats(said, other)), None)
@@ -171,8 +171,8 @@ def different(found: Sequence[tuple[Found, Memory]]) -> list[Distinct]:
             continue
         ids: list[str] = []
         others.append((said, ids))
-        kept.append((item, memory, ids))
-    return [(item, memory, tuple(ids)) for item, memory, ids in kept]
+        kept.append((item, part, ids))
+    return [(item, part, tuple(ids)) for item, part, ids in kept]
 
 
 def fill(found: Sequence[Distinct], max_tokens: int) -> list[Recalled]:
@@ -182,13 +182,15 @@ def fill(found: Sequence[Distinct], max_tokens: int) -> list[Recalled]:
     """
     results: list[Recalled] = []
     left = max_tokens - FRAME_TOKENS
-    for item, memory, alike in found:
-        text, whole = excerpt(memory.text, item.place.start, item.place.stop)
-        printed = shown(memory, text, whole=whole, alike=alike, why=item.why)
+    for item, (memory, start, stop), alike in found:
+        text, whole = excerpt(memory.text, start, stop)
+        meant = dates(memory, text)
+        printed = shown(memory, text, whole=whole, alike=alike, why=item.why, meant=meant)
         cost = _cost(printed)
         if cost > left and not results:
             room = left - _cost(shown(memory, "", whole=False, alike=alike, why=item.why))
             text, whole = _cut(text, max(room, 1)), False
+            meant = dates(memory, text)
             printed = shown(memory, text, whole=whole, alike=alike, why=item.why)
         elif cost > left:
             continue
@@ -196,6 +198,7 @@ def fill(found: Sequence[Distinct], max_tokens: int) -> list[Recalled]:
             Recalled(
                 memory=memory,
                 text=text,
+                dates=meant,
                 shown=printed,
                 whole=whole,
                 score=item.score,

@@ -92,6 +92,22 @@ def key_of(database: Database, space: str) -> int | None:
     return space_key(database.query(SPACE, (space,)))
 
 
+class Keys:
+    """The numbers of the spaces of a database, each looked up once: a space stays."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, int] = {}
+
+    def of(self, space: str) -> int | None:
+        """The number of a space; None as `space_key` gives it."""
+        if (key := self._known.get(space)) is None:
+            key = key_of(self._database, space)
+            if key is not None and not self._database.read().in_transaction:  # else it may never have been
+                self._known[space] = key
+        return key
+
+
 def marks(values: Sequence[object]) -> str:
     """As many question marks as there are values, for `IN (…)`."""
     return ",".join("?" * len(values))

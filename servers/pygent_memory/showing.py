@@ -6,7 +6,7 @@ is never changed: what "yesterday" means stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pygent_memory import times
 from pygent_memory.fencing import one_line, quoted
@@ -19,18 +19,27 @@ _PLAIN = ("episodic", "semantic")
 
 
 def shown(
-    memory: Memory, text: str, *, whole: bool = True, alike: Sequence[str] = (), why: Sequence[str] = ()
+    memory: Memory,
+    text: str,
+    *,
+    whole: bool = True,
+    alike: Sequence[str] = (),
+    why: Sequence[str] = (),
+    meant: Mapping[str, str] | None = None,
 ) -> str:
-    """A memory with as much of its text as is to be shown."""
+    """A memory with as much of its text as is to be shown, and the dates that are meant in that, where they
+    are known already."""
     notes = [
         "" if whole else "part of it; all: memory_get",
         f"the same again: {', '.join(alike)}" if alike else "",
         f"why: {', '.join(why)}" if why else "",
     ]
-    return f"{heading(memory, text, notes)}\n{quoted(text)}"
+    return f"{heading(memory, text, notes, meant)}\n{quoted(text)}"
 
 
-def heading(memory: Memory, text: str, notes: Iterable[str] = ()) -> str:
+def heading(
+    memory: Memory, text: str, notes: Iterable[str] = (), meant: Mapping[str, str] | None = None
+) -> str:
     """The facts about a memory in one line: its id, its absolute date, who said it, its tags, what became of
     it; and the dates that as much of its text as is shown means."""
     facts = [
@@ -41,7 +50,7 @@ def heading(memory: Memory, text: str, notes: Iterable[str] = ()) -> str:
         " ".join(f"#{one_line(tag)}" for tag in memory.tags),
         f"about {one_line(memory.entity)}" if memory.entity else "",
         *states(memory),
-        *(f'"{words}": {meant}' for words, meant in dates(memory, text).items()),
+        *(f'"{words}": {day}' for words, day in (dates(memory, text) if meant is None else meant).items()),
         *notes,
     ]
     return " · ".join(filter(None, facts))

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from pygent_memory.filters import UNEXPIRED
 from pygent_memory.memory import Draft, Memory
 from pygent_memory.passages import passages
-from pygent_memory.rows import COLUMNS, key_of, marks, memory
+from pygent_memory.rows import COLUMNS, Keys, key_of, marks, memory
 from pygent_memory.sweeping import is_due, sweep
 from pygent_memory.writing import STATES, State, Stored, Writer, states
 from pygent_shared.caller import caller
@@ -49,6 +49,7 @@ class MemoryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._keys = Keys(database)
         self._counted = threading.local()
 
     def writing(self, space: str, now: str) -> AbstractContextManager[Writer]:
@@ -80,7 +81,7 @@ class MemoryStore:
             # The plus keeps SQLite from going through all of the space.
             f"SELECT {COLUMNS} FROM memory AS m WHERE +m.space = ? AND m.forgotten_at IS NULL "
             f"AND {UNEXPIRED} AND m.id IN ({marks(ids)})",
-            (key_of(self._database, space), now, *ids),
+            (self._keys.of(space), now, *ids),
         )
         found = {memory.id: memory for memory in map(memory, rows)}
         return [found[id] for id in dict.fromkeys(ids) if id in found]

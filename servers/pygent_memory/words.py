@@ -11,7 +11,7 @@ and a common word weigh in each other's company only where both stand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -36,14 +36,12 @@ def any_of(words: Sequence[Word]) -> str:
     return " OR ".join(word.term for word in words for _ in range(word.times))
 
 
-def counted(terms: Sequence[str], passages: Callable[[str], int]) -> list[Word]:
+def counted(terms: Sequence[str], passages: Callable[[Collection[str]], Mapping[str, int]]) -> list[Word]:
     """The different words among these terms, the rarest first; without those that no passage has."""
-    found = [
-        Word(term=term, times=times, passages=count)
-        for term, times in Counter(terms).items()
-        if (count := passages(term))
-    ]
-    return sorted(found, key=lambda word: word.passages)
+    asked = Counter(terms)
+    found = passages(asked)
+    words = [Word(term=term, times=times, passages=found[term]) for term, times in asked.items()]
+    return sorted((word for word in words if word.passages), key=lambda word: word.passages)
 
 
 def found(words: Sequence[Word], total: int, look: Callable[[str], dict[int, float]]) -> dict[int, float]:

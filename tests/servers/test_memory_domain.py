@@ -26,6 +26,7 @@ from pygent_memory.recall import (
     LEG,
     Found,
     Leg,
+    Part,
     Place,
     candidates,
     different,
@@ -185,7 +186,7 @@ def test_a_short_text_is_one_passage() -> None:
 def places(**of: str) -> dict[int, Place]:
     """Passage numbers by memory: places(a="12", b="3")."""
     return {
-        int(number): Place(memory=memory, start=0, stop=1, importance=0.5)
+        int(number): Place(int(number), memory, importance=0.5)
         for memory, numbers in of.items()
         for number in numbers
     }
@@ -238,7 +239,7 @@ def test_a_memory_is_as_good_as_its_best_passage() -> None:
 def test_importance_decides_between_equals_and_moves_little() -> None:
     legs: dict[Leg, dict[int, float]] = {"lexical": {1: 5.0, 2: 5.0, 3: 6.0}}
     known = {
-        number: Place(memory=str(number), start=0, stop=1, importance=importance, date="2025-01-01")
+        number: Place(number, str(number), importance=importance, date="2025-01-01")
         for number, importance in ((1, 0.0), (2, 1.0), (3, 0.5))
     }
     assert [item.memory for item in rank(fold(legs, known), Asked())] == ["3", "2", "1"]
@@ -249,13 +250,13 @@ def test_passages_forgotten_in_the_meantime_are_left_out() -> None:
     assert fold({"lexical": {7: 2.0}}, {}) == []
 
 
-def found(text: str, **fields: Any) -> tuple[Found, Memory]:
-    place = Place(memory="m1", start=0, stop=len(text))
-    return Found(score=1, by=("lexical",), place=place), memory(text, **fields)
+def found(text: str, **fields: Any) -> tuple[Found, Part]:
+    place = Place(1, "m1")
+    return Found(score=1, by=("lexical",), place=place), Part(memory(text, **fields), 0, len(text))
 
 
-def of(*pairs: tuple[Found, Memory]) -> list[tuple[Found, Memory, tuple[str, ...]]]:
-    return [(item, memory, ()) for item, memory in pairs]
+def of(*pairs: tuple[Found, Part]) -> list[tuple[Found, Part, tuple[str, ...]]]:
+    return [(item, part, ()) for item, part in pairs]
 
 
 @given(st.lists(st.text(min_size=1, max_size=400).filter(str.strip), max_size=20), st.integers(90, 400))
@@ -275,7 +276,7 @@ def test_what_does_not_fit_makes_room_for_something_smaller() -> None:
 def test_what_repeats_a_better_one_is_named_beside_it() -> None:
     text = "The harbour office in Lisbon opens at nine every day but Sunday."
     kept = different([found(text), found(text + "!", id="m2"), found("Something else.")])
-    assert [(memory.text, alike) for _, memory, alike in kept] == [
+    assert [(part.memory.text, alike) for _, part, alike in kept] == [
         (text, ("m2 of 2025-01-01",)),
         ("Something else.", ()),
     ]

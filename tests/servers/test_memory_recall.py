@@ -48,7 +48,7 @@ async def texts(client: Client, query: str, **wanted: Any) -> list[str]:
 
 
 def item(memory: str, score: float, **fields: Any) -> Found:
-    place = Place(**{"memory": memory, "start": 0, "stop": 1, "date": "2020-01-01", **fields})
+    place = Place(**{"passage": 1, "memory": memory, "date": "2020-01-01", **fields})
     return Found(score=score, by=("lexical",), place=place)
 
 
@@ -279,7 +279,7 @@ def test_the_rare_words_are_looked_for_alone_and_the_common_ones_together() -> N
 
     words = counted(
         ["paris", "rain", "snow", "rain", "uid7"],
-        {"paris": 30_000, "rain": 20_000, "snow": 25_000, "uid7": 1}.get,
+        lambda terms: {"paris": 30_000, "rain": 20_000, "snow": 25_000, "uid7": 1},
     )
     assert words[0] == Word(term="uid7", passages=1)
     found(words, 100_000, look)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import pytest
@@ -21,6 +22,8 @@ from pygent_memory.finding import Finder
 from pygent_memory.forgetting import Forgetting
 from pygent_memory.memories import Memories, Search
 from pygent_memory.memory import MAX_QUERY, draft
+from pygent_memory.owners import Owners
+from pygent_memory.rows import Keys
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.spaces import Spaces
 from pygent_memory.store import MemoryStore
@@ -211,6 +214,55 @@ def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore, path: Path) -> 
     with pytest.raises(DatabaseUnusable, match="CHECK constraint failed"):
         store.add("a", [draft("One."), bad], NOW)
     assert (store.size("a"), spaces(path)) == (0, [])
+
+
+@pytest.mark.parametrize(("here", "elsewhere", "past"), [(30, 0, 0), (30, 2, 1), (3, 60, 0), (0, 9, 0)])
+def test_among_many_passages_those_of_a_space_are_found_wherever_most_others_are(
+    store: MemoryStore,
+    finder: Finder,
+    monkeypatch: pytest.MonkeyPatch,
+    here: int,
+    elsewhere: int,
+    past: int,
+) -> None:
+    stored = store.add("a", [draft(f"Tide {n} in the harbour.") for n in range(here)], NOW)
+    store.add("b", [draft(f"Tide {n} at sea.") for n in range(elsewhere)], NOW)
+    for n in range(past):
+        store.add("a", [draft(f"Ebb {n}.", replaces=[stored[n].id])], LATER)
+    exact = finder.matching("a", "tide", ALL, 40)
+    monkeypatch.setattr("pygent_memory.finding.FEW", 0)
+    assert finder.matching("a", "tide", ALL, 40) == exact
+    assert len(exact) == here - past
+    assert len(finder.matching("a", "tide", Filter(past=True), 40)) == here
+
+
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_the_memory_of_a_passage_is_known_whenever_it_came(
+    store: MemoryStore, database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("pygent_memory.owners.AT_ONCE", at_once)
+    owners = Owners(database)
+    assert (owners.last(), owners.of([0, 1])) == (0, {})
+    store.add("a", [draft("A tide. " * 200), *(draft(f"Note {n}.") for n in range(9))], NOW)
+    stored = dict(cast("list[tuple[int, int]]", database.query("SELECT id, memory FROM passage")))
+    assert owners.of(range(99)) == stored
+    with suppress(KeyboardInterrupt), database.write() as connection:
+        connection.execute("UPDATE passage SET id = 50 WHERE id = 10")
+        assert owners.last() == len(stored)
+        raise KeyboardInterrupt
+    add(store, "Ebb.")
+    assert owners.of([owners.last()]) == {len(stored) + 1: 11}
+
+
+def test_a_space_that_never_came_to_be_has_no_number(store: MemoryStore, database: Database) -> None:
+    keys = Keys(database)
+    with suppress(KeyboardInterrupt), database.write() as connection:
+        connection.execute("INSERT INTO space (name, created_at) VALUES ('a', ?)", (NOW,))
+        assert keys.of("a") == 1
+        raise KeyboardInterrupt
+    assert keys.of("a") is None
+    add(store, "Tide.", space="a")
+    assert keys.of("a") == 1
 
 
 # ---- recall with vectors

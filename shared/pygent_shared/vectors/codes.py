@@ -49,6 +49,7 @@ class Codes:
         self._words = -(-dimensions // 64)
         self._size = 0
         self._order: Rows | None = None
+        self._last: tuple[frozenset[int], Rows | None] | None = None
         self._bits = np.zeros((self._words, 0), np.uint64)
         self._coarse = np.zeros((0, dimensions), np.int8)
         self._fine = np.zeros((0, dimensions), np.int8)
@@ -79,6 +80,7 @@ class Codes:
         self._fine[rows] = np.rint((scaled - self._coarse[rows]) * FINER).clip(-128, 127)
         self._bits[:, rows] = self._packed(floats).T
         self._items[rows], self._groups[rows], self._alive[rows] = items, groups, True
+        self._last = None
         if new.any():
             self._order = None
 
@@ -86,6 +88,7 @@ class Codes:
         """Take out the vectors of these items, where there are any."""
         rows = self._rows_of(items)
         self._alive[rows[rows >= 0]] = False
+        self._last = None
         if self._size - len(self) > max(1024, self._size // MOST_DEAD):
             self._pack()
 
@@ -125,16 +128,12 @@ class Codes:
         """The rows asked for; None for every one there is."""
         if among is not None:
             rows = self._rows_of(list(among))
-            rows = rows[(rows >= 0) & self._alive[rows]]
-            return rows[np.isin(self._groups[rows], list(groups))]
-        held = self._groups[: self._size]
-        if len(groups) == 1:
-            (group,) = groups
-            mask = held == group
-        else:
-            mask = np.isin(held, list(groups))
-        mask &= self._alive[: self._size]
-        return None if mask.all() else np.flatnonzero(mask)
+            return rows[(rows >= 0) & self._alive[rows] & _is_any(self._groups[rows], groups)]
+        asked = frozenset(groups)
+        if self._last is None or self._last[0] != asked:
+            mask = _is_any(self._groups[: self._size], asked) & self._alive[: self._size]
+            self._last = asked, None if mask.all() else np.flatnonzero(mask)
+        return self._last[1]
 
     def _closest(self, query: Floats, rows: Rows | None, count: int) -> Rows:
         """About `count` of the rows whose signs differ least from the query's."""
@@ -189,12 +188,22 @@ class Codes:
         self._alive, self._items, self._groups = self._alive[kept], self._items[kept], self._groups[kept]
 
 
+def _is_any(values: Rows, wanted: Collection[int]) -> NDArray[np.bool_]:
+    """Which of these are among the wanted; one is compared at once."""
+    if len(wanted) == 1:
+        (only,) = wanted
+        found: NDArray[np.bool_] = values == only
+        return found
+    return np.isin(values, list(wanted))
+
+
 def _dots(integers: NDArray[np.int8], rows: Rows, query: Floats) -> Floats:
     """The dot product of these rows with the query."""
     dots = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), TILE):
         some = integers.take(rows[start : start + TILE], axis=0)
-        dots[start : start + TILE] = some.astype(np.float32) @ query
+        # Not a matrix product: its threads would go on waiting for more, on every core.
+        dots[start : start + TILE] = np.vecdot(some.astype(np.float32), query)
     return dots
 
 

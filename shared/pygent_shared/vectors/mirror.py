@@ -11,6 +11,7 @@ import threading
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 
+from pygent_shared.arenas import give_back
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.errors import MissingExtra
@@ -109,15 +110,19 @@ class MirroredVectors(FollowedVectors):
     def _build(self, model: str, mirror: _Mirror) -> None:
         try:
             latest = self._changes.latest()
-            index: Index | None = None
-            for rows in self._changes.rows(model):
-                index = index or self._kind.make(len(rows[0][2]) // 4)
-                _put(index, rows)
-            mirror.index, mirror.latest = index, latest
+            mirror.index, mirror.latest = self._made(model), latest
         except Exception:
             log.exception("The vectors could not be mirrored; they are read from the database instead")
         finally:
             mirror.built.set()
+            give_back()
+
+    def _made(self, model: str) -> Index | None:
+        index: Index | None = None
+        for rows in self._changes.rows(model):
+            index = index or self._kind.make(len(rows[0][2]) // 4)
+            _put(index, rows)
+        return index
 
 
 class _Mirror:
