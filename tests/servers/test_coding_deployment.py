@@ -131,8 +131,8 @@ async def test_what_others_merged_on_top_of_it_stays_when_it_is_taken_out(place:
     (place / "later").write_text("later\n")
     git(place, "add", ".")
     git(place, "commit", "-qm", "Later")
-    for _ in range(2):  # the second time after a crash
-        done = await deployed(place, deploying(place, ILL))
+    for health in (ILL, WELL):  # the second time after a crash
+        done = await deployed(place, deploying(place, health))
         assert done.state == "rolled_back"
         assert git(place, "ls-tree", "--name-only", "main").split() == ["README", "later"]
     titles = git(place, "log", "--first-parent", "--format=%s", "main").splitlines()

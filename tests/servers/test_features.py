@@ -124,6 +124,8 @@ async def test_people_are_asked_and_may_want_the_plan_and_the_work_otherwise(
         await found.answer(id, "change", "There is to be more.")
         feature = await found.follow(id, PATIENCE)
         assert states(feature) == {"b": "merged", "change-1": "merged"}
+        assert feature.question is not None
+        assert "- change-1: There is to be more." in feature.question.text
         assert "There is to be more." in peers.tasks[-1]
         await found.answer(id, "approve", "")
         feature = await found.follow(id, PATIENCE)
@@ -161,18 +163,18 @@ async def test_what_is_red_as_a_whole_is_mended_by_one_more_task(place: Path, tm
         """Both of two are not to be there without a third; of a task alone nothing is demanded."""
         verdict = await compiles(tmp_path)(worktree, base, policy)
         there = set(git(worktree, "ls-tree", "--name-only", "HEAD").split())
-        if policy.integration and {"a.py", "b.py"} <= there and "change-1.py" not in there:
+        if policy.integration and {"a.py", "b.py"} <= there and "change-2.py" not in there:
             gate = verdict.gates[0].model_copy(update={"green": False, "why": "a and b need another."})
             return Verdict.of(verdict.commit, [gate])
         return verdict
 
-    peers = FeaturePeers(tmp_path, [plan("a", "b")])
+    peers = FeaturePeers(tmp_path, [plan("a", "b", "change-1")])
     async with features(tmp_path, peers, check) as found:
         id = await found.submit(request(place, policy={"integration": ["true"]}))
         done = await found.follow(id, PATIENCE)
     assert (done.state, done.error) == ("COMPLETED", "")
-    assert list(done.tasks) == ["a", "b", "change-1"]
-    assert "a and b need another." in done.tasks["change-1"].prp.goal
+    assert list(done.tasks) == ["a", "b", "change-1", "change-2"]
+    assert "a and b need another." in done.tasks["change-2"].prp.goal
 
 
 async def test_ones_own_plan_needs_no_planner(place: Path, tmp_path: Path) -> None:

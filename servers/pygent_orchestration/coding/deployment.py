@@ -102,7 +102,11 @@ async def _deployed(repository: Repository, folder: Path, asked: Deploy, check: 
             )
         await run_sync(repository.move, asked.target, commit, head)
     before = await run_sync(repository.tree, f"{commit}^1")
-    said, failure = await _health(repository, asked, commit)
+    failure: Failure | None = Failure(kind="gate_red", why="Its health was red, and it was taken out again.")
+    if await run_sync(repository.made, _rollback(asked), commit, head):
+        said = ""
+    else:
+        said, failure = await _health(repository, asked, commit)
     state: State = "deployed"
     if failure is not None:
         try:
@@ -165,13 +169,18 @@ async def _health(repository: Repository, asked: Deploy, commit: str) -> tuple[s
     return said, Failure(kind="gate_red", why=f"The health command is red: {said}") if why else None
 
 
+def _rollback(asked: Deploy) -> str:
+    """The step that makes the commit that takes it out."""
+    return f"{asked.feature}/{asked.step}-rollback"
+
+
 def _back(repository: Repository, asked: Deploy, commit: str) -> None:
     """Let the target be what it was; where others have gone on from there, without this merge's changes.
 
     Raises:
         GitFailed: what others did is in the way.
     """
-    step = f"{asked.feature}/{asked.step}-rollback"
+    step = _rollback(asked)
     if (head := repository.begun(asked.target)) == commit:
         repository.move(asked.target, repository.git("rev-parse", f"{commit}^1"), commit)
     elif repository.has(head, commit) and not repository.made(step, commit, head):

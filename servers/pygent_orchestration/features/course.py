@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any
 
 from pygent_orchestration.carrying_out import FOREVER
 from pygent_orchestration.coding.gates.policy import Policy
 from pygent_orchestration.features.events import Kind
-from pygent_orchestration.features.model import FeatureState, Gate, Question, Request
+from pygent_orchestration.features.model import FeatureState, Gate, Prp, Question, Request
 from pygent_orchestration.features.store import FeatureStore
 
 
@@ -26,9 +25,8 @@ class Course:
         self.request = request
         self.policy = Policy.model_validate(request.policy)
         self._store = store
-        taken = {task.id for task in request.plan.tasks} if request.plan else set()
-        self.changes = (id for id in map("change-{}".format, count(1)) if id not in taken)
-        """Ids of tasks that come to the plan."""
+        self.added: list[Prp] = []
+        """Tasks that came to those of the plan."""
         self._count = 0
         self._asked = 0
 

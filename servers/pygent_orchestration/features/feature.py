@@ -7,6 +7,7 @@ never reads the events to decide. So a crash at any place changes nothing but wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,12 @@ class Building:
 
     async def _more(self, course: Course, plan: Plan, goal: str) -> None:
         """Have one more task done, after all others."""
-        more = _change(next(course.changes), goal, plan)
+        taken = {task.id for task in [*plan.tasks, *course.added]}
+        id = next(id for id in map("change-{}".format, count(1)) if id not in taken)
+        more = _change(id, goal, plan)
         await course.note("added", more.model_dump(mode="json"))
         await implemented(course, self._engine, self._crew, [more])
+        course.added.append(more)
 
     async def _agreed(self, course: Course, plan: Plan) -> None:
         """Have people agree to what was done; what they want otherwise is one more task."""
@@ -151,7 +155,7 @@ class Building:
         if "deployment" not in request.approvals:
             return
         for _ in range(ROUNDS):
-            text = f"Merge {course.branch} into {request.target}? {_told(plan.tasks)}"
+            text = f"Merge {course.branch} into {request.target}? {_told([*plan.tasks, *course.added])}"
             verdict, comment = await course.ask("deployment", text)
             if verdict == "approve":
                 return
