@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 PATIENCE_SECONDS = 5.0
@@ -45,8 +45,11 @@ else:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the lock of a file that serves for nothing else; it is made, and stays.
+
+    Args:
+        patience: seconds that it is waited for.
 
     Raises:
         OSError: it cannot be made; TimeoutError among them, where another process keeps the lock.
@@ -54,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
         while not try_lock(file):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"another process keeps {path.name} locked")
@@ -65,3 +68,19 @@ def locked(path: Path) -> Iterator[None]:
             unlock(file)
     finally:
         os.close(file)
+
+
+WORKTREES_SECONDS = 120.0
+
+
+def worktrees(kept: Path) -> AbstractContextManager[None]:
+    """Have the worktrees of a git repository for oneself: to list, add or remove them. Git fails where two do
+    that at once, and reads what the other has half written.
+
+    Args:
+        kept: the repository's common folder, such as `.git`.
+
+    Raises:
+        OSError: as `locked` does.
+    """
+    return locked(kept / "pygent" / "worktrees.lock", WORKTREES_SECONDS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pygent_shared.errors import FileRefused, UnknownName
+from pygent_shared.locks import worktrees
 from pygent_shared.sandbox.environment import environments
 
 WITHIN_S = 120
@@ -92,9 +93,10 @@ def begin(begun: Source, folder: Path, branch: str) -> Worktree:
     top = begun.repository
     if folder.exists():
         shutil.rmtree(folder)
-    _git(top, "worktree", "prune")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _git(top, "worktree", "add", "--quiet", "-B", branch, str(folder), begun.commit)
+    with worktrees(Path(_git(top, "rev-parse", "--path-format=absolute", "--git-common-dir"))):
+        _git(top, "worktree", "prune")
+        _git(top, "worktree", "add", "--quiet", "-B", branch, str(folder), begun.commit)
     kept = Path(_git(folder, "rev-parse", "--absolute-git-dir"))
     return Worktree(
         repository=top,

@@ -18,6 +18,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from pygent_shared.errors import FileRefused, PygentError, UnknownName
+from pygent_shared.locks import worktrees
 
 WITHIN_S = 120
 TRAILER = "PyGent-Task"
@@ -222,7 +223,8 @@ class Repository:
         def add() -> None:
             self.clear(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self.git("worktree", "add", "--quiet", *how, str(folder), commit)
+            with worktrees(self.kept):
+                self.git("worktree", "add", "--quiet", *how, str(folder), commit)
 
         try:
             await run_sync(add)
@@ -234,8 +236,9 @@ class Repository:
     def clear(self, folder: Path) -> None:
         """Have no worktree in a folder, and no folder. Other worktrees that are missing stay known."""
         shutil.rmtree(folder, ignore_errors=True)
-        if folder.resolve() in self._worktrees():
-            self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
+        with worktrees(self.kept):
+            if folder.resolve() in self._worktrees():
+                self.git("worktree", "remove", "--force", "--force", str(folder.resolve()))
 
     def drop_run(self, branch: str, folder: Path) -> None:
         """Have no branch and no worktree of an agent's run, whose work was taken over. What is none stays."""
@@ -247,11 +250,12 @@ class Repository:
 
     def _checked_out(self, branch: str) -> Path | None:
         """The folder where a branch is checked out."""
-        places = (place for place, out in self._worktrees().items() if out == branch and place.is_dir())
-        return next(places, None)
+        with worktrees(self.kept):
+            places = (place for place, out in self._worktrees().items() if out == branch and place.is_dir())
+            return next(places, None)
 
     def _worktrees(self) -> dict[Path, str]:
-        """The branch that is checked out in each worktree; "" where none is."""
+        """The branch checked out in each worktree; "" where none is. Asked while they are one's own."""
         found: dict[Path, str] = {}
         for line in self.git("worktree", "list", "--porcelain", "-z").split("\0"):
             word, _, rest = line.partition(" ")
