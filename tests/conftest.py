@@ -17,6 +17,9 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "shared")]
 import redis_server
 from postgres_server import programs, running
 
+# The exercises' tests are run by the gates, on what a coder wrote.
+collect_ignore = ["data"]
+
 pytest_plugins = ["pygent_shared.testing"]
 
 # Ignored where a shell runs the tests in its background, and every program that they start inherits that.
