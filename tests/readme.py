@@ -1,4 +1,4 @@
-"""The generated parts of the README: the demo's transcript, the tools, the settings.
+"""The generated parts of the README and of docs/: the demos' transcripts, the tools, the settings.
 
 python tests/readme.py           say which parts are out of date (exit code 1 if any)
 python tests/readme.py --write   rewrite them
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -22,21 +23,29 @@ from pygent_registry.registry import Registry
 from pygent_registry.transports import suite_servers
 from pygent_shared.settings import Settings, rows
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+WORKFLOW = ROOT / "docs" / "demo-workflow.md"
 _SECONDS = re.compile(r"\d+\.\d s")
 
 
-def demo_transcript() -> str:
+def demo_transcript(*story: str) -> str:
     """What `pygent demo` prints on this machine, now."""
+    command = " ".join(("pygent", "demo", *story))
     ran = subprocess.run(
-        [sys.executable, "-m", "pygent_registry.cli", "demo"],
+        [sys.executable, "-m", "pygent_registry.cli", "demo", *story],
         capture_output=True,
         text=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYGENT_")},
     )
     if ran.returncode:
-        raise RuntimeError(f"pygent demo failed:\n{ran.stdout}{ran.stderr}")
-    return f"```console\n$ pygent demo\n{ran.stdout.strip()}\n```"
+        raise RuntimeError(f"{command} failed:\n{ran.stdout}{ran.stderr}")
+    return f"```console\n$ {command}\n{ran.stdout.strip()}\n```"
+
+
+def workflow_transcript() -> str:
+    """What `pygent demo workflow` prints on this machine, now."""
+    return demo_transcript("workflow")
 
 
 def without_times(text: str) -> str:
@@ -73,7 +82,10 @@ def _shown(default: object) -> str:
     return f"`{default}`" if default not in ("", ()) else ""
 
 
-PARTS = {"demo": demo_transcript, "tools": tools_table, "settings": settings_table}
+PARTS: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"demo": demo_transcript, "tools": tools_table, "settings": settings_table},
+    WORKFLOW: {"demo": workflow_transcript},
+}
 
 
 def part(text: str, name: str) -> str:
@@ -89,15 +101,16 @@ def with_part(text: str, name: str, content: str) -> str:
 
 
 def main() -> int:
-    text = README.read_text(encoding="utf-8")
     stale = []
-    for name, generate in PARTS.items():
-        content = generate()
-        if without_times(part(text, name)) != without_times(content):
-            stale.append(name)
-            text = with_part(text, name, content)
-    if "--write" in sys.argv[1:] and stale:
-        README.write_text(text, encoding="utf-8")
+    for path, parts in PARTS.items():
+        text = path.read_text(encoding="utf-8")
+        for name, generate in parts.items():
+            content = generate()
+            if without_times(part(text, name)) != without_times(content):
+                stale.append(f"{name} of {path.name}")
+                text = with_part(text, name, content)
+        if "--write" in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
     print(f"out of date: {', '.join(stale)}" if stale else "up to date")
     return 1 if stale and "--write" not in sys.argv[1:] else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import resource
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from pygent_registry.config import parse
+from pygent_shared.sandbox.run import missing
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +32,19 @@ def readme() -> ModuleType:
 @pytest.mark.skipif(find_spec("sentence_transformers") is None, reason="the transcript is of a hybrid search")
 def test_the_demo_prints_what_the_readme_shows(readme: ModuleType) -> None:
     assert readme.without_times(readme.part(TEXT, "demo")) == readme.without_times(readme.demo_transcript())
+
+
+@pytest.mark.skipif(bool(missing()), reason=str(missing()))
+def test_the_demo_of_a_workflow_prints_what_its_page_shows_with_half_a_minute_of_work(
+    readme: ModuleType,
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    transcript = readme.workflow_transcript()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    page = readme.WORKFLOW.read_text(encoding="utf-8")
+    assert readme.without_times(readme.part(page, "demo")) == readme.without_times(transcript)
+    # Of the processors: whatever else this machine does meanwhile does not count.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 30
 
 
 def test_the_tools_are_those_of_the_servers(readme: ModuleType) -> None:

@@ -79,6 +79,20 @@ def test_each_command_has_a_line_of_help_and_an_example(capsys: pytest.CaptureFi
         assert f"example: pygent {name}" in capsys.readouterr().out
 
 
+def test_a_demo_that_there_is_not_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "workflw"]) == 2
+    assert capsys.readouterr().err == 'There is no demo "workflw". Did you mean "workflow"?\n'
+
+
+def test_a_demo_changes_no_repository_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "repository").mkdir()
+    assert main(["demo", "workflow", "--keep", str(tmp_path)]) == 2
+    assert "is there already. Name another folder: --keep FOLDER" in capsys.readouterr().err
+    assert not list((tmp_path / "repository").iterdir())
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pygent-factory 0.")

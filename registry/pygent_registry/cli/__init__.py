@@ -20,7 +20,7 @@ from pygent_shared.errors import PygentError, UnknownName, did_you_mean, ours
 # name -> (its help line, the module of this package that runs it). A module is an attribute here once it is
 # imported, so none is called like a builtin.
 COMMANDS = {
-    "demo": ("Show what it does, with real calls on a small set of documents.", "demo"),
+    "demo": ("Show what it does, with real calls on documents, or on a repository of code.", "demo"),
     "ask": ("Answer a question from the documents in a folder, with citations.", "ask"),
     "up": ("Serve every server of the config over HTTP, behind one endpoint.", "up"),
     "serve": ("Serve all servers, or one, to a host: over stdio, or HTTP.", "serve"),
