@@ -104,6 +104,7 @@ LINES = (
             "registry/test_identity.py::test_a_caller_has_so_many_sessions_and_takes_nobody_elses",
             "registry/test_identity.py::test_a_large_result_is_kept_for_its_caller_alone",
             "registry/test_bridge.py::test_what_one_caller_was_asked_another_cannot_answer",
+            "registry/test_tasks.py::test_a_task_is_its_callers_alone",
             "registry/test_bridge.py::test_a_caller_has_only_so_many_parked_calls",
             "shared/test_http.py::test_a_session_ends_when_its_time_is_over_however_busy_it_is",
         ),
