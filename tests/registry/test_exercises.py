@@ -35,10 +35,19 @@ NAMES = sorted(place.name for place in EXERCISES.iterdir())
 PATIENCE = 400
 AT_ONCE = 4
 """Workflows; each has a gate or two to wait for."""
+INSTALLED = NAMES[0]
+"""Its work is built as a wheel too, installed, and tested: of all twenty that would take minutes."""
 PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
 [project]
 name = "exercises"
 version = "1"
+
+[tool.hatch.build.targets.wheel]
+include = ["*.py"]
 
 [tool.ruff.lint]
 select = ["E4", "E7", "E9", "F", "I", "B", "UP"]
@@ -130,6 +139,8 @@ def exercise(name: str, repository: Path) -> dict[str, Any]:
             "expected": source(name, f"test_{name}.py").count("\ndef test_"),
             "holdout": str(folder / "holdout.py"),
             "paths": [f"{name}.py"],
+            "integration": ["python", "-c", f"import {name}"],
+            "deployment": name == INSTALLED,
         },
         "health": [sys.executable, "-c", f"import {name}"],
         "approvals": [],
@@ -224,7 +235,8 @@ def test_all_twenty_are_merged_with_every_gate_green(story: Story) -> None:
     assert states == dict.fromkeys(NAMES, ("COMPLETED", ""))
     for name in NAMES:
         last = story.attempts[name][-1]["verdict"]["gates"]
-        assert [gate["name"] for gate in last] == ["paths", "lint", "types", "tests", "held-out cases"]
+        asked = ["paths", "lint", "types", "tests", "held-out cases", "integration"]
+        assert [gate["name"] for gate in last] == asked + ["deployment"] * (name == INSTALLED)
         assert all(gate["green"] for gate in last)
 
 

@@ -92,6 +92,7 @@ async def test_a_client_that_waits_for_its_tasks_gets_the_end_in_one_call(settin
 async def test_what_ends_soon_and_what_is_not_to_wait_are_answered_at_once(settings: Settings) -> None:
     async with workflows(settings, Peers()) as client:
         await defined(client, '[steps.quick]\ncondition = "True"\n')
+        await begun(client, "start_workflow", name="w", wait_s=30)  # the engine is at work from then on
         assert (await begun(client, "start_workflow", name="w"))["structuredContent"]["state"] == "done"
         await defined(client, HOLDS)
         at_once = await begun(client, "start_workflow", name="w", wait_s=0)
