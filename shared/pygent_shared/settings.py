@@ -312,7 +312,10 @@ class Settings:
         "https://agents.example.com; empty is the one they called.",
     )
     a2a_grpc_port: int = row(
-        0, "Port on which agents are served over gRPC too; 0 for none. Needs the extra grpc.", least=0
+        0,
+        "Port on which agents are served over gRPC too; 0 for none. Needs the extra grpc.",
+        least=0,
+        most=65535,
     )
     a2a_grpc_url: str = row(
         "",

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import anyio
 import httpx
 import pytest
 from a2a_serving import TOKEN, heard, serving
@@ -45,8 +46,10 @@ SCRIPT: dict[str, list[Any]] = {
 
 
 @asynccontextmanager
-async def wired(settings: Settings, folder: Path, binding: str) -> AsyncIterator[Wire]:
-    settings = heard(replace(settings, a2a_push="anywhere"), binding)
+async def wired(
+    settings: Settings, folder: Path, binding: str, push: Literal["anywhere", "off"] = "anywhere"
+) -> AsyncIterator[Wire]:
+    settings = heard(replace(settings, a2a_push=push), binding)
     async with serving(settings) as served:
         script = folder / "script.json"
         script.write_text(json.dumps(SCRIPT))
@@ -91,6 +94,22 @@ async def test_history_is_as_long_as_is_asked(wire: Wire) -> None:
     assert [each["messageId"] for each in last["history"]] == [task["history"][-1]["messageId"]]
     short = await wire.task("complete", configuration={"historyLength": 0})
     assert "history" not in short
+
+
+async def test_history_has_what_was_said_in_its_order_and_times_are_utc(wire: Wire) -> None:
+    asked = await wire.task("ask")
+    await wire.ask("SendMessage", message=message("at six", taskId=asked["id"]))
+    ended = await wire.ask("GetTask", id=asked["id"])
+    said = [(each["role"], each["parts"][0]["text"]) for each in ended["history"]]
+    asks = [("ROLE_USER", "ask"), ("ROLE_AGENT", "When?"), ("ROLE_USER", "at six")]
+    assert [each for each in said if each in asks] == asks
+    assert ended["status"]["timestamp"].endswith("Z")
+    assert ended["status"]["timestamp"] > asked["status"]["timestamp"]
+
+
+async def test_a_context_that_the_client_names_is_taken(wire: Wire) -> None:
+    found = (await wire.ask("SendMessage", message=message("complete", contextId="of-mine")))["task"]
+    assert found["contextId"] == "of-mine"
 
 
 async def test_who_does_not_want_to_wait_does_not(wire: Wire) -> None:
@@ -205,6 +224,42 @@ async def test_a_stream_may_be_one_message(wire: Wire) -> None:
     assert only["message"]["parts"] == [{"text": "At six."}]
 
 
+async def test_every_stream_of_a_task_has_the_same_events_and_one_that_ends_ends_alone(wire: Wire) -> None:
+    asked = await wire.task("ask")
+    streams: list[list[dict[str, Any]]] = []
+
+    async def follow() -> None:
+        streams.append(await wire.events("SubscribeToTask", id=asked["id"]))
+
+    async def give_up() -> None:
+        with anyio.move_on_after(2.0):
+            await follow()
+
+    async with anyio.create_task_group() as tasks:
+        for stream in (follow, follow, give_up):
+            tasks.start_soon(stream)
+        await anyio.sleep(3.0)  # they have begun, and one has ended
+        assert streams == []
+        await wire.ask("SendMessage", message=message("at six", taskId=asked["id"]))
+    one, other = streams
+    assert one == other
+    assert [*one[0]] == ["task"]
+    assert (one[0]["task"]["id"], state(one[-1]["statusUpdate"])) == (asked["id"], "completed")
+    assert [event for event in one if "artifactUpdate" in event]
+
+
+@pytest.mark.parametrize("binding", BINDINGS)
+async def test_where_nothing_is_pushed_that_is_said(settings: Settings, tmp_path: Path, binding: str) -> None:
+    async with wired(settings, tmp_path, binding, "off") as wire:
+        task = (await wire.task("ask"))["id"]
+        made = {"taskId": task, "id": "c1", "url": "https://example.com/hook"}
+        reasons = {await refused(wire, "CreateTaskPushNotificationConfig", **made)}
+        for method in ("GetTaskPushNotificationConfig", "DeleteTaskPushNotificationConfig"):
+            reasons.add(await refused(wire, method, taskId=task, id="c1"))
+        reasons.add(await refused(wire, "ListTaskPushNotificationConfigs", taskId=task))
+    assert reasons == {"PUSH_NOTIFICATION_NOT_SUPPORTED"}
+
+
 async def test_push_configs_are_made_had_listed_and_removed(wire: Wire) -> None:
     task = (await wire.task("ask"))["id"]
     config = {"taskId": task, "id": "c1", "url": "https://example.com/hook", "token": "t"}
@@ -229,6 +284,7 @@ async def test_versions_that_are_not_served_are_refused_and_patches_do_not_count
     for version in ("99.0", "2.0", "nonsense"):
         other = replace(wire, version=version)
         assert await refused(other, "GetTask", id="nowhere") == "VERSION_NOT_SUPPORTED"
+    assert await refused(replace(wire, version=""), "GetTask", id="nowhere") == "VERSION_NOT_SUPPORTED"
     assert await refused(replace(wire, version="1.0.1"), "GetTask", id="nowhere") == "TASK_NOT_FOUND"
 
 
