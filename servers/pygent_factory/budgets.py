@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygent_factory.spec import Allowance
 from pygent_shared.durable.deadline import Deadline
-from pygent_shared.durable.engine import Step
+from pygent_shared.durable.status import Step
 from pygent_shared.errors import BudgetSpent
 from pygent_shared.models.table import Table
 

@@ -28,7 +28,8 @@ from pygent_factory.workspace.tools import works_in_one
 from pygent_factory.workspace.workspaces import Workspaces, made
 from pygent_shared.caller import OWNER, acting_for, caller, rights
 from pygent_shared.database import Database
-from pygent_shared.durable.engine import Engine, State, pause
+from pygent_shared.durable.engine import Engine, pause
+from pygent_shared.durable.status import State
 from pygent_shared.errors import IllegalMove, InvalidArgument, NotAllowed, UnknownName
 from pygent_shared.models.table import Table
 from pygent_shared.peers import Peers

@@ -12,7 +12,8 @@ from pygent_orchestration.answers_messages import WorkerRow
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Node, Standing
 from pygent_orchestration.store import SHIPPED, Begun
-from pygent_shared.durable.engine import QueueStatus, Status
+from pygent_shared.durable.engine import QueueStatus
+from pygent_shared.durable.status import Status
 
 MOST_TEXT = 2_000
 """Of a value in a text for a model."""

@@ -10,7 +10,7 @@ from pygent_orchestration.graph import Graph
 from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.store import Begun, Noted
-from pygent_shared.durable.engine import UNENDED, Status, Step
+from pygent_shared.durable.status import UNENDED, Status, Step
 
 StepState = Literal["pending", "running", "waiting", "done", "failed", "skipped"]
 

@@ -17,7 +17,8 @@ from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.store import Store, now
-from pygent_shared.durable.engine import Engine, Status
+from pygent_shared.durable.engine import Engine
+from pygent_shared.durable.status import Status
 
 WORKFLOW = "workflow"
 BODY = "body"

@@ -24,6 +24,7 @@ from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.features.telling import messages
 from pygent_orchestration.library import Library
 from pygent_orchestration.store import MIGRATIONS, Store, now
+from pygent_orchestration.timetable import Timetable
 from pygent_orchestration.workflows import Workflows
 from pygent_shared.caller import OWNER, caller
 from pygent_shared.database import Database
@@ -57,6 +58,7 @@ class Orchestration:
         self._database: Rows | None = None
         self._store: Store | None = None
         self._workflows: Workflows | None = None
+        self._timetable: Timetable | None = None
         self._features: Features | None = None
         self._feature_store: FeatureStore | None = None
         alone = ALONE if peers is None else ""
@@ -93,6 +95,16 @@ class Orchestration:
         self._begin()
         await self._keeper.on()
         return workflows
+
+    async def timetable(self) -> Timetable:
+        """The schedules; the engine is at work then.
+
+        Raises:
+            NotAllowed: as `workflows` does.
+        """
+        await self.workflows()
+        assert self._timetable is not None
+        return self._timetable
 
     async def bus(self) -> Bus:
         """The bus; this process is known on it then.
@@ -169,6 +181,7 @@ class Orchestration:
             self._database = self._tables()
             self._store = Store(self._database)
             self._workflows = Workflows(self._store, self._engine, self._peers, self.station.post)
+            self._timetable = Timetable(self._store, self._engine, self._workflows)
             self._feature_store = FeatureStore(self._database, self._happened)
             folder = self._settings.data_dir / "coding"
             self._features = Features(
@@ -199,7 +212,7 @@ class Orchestration:
         await self.station.off()
         if self._database is not None:
             self._database.close()
-            self._database = self._store = self._workflows = None
+            self._database = self._store = self._workflows = self._timetable = None
             self._features = self._feature_store = None
 
 

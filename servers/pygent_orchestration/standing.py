@@ -9,7 +9,7 @@ from typing import Any
 from pygent_orchestration.events import BEGIN, UNDO, StepState, state_of
 from pygent_orchestration.outcome import Outcome
 from pygent_orchestration.spec import Definition
-from pygent_shared.durable.engine import UNENDED, State, Status, Step
+from pygent_shared.durable.status import UNENDED, State, Status, Step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pygent_orchestration.answers import WorkflowAnswer, waiting
 from pygent_orchestration.execution import APPROVAL
 from pygent_orchestration.orchestration import Orchestration
 from pygent_orchestration.tools_workflows import FIFTY
-from pygent_shared.durable.engine import UNENDED
+from pygent_shared.durable.status import UNENDED
 from pygent_shared.server import answer
 from pygent_shared.tasks.work import Stand, form, takes_forms
 

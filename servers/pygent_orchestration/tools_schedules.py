@@ -12,8 +12,8 @@ from pygent_orchestration import reading
 from pygent_orchestration.answers import QueueAnswer, SchedulesAnswer
 from pygent_orchestration.answers_messages import WorkerRow
 from pygent_orchestration.orchestration import Orchestration
+from pygent_orchestration.timetable import Timetable
 from pygent_orchestration.tools_definitions import CHANGES, READS, Name
-from pygent_orchestration.workflows import Workflows
 from pygent_shared.errors import ServerUnavailable
 from pygent_shared.server import SuiteServer, answer
 from pygent_shared.settings import Settings
@@ -40,21 +40,21 @@ def add_schedules(
     ) -> Annotated[CallToolResult, SchedulesAnswer]:
         """Begin a workflow by the clock, while pygent runs. However many processes run, each time begins one.
         Times at which none runs are left out. Returns all schedules, with their next times."""
-        workflows = await orchestration.workflows()
-        await workflows.schedule(reading.workflow_name(name), workflow, cron, zone, inputs)
-        return await _listed(workflows)
+        timetable = await orchestration.timetable()
+        await timetable.put(reading.workflow_name(name), workflow, cron, zone, inputs)
+        return await _listed(timetable)
 
     @server.tool(title="Take a schedule away", annotations=ENDS)
     async def unschedule(name: ScheduleName) -> Annotated[CallToolResult, SchedulesAnswer]:
         """Take a schedule away; workflows it has begun go on."""
-        workflows = await orchestration.workflows()
-        await workflows.unschedule(name)
-        return await _listed(workflows)
+        timetable = await orchestration.timetable()
+        await timetable.remove(name)
+        return await _listed(timetable)
 
     @server.tool(title="List schedules", annotations=READS)
     async def list_schedules() -> Annotated[CallToolResult, SchedulesAnswer]:
         """The schedules: what each begins, when next, and when last."""
-        return await _listed(await orchestration.workflows())
+        return await _listed(await orchestration.timetable())
 
     @server.tool(title="Pause a schedule", annotations=CHANGES)
     async def pause_schedule(
@@ -62,9 +62,9 @@ def add_schedules(
         paused: Annotated[bool, Field(description="False: go on.")] = True,
     ) -> Annotated[CallToolResult, SchedulesAnswer]:
         """Have a schedule begin nothing until it goes on; the times between are left out."""
-        workflows = await orchestration.workflows()
-        await workflows.pause(name, paused=paused)
-        return await _listed(workflows)
+        timetable = await orchestration.timetable()
+        await timetable.pause(name, paused=paused)
+        return await _listed(timetable)
 
     @server.tool(title="Look at the queue", annotations=READS)
     async def queue_status() -> Annotated[CallToolResult, QueueAnswer]:
@@ -80,6 +80,6 @@ def add_schedules(
         return answer(data.text(), data)
 
 
-async def _listed(workflows: Workflows) -> CallToolResult:
-    data = SchedulesAnswer.of(await workflows.schedules())
+async def _listed(timetable: Timetable) -> CallToolResult:
+    data = SchedulesAnswer.of(await timetable.all())
     return answer(data.text(), data)

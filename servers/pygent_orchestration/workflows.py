@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,17 +29,16 @@ from pygent_orchestration.reading import given
 from pygent_orchestration.spec import Definition
 from pygent_orchestration.standing import Standing, total, tree
 from pygent_orchestration.store import Begun, Store, now
-from pygent_shared.durable.engine import UNENDED, Engine, QueueStatus, Status, Step, pause
+from pygent_shared.durable.engine import Engine, QueueStatus, pause
+from pygent_shared.durable.status import UNENDED, Status, Step
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
 from pygent_shared.peers import Peers
 
 if TYPE_CHECKING:
-    from pygent_shared.durable.schedules import Schedule
+    pass
 
-TICK = "tick"
 APPROVED = "approved"
 REJECTED = "rejected"
-_SIGNS = re.compile(r"[^0-9A-Za-z-]")
 
 FOLLOW_SECONDS = 0.25
 UNDO_SECONDS = 10.0
@@ -73,7 +71,6 @@ class Workflows:
         engine.workflow(APPROVAL, answer)
         engine.workflow(SIGNAL, answer)
         engine.workflow(UNDO, execution.undo)
-        engine.workflow(TICK, self._tick)
 
     async def begin(
         self,
@@ -288,48 +285,9 @@ class Workflows:
         done = [node.name for node in (await self.get(id)).steps if node.state in ("done", "skipped")]
         return await self._again(id, [name for name in done if name not in again], version, inputs)
 
-    async def schedule(
-        self, name: str, workflow: str, cron: str, zone: str, inputs: Mapping[str, Any]
-    ) -> None:
-        """Begin a workflow by the clock, each time by its newest definition.
-
-        Raises:
-            UnknownName, InvalidArgument: there is none, or the inputs, cron expression or zone are unusable.
-        """
-        given(self.library.get(workflow)[1].inputs, inputs)
-        argument = {"schedule": name, "workflow": workflow, "inputs": dict(inputs)}
-        await self._engine.schedule(name, TICK, cron, zone, argument)
-        self._store.clock(name, on=True)
-
-    async def unschedule(self, name: str) -> None:
-        """Take a schedule away. Raises UnknownName: there is none."""
-        await self._scheduled(name)
-        await self._engine.unschedule(name)
-        self._store.clock(name, on=False)
-
-    async def pause(self, name: str, *, paused: bool) -> None:
-        """Have a schedule begin nothing for a while, or go on. Raises UnknownName: there is none."""
-        await self._scheduled(name)
-        await self._engine.pause_schedule(name, paused=paused)
-
-    async def schedules(self) -> list[Schedule]:
-        """The schedules, by name."""
-        return await self._engine.schedules()
-
     async def queue(self) -> QueueStatus:
         """What waits to be begun, and who is at work."""
         return await self._engine.queue_status()
-
-    async def _tick(self, at: str, argument: dict[str, Any]) -> str:
-        """What a schedule begins: the workflow that it is for."""
-        from pygent_shared.durable import workflow
-
-        id = f"{argument['schedule']}-{_SIGNS.sub('', at)}"
-
-        async def begin() -> str:
-            return await self.begin(argument["workflow"], argument["inputs"], id=id)
-
-        return await workflow.step("begin", begin)
 
     async def _say(self, id: str, step: str, what: str, said: dict[str, Any], kind: str) -> None:
         self._store.get(id)
@@ -372,11 +330,6 @@ class Workflows:
             kept={name: results[name] for name in done},
             origin=id,
         )
-
-    async def _scheduled(self, name: str) -> None:
-        known = [schedule.name for schedule in await self._engine.schedules()]
-        if name not in known:
-            raise UnknownName("schedule", name, known, "See them: list_schedules().")
 
     async def _open_runs(self, id: str) -> list[str]:
         """The runs of agents that a workflow waits for."""

@@ -12,8 +12,8 @@ from anyio.to_thread import run_sync
 from pygent_factory.workspace import git
 from pygent_factory.workspace.git import Source, Worktree
 from pygent_factory.workspace.tools import PREFIX, SANDBOXED
-from pygent_shared.durable.engine import Step
 from pygent_shared.durable.failure import Failed
+from pygent_shared.durable.status import Step
 from pygent_shared.errors import FileRefused, InvalidArgument, SandboxMissing
 from pygent_shared.sandbox.run import missing
 

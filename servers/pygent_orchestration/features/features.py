@@ -30,7 +30,8 @@ from pygent_orchestration.features.states import OVER
 from pygent_orchestration.features.store import FeatureStore
 from pygent_orchestration.features.tasks import policy_of
 from pygent_shared.caller import caller
-from pygent_shared.durable.engine import UNENDED, Engine, pause
+from pygent_shared.durable.engine import Engine, pause
+from pygent_shared.durable.status import UNENDED
 from pygent_shared.errors import IllegalMove, InvalidArgument, UnknownName
 
 TYPES = {"planner": "planning", "coder": "coding", "reviewer": "review"}

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -25,6 +25,7 @@ from anyio.to_thread import run_sync
 
 from pygent_shared import traces
 from pygent_shared.durable.process import Bell, Process, join, leave
+from pygent_shared.durable.status import UNENDED, Status, Step, done, stands
 from pygent_shared.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -50,46 +51,7 @@ AGAIN_SECONDS = 1.0
 FIRST_VERSION = "1"
 
 Workflow = Callable[..., Awaitable[Any]]
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
 Given = TypeVar("Given")
-
-UNENDED: tuple[State, ...] = ("waiting", "running")
-
-_STATES: dict[str, State] = {
-    "ENQUEUED": "waiting",
-    "DELAYED": "waiting",
-    "PENDING": "running",
-    "SUCCESS": "done",
-    "ERROR": "failed",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
-    "CANCELLED": "cancelled",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """Where a workflow stands. `error` says why it failed; `executor` is the process last at work on it."""
-
-    id: str
-    workflow: str
-    state: State
-    result: Any = None
-    error: str = ""
-    executor: str = ""
-    started: datetime
-    changed: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A step that was done, and what it gave."""
-
-    number: int
-    name: str
-    result: Any = None
-    error: str = ""
-    started: datetime
-    ended: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,12 +199,12 @@ class Engine:
         listed = self._dbos.list_workflows_async(workflow_ids=[id], load_input=False)
         if not (found := await self._outside(listed)):
             raise UnknownName("workflow", id, ())
-        return self._read(found[0])
+        return stands(found[0])
 
     async def below(self, id: str) -> list[Status]:
         """The workflows whose ids begin with this one and a slash: they belong to it."""
         found = self._dbos.list_workflows_async(workflow_id_prefix=f"{id}/", load_input=False)
-        return [self._read(item) for item in await self._outside(found)]
+        return [stands(item) for item in await self._outside(found)]
 
     async def wait(self, id: str, within: float, *, latest: float = LATEST_SECONDS) -> Status:
         """Where a workflow stands once it has ended, or after so many seconds. Raises as `status` does.
@@ -262,17 +224,7 @@ class Engine:
 
     async def steps(self, id: str) -> list[Step]:
         """The steps a workflow has done, in order."""
-        return [
-            Step(
-                number=step["function_id"],
-                name=step["function_name"],
-                result=step["output"],
-                error=str(step["error"] or ""),
-                started=_time(step["started_at_epoch_ms"]),
-                ended=_time(step["completed_at_epoch_ms"]),
-            )
-            for step in await self._dbos.list_workflow_steps_async(id)
-        ]
+        return [done(step) for step in await self._dbos.list_workflow_steps_async(id)]
 
     async def arguments(self, id: str) -> list[Any]:
         """What a workflow was begun with.
@@ -421,18 +373,6 @@ class Engine:
     def _versioned(self, name: str) -> str:
         return name if self._version == FIRST_VERSION else f"{name}@{self._version}"
 
-    def _read(self, found: Any) -> Status:
-        return Status(
-            id=found.workflow_id,
-            workflow=found.name.partition("@")[0],
-            state=_STATES[found.status],
-            result=found.output,
-            error=str(found.error or ""),
-            executor=found.executor_id or "",
-            started=_time(found.created_at),
-            changed=_time(found.updated_at),
-        )
-
     async def _at_home(self, function: Workflow, arguments: Sequence[Any]) -> Any:
         """Run a workflow in the loop the engine runs in: what comes from a queue is started in another."""
         assert self._loop is not None
@@ -493,7 +433,3 @@ class Engine:
 def pause(waited: float, latest: float = LATEST_SECONDS) -> float:
     """How long to wait before the next look, after so many seconds."""
     return min(max(waited / 5, SOONEST_SECONDS), latest)
-
-
-def _time(milliseconds: int | None) -> datetime:
-    return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC)
