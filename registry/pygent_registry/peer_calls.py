@@ -135,7 +135,7 @@ class PeerCalls:
             progress=session.report_progress,
             capabilities=declared.model_dump(by_alias=True, exclude_none=True) if declared else {},
         )
-        if asked := result.get("inputRequests"):
+        if declared and declared.elicitation and (asked := result.get("inputRequests")):
             admitted = {key: self._asking.admitted(link, request.context, one) for key, one in asked.items()}
             result = {**result, "inputRequests": admitted}
         return result
