@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -150,7 +151,12 @@ class Workflows:
 
     async def all(self, name: str, limit: int) -> list[tuple[Begun, Status]]:
         """The newest workflows, of one definition or of all, and where they stand."""
-        return [(begun, await self._status(begun.id)) for begun in self._store.all(name, limit)]
+        found = []
+        for begun in self._store.all(name, limit):
+            # Written down, and not yet given to the engine: at this moment, or where a crash came between.
+            with suppress(UnknownName):
+                found.append((begun, await self._status(begun.id)))
+        return found
 
     async def history(self, id: str) -> list[Event]:
         """All that happened to a workflow, oldest first. Raises UnknownName: there is none."""

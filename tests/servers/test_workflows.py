@@ -16,7 +16,9 @@ import pytest
 from mcp import Client
 
 from pygent_orchestration.server import build_server
+from pygent_orchestration.store import MIGRATIONS, Begun, Store, now
 from pygent_shared.caller import META
+from pygent_shared.database import Database
 from pygent_shared.sandbox.run import missing
 from pygent_shared.settings import Settings
 from pygent_shared.testing import refusal
@@ -540,6 +542,18 @@ async def test_a_time_at_which_nothing_could_be_begun_is_told_with_its_cause(set
             await call(client, "pause_schedule", name="s")
             while (await call(client, "list_schedules"))["schedules"][0]["error"]:
                 await anyio.sleep(0.1)
+
+
+async def test_a_workflow_that_a_crash_left_before_it_was_begun_hinders_no_list(settings: Settings) -> None:
+    async with orchestration(settings) as client:
+        await call(client, "define_workflow", name="w", definition='[steps.a]\ncondition = "True"\n')
+        await call(client, "start_workflow", name="w", wait_s=PATIENCE)
+    database = Database(settings.data_dir / "orchestration.db", MIGRATIONS)
+    Store(database).begin(Begun(id="left", name="w", version=1, inputs={}, began_at=now(), origin=""))
+    database.close()
+    async with orchestration(settings) as client:
+        listed = (await call(client, "list_workflows", name="w"))["workflows"]
+    assert [row["state"] for row in listed] == ["done"]
 
 
 async def test_a_schedule_begins_workflows_and_is_kept_over_a_restart(settings: Settings) -> None:
