@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 PATIENCE_SECONDS = 5.0
@@ -54,9 +54,7 @@ def locked(path: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     Raises:
         OSError: it cannot be made; TimeoutError among them, where another process keeps the lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with _opened(path) as file:
         deadline = time.monotonic() + patience
         while not try_lock(file):
             if time.monotonic() > deadline:
@@ -66,6 +64,35 @@ def locked(path: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
             yield
         finally:
             unlock(file)
+
+
+@asynccontextmanager
+async def turn(path: Path, look: float) -> AsyncIterator[None]:
+    """Hold the lock of such a file too, waited for without end and without holding anybody else up.
+
+    Args:
+        look: seconds between two looks whether it is free.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    import anyio  # commands that hold a lock for a moment do without
+
+    with _opened(path) as file:
+        while not try_lock(file):
+            await anyio.sleep(look)
+        try:
+            yield
+        finally:
+            unlock(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield file
     finally:
         os.close(file)
 

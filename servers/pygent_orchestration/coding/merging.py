@@ -4,19 +4,17 @@ passed the gates as it is after the merge.
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import anyio
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
 
 from pygent_orchestration.coding.gates import Policy, Verdict
 from pygent_orchestration.coding.git import Repository
-from pygent_shared.locks import try_lock, unlock
+from pygent_shared import locks
 
 LOOK_SECONDS = 0.1
 
@@ -60,21 +58,9 @@ class Merged(BaseModel):
     verdict: dict[str, Any] | None = None
 
 
-@asynccontextmanager
-async def turn(repository: Repository) -> AsyncIterator[None]:
+def turn(repository: Repository) -> AbstractAsyncContextManager[None]:
     """Wait for this repository's queue to be free, and have it. A process that dies gives it back."""
-    path = repository.kept / "pygent" / "merging.lock"
-    path.parent.mkdir(exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        while not try_lock(file):
-            await anyio.sleep(LOOK_SECONDS)
-        try:
-            yield
-        finally:
-            unlock(file)
-    finally:
-        os.close(file)
+    return locks.turn(repository.kept / "pygent" / "merging.lock", LOOK_SECONDS)
 
 
 async def merge(repository: Repository, asked: Merge, policy: Policy, check: Check, folder: Path) -> Merged:
