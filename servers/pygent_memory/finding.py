@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, cast
-
-import apsw
 
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
@@ -20,7 +17,7 @@ from pygent_memory.owners import Owners
 from pygent_memory.recall import Place
 from pygent_memory.rows import COLUMNS, Keys, marks, memory
 from pygent_memory.schema import PASSAGES, shelf
-from pygent_memory.words import Word, any_of, counted, found
+from pygent_memory.wordindex import WordIndex
 from pygent_shared import segments
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
@@ -30,12 +27,6 @@ from pygent_shared.vectors.mirror import open_vectors
 
 CONTEXT = 0.4
 """What a word in a neighbouring turn weighs beside one in the passage itself."""
-
-FEW = 20_000
-"""Passages up to which any question is looked up as it is."""
-
-COMMON = 500
-"""Passages from which on the count of those with a word is kept."""
 
 
 class Finder:
@@ -53,8 +44,7 @@ class Finder:
         self._vectors = open_vectors(database, PASSAGES, index)
         self._keys = Keys(database)
         self._owners = Owners(database)
-        self._common: dict[str, tuple[int, int]] = {}
-        self._crowded: set[tuple[int, ...]] = set()
+        self._words = WordIndex(database, (1.0, CONTEXT))
 
     @property
     def vectors(self) -> VectorStore:
@@ -66,58 +56,15 @@ class Finder:
         asked = _terms(query)
         if not asked or not (shelves := self._shelves(space, wanted)):
             return {}
-        look = partial(self._scored, shelves=shelves, wanted=wanted, limit=limit)
-        if (total := self._owners.last()) <= FEW:  # about how many there are in all spaces
-            return look(any_of([Word(term=term) for term in asked]))
-        words = counted(asked, partial(self._passages_with, total))
-        best = None if condition(wanted)[0] else self._best(words, total, shelves, limit)
-        if best is None:
-            best = found(words, total, look)
-        return dict(islice(best.items(), limit))
+        look = partial(self._scored, shelves=shelves, wanted=wanted)
+        among = self._passages(space, wanted) if condition(wanted)[0] else None
+        found = self._words.best(asked, shelves, limit, among, partial(look, limit=-1))
+        return look(asked, limit=limit) if found is None else found
 
-    def _best(
-        self, words: Sequence[Word], total: int, shelves: Sequence[int], limit: int
-    ) -> dict[int, float] | None:
-        """The best of all spaces, and of these the ones on the shelves; None where too few are there. Where
-        most are, that is faster than to ask of each passage that matches where it stands."""
-        if tuple(shelves) in self._crowded:
-            return None
-        most = limit + limit // 10
-        best = dict(islice(found(words, total, partial(self._first, limit=most)).items(), most))
-        if self._is_all_on(shelves):
-            return best
-        there = self._those_on(shelves, best)
-        if len(there) * most >= len(best) * limit:
-            return {passage: score for passage, score in best.items() if passage in there}
-        if len(best) == most:
-            self._crowded.add(tuple(shelves))
-        return None
-
-    def _first(self, match: str, *, limit: int) -> dict[int, float]:
-        """The best of all spaces."""
-        rows = self._database.query(
-            f"SELECT rowid, {_SCORE} AS score FROM passage_words WHERE passage_words MATCH ? "
-            "ORDER BY score DESC, rowid LIMIT ?",
-            (match, limit),
-        )
-        return dict(cast("list[tuple[int, float]]", rows))
-
-    def _is_all_on(self, shelves: Sequence[int]) -> bool:
-        """Whether no passage stands on any other shelf; those of a space have numbers side by side."""
-        ((first, last),) = self._database.query(
-            "SELECT (SELECT min(shelf) FROM passage), (SELECT max(shelf) FROM passage)"
-        )
-        return first in shelves and last in shelves
-
-    def _those_on(self, shelves: Sequence[int], passages: Collection[int]) -> set[int]:
-        rows = self._database.query(
-            "SELECT id FROM passage INDEXED BY passage_of_shelf "
-            f"WHERE shelf IN ({marks(shelves)}) AND id IN (SELECT value FROM json_each(?))",
-            (*shelves, json.dumps(list(passages))),
-        )
-        return {cast(int, id) for (id,) in rows}
-
-    def _scored(self, match: str, *, shelves: Sequence[int], wanted: Filter, limit: int) -> dict[int, float]:
+    def _scored(
+        self, terms: Sequence[str], *, shelves: Sequence[int], wanted: Filter, limit: int
+    ) -> dict[int, float]:
+        """By the full-text index in the database; a negative `limit` is none."""
         asked, bindings = condition(wanted)
         # Read from the index alone, which is small: the passages themselves are a hundred times as large.
         is_wanted = (
@@ -132,34 +79,9 @@ class Finder:
         rows = self._database.query(
             f"SELECT f.rowid, {_SCORE} AS score FROM passage_words AS f WHERE passage_words MATCH ? "
             f"AND {is_wanted} ORDER BY score DESC, f.rowid LIMIT ?",
-            (match, *shelves, *bindings, limit),
+            (" OR ".join(terms), *shelves, *bindings, limit),
         )
         return dict(cast("list[tuple[int, float]]", rows))
-
-    def _passages_with(self, total: int, terms: Collection[str]) -> dict[str, int]:
-        """About how many passages have a term, by the words that the index makes of it. Counting those of a
-        common one takes a while, so they are counted again when there are many more of all."""
-        counts = {term: count for term in terms if (count := self._remembered(term, total))}
-        index: Any = self._database.read().fts5_tokenizer("porter", ["unicode61", "remove_diacritics", "2"])
-        stems = {
-            term: {str(stem) for _, _, stem in index(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None)}
-            for term in terms
-            if term not in counts
-        }
-        every = list(set[str]().union(*stems.values()))
-        rows = self._database.query(
-            f"SELECT term, doc FROM passage_term WHERE term IN ({marks(every)})", every
-        )
-        with_stem = dict(cast("list[tuple[str, int]]", rows))
-        for term, some in stems.items():
-            counts[term] = min((with_stem.get(stem, 0) for stem in some), default=0)
-            if counts[term] >= COMMON:
-                self._common[term] = counts[term], total
-        return counts
-
-    def _remembered(self, term: str, total: int) -> int:
-        count, then = self._common.get(term, (0, 0))
-        return count if total <= 1.2 * then else 0
 
     def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Memory]:
         """Memories that hold now and of which a passage holds all the words of any of the tuples."""

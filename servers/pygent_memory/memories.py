@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -25,7 +24,6 @@ from pygent_memory.times import day
 from pygent_memory.turns import said
 from pygent_memory.writing import Stored
 from pygent_shared.database import Database
-from pygent_shared.embeddings import Embedder, Vector
 from pygent_shared.embeddings.background import BackgroundEmbedder, shared_embedder
 from pygent_shared.errors import DatabaseUnusable, InvalidArgument, UnknownName
 from pygent_shared.reranking import RERANKED, Reranking
@@ -37,9 +35,6 @@ log = logging.getLogger(__name__)
 
 SIMILAR_UP_TO = 20
 """So many memories a call are compared with what is there; a bulk load is not."""
-
-AT_ONCE = 4
-"""Searches whose nearest passages are found at the same time."""
 
 ALIKE = 0.5
 MOST_SIMILAR = 3
@@ -71,16 +66,6 @@ class Search:
     reranked: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Near:
-    """The passages nearest to a question, whose vector it is, and how many had none yet."""
-
-    model: str
-    vector: Vector
-    found: dict[int, float]
-    pending: int
-
-
 class Memories:
     """What the tools do, without MCP.
 
@@ -109,7 +94,6 @@ class Memories:
         self.finder = Finder(database, index)
         self._embedder = embedder
         self._clock = clock
-        self._beside = ThreadPoolExecutor(AT_ONCE, "search meanings")
         self._backlog = Backlog(self.finder.vectors, embedder)
         self._backlog.notify()  # an earlier process may have ended before its vectors were made
 
@@ -148,9 +132,8 @@ class Memories:
         came about, if `explained`."""
         if wait_s:
             self._backlog.wait(wait_s)
-        near = self._begin_near(space, query, wanted)
         lexical = self.finder.matching(space, query, wanted, DEEP)
-        semantic, why, pending = self._semantic(space, wanted, near, list(lexical)[:LEG])
+        semantic, why, pending = self._semantic(space, query, wanted, list(lexical)[:LEG])
         legs = candidates(lexical, semantic)
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
@@ -202,7 +185,6 @@ class Memories:
     def close(self) -> None:
         """End the background work, then let go of the database."""
         self._backlog.close()
-        self._beside.shutdown()
         self.store.close()
 
     def _refuse_unknown(self, space: str, ids: Sequence[str]) -> None:
@@ -215,29 +197,19 @@ class Memories:
         """The time, as what is written now carries it."""
         return utc(self._clock())
 
-    def _begin_near(self, space: str, query: str, wanted: Filter) -> Future[_Near] | None:
-        """Have the nearest passages found while others look at words: both mostly compute outside Python."""
-        if (embedder := self._embedder.swift()) is None:
-            return None
-        return self._beside.submit(self._near, embedder, space, query, wanted)
-
-    def _near(self, embedder: Embedder, space: str, query: str, wanted: Filter) -> _Near:
-        pending = self.finder.pending(space, embedder.model)
-        (vector,) = embedder.embed([query])
-        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
-        return _Near(model=embedder.model, vector=vector, found=found, pending=pending)
-
     def _semantic(
-        self, space: str, wanted: Filter, begun: Future[_Near] | None, also: Sequence[int]
+        self, space: str, query: str, wanted: Filter, also: Sequence[int]
     ) -> tuple[dict[int, float] | None, str, int]:
         """The semantic leg, with the passages of `also`, or None where there cannot be one; what is missing,
         in words and vectors."""
-        if begun is None:
+        if (embedder := self._embedder.swift()) is None:
             return None, self._embedder.why, 0
-        near = begun.result()
-        others = [passage for passage in also if passage not in near.found]
-        found = near.found | self.finder.cosines(space, near.model, near.vector, wanted, others)
-        if not (pending := near.pending):
+        pending = self.finder.pending(space, embedder.model)
+        (vector,) = embedder.embed([query])
+        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
+        others = [passage for passage in also if passage not in found]
+        found |= self.finder.cosines(space, embedder.model, vector, wanted, others)
+        if not pending:
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
         return found or None, why, pending

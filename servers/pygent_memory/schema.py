@@ -14,6 +14,12 @@ from pygent_memory.consolidation.schema import TABLES as CONSOLIDATION
 from pygent_shared.vectors import mirror
 from pygent_shared.vectors.sqlite_vec import Items
 
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+"""What splits a passage into the words that the full-text index has, as FTS5 names it."""
+
+KEPT_CHANGES = 50_000
+"""Changes of passages that their log keeps. A word index that missed more is built anew."""
+
 PASSAGES = Items(table="passage", group="shelf")
 """What is searched. A space has two shelves: of what holds now, and of what was replaced or has ended, which
 only a search of the past looks at. Else the many old versions of a fact would hide the one that holds."""
@@ -200,7 +206,26 @@ WHEN new.forgotten_at IS NULL AND old.forgotten_at IS NOT NULL AND new.entity IS
 END;
 """
 
-MIGRATIONS = (_FIRST + PASSAGES.schema, mirror.schema(PASSAGES), _SECOND_INDEX + _TIMES + CONSOLIDATION)
+# Which passages changed or went. New ones are told by their numbers, which only grow.
+_PASSAGE_LOG = f"""
+CREATE TABLE passage_change (number INTEGER PRIMARY KEY, passage INTEGER NOT NULL) STRICT;
+CREATE TRIGGER passage_change_goes AFTER DELETE ON passage BEGIN
+    INSERT INTO passage_change (passage) VALUES (old.id);
+END;
+CREATE TRIGGER passage_change_comes AFTER UPDATE OF words, text, context, past ON passage BEGIN
+    INSERT INTO passage_change (passage) VALUES (new.id);
+END;
+CREATE TRIGGER passage_change_cut AFTER INSERT ON passage_change WHEN new.number % 1000 = 0 BEGIN
+    DELETE FROM passage_change WHERE number <= new.number - {KEPT_CHANGES};
+END;
+"""
+
+MIGRATIONS = (
+    _FIRST + PASSAGES.schema,
+    mirror.schema(PASSAGES),
+    _SECOND_INDEX + _TIMES + CONSOLIDATION,
+    _PASSAGE_LOG,
+)
 
 
 def shelf(space: int, *, past: bool = False) -> int:

@@ -18,7 +18,6 @@ from pygent_memory.ranking import Asked, asked, rank
 from pygent_memory.recall import Found, Place
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.times import Span
-from pygent_memory.words import Word, any_of, counted, found
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder
 from pygent_shared.reranking import Load, Reranker, Reranking
@@ -265,44 +264,3 @@ async def test_wrong_arguments_are_refused_with_a_cure(client: Client) -> None:
     ):
         assert said in await refusal(client, tool, **arguments)
     assert await texts(client, "x") == []
-
-
-# ---- common words
-
-
-def test_the_rare_words_are_looked_for_alone_and_the_common_ones_together() -> None:
-    looked: list[str] = []
-
-    def look(match: str) -> dict[int, float]:
-        looked.append(match)
-        return dict.fromkeys(range(500), 1.0)
-
-    words = counted(
-        ["paris", "rain", "snow", "rain", "uid7"],
-        lambda terms: {"paris": 30_000, "rain": 20_000, "snow": 25_000, "uid7": 1},
-    )
-    assert words[0] == Word(term="uid7", passages=1)
-    found(words, 100_000, look)
-    assert looked == [
-        "uid7",
-        "(uid7) AND (rain OR rain OR snow OR paris)",
-        "(rain OR rain) AND (snow) AND (paris)",
-    ]
-
-
-def test_words_that_hardly_stand_together_are_asked_for_in_fewer_groups() -> None:
-    words = [Word(term=term, passages=30_000) for term in "abc"]
-    looked: list[str] = []
-
-    def look(match: str) -> dict[int, float]:
-        looked.append(match)
-        return {1: 1.0} if match.count("AND") else {number: float(number) for number in range(500)}
-
-    assert len(found(words, 100_000, look)) == 500
-    assert looked == ["(a) AND (b) AND (c)", "(a OR c) AND (b)", "(a OR b OR c)"]
-
-
-def test_few_passages_are_looked_for_by_all_words_at_once() -> None:
-    words = [Word(term="a", passages=10), Word(term="b", times=2, passages=90)]
-    assert found(words, 100, lambda match: {1: float(match == any_of(words))}) == {1: 1.0}
-    assert found([], 100, lambda match: {1: 1.0}) == {}

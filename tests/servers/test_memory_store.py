@@ -216,26 +216,6 @@ def test_a_batch_is_kept_whole_or_not_at_all(store: MemoryStore, path: Path) -> 
     assert (store.size("a"), spaces(path)) == (0, [])
 
 
-@pytest.mark.parametrize(("here", "elsewhere", "past"), [(30, 0, 0), (30, 2, 1), (3, 60, 0), (0, 9, 0)])
-def test_among_many_passages_those_of_a_space_are_found_wherever_most_others_are(
-    store: MemoryStore,
-    finder: Finder,
-    monkeypatch: pytest.MonkeyPatch,
-    here: int,
-    elsewhere: int,
-    past: int,
-) -> None:
-    stored = store.add("a", [draft(f"Tide {n} in the harbour.") for n in range(here)], NOW)
-    store.add("b", [draft(f"Tide {n} at sea.") for n in range(elsewhere)], NOW)
-    for n in range(past):
-        store.add("a", [draft(f"Ebb {n}.", replaces=[stored[n].id])], LATER)
-    exact = finder.matching("a", "tide", ALL, 40)
-    monkeypatch.setattr("pygent_memory.finding.FEW", 0)
-    assert finder.matching("a", "tide", ALL, 40) == exact
-    assert len(exact) == here - past
-    assert len(finder.matching("a", "tide", Filter(past=True), 40)) == here
-
-
 @pytest.mark.parametrize("at_once", [3, 100])
 def test_the_memory_of_a_passage_is_known_whenever_it_came(
     store: MemoryStore, database: Database, monkeypatch: pytest.MonkeyPatch, at_once: int

@@ -6,22 +6,20 @@ the store it mirrors answers. Which index that is, `pygent_shared.vectors.INDEXE
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Collection, Sequence
+from functools import partial
 from importlib.util import find_spec
 
-from pygent_shared.arenas import give_back
 from pygent_shared.database import Database
 from pygent_shared.embeddings import Vector
 from pygent_shared.errors import MissingExtra
+from pygent_shared.mirrors import Mirror
 from pygent_shared.settings import POSTGRES
 from pygent_shared.vectors import EXACT, INDEXES, MEMORY, Index, VectorStore
 from pygent_shared.vectors.changes import LEAST, FollowedVectors, Row
 from pygent_shared.vectors.changes import schema as schema
 from pygent_shared.vectors.sqlite_vec import SAMPLE, Items, SqliteVectors
-
-log = logging.getLogger(__name__)
 
 
 class MirroredVectors(FollowedVectors):
@@ -38,7 +36,7 @@ class MirroredVectors(FollowedVectors):
         super().__init__(database, items)
         self._kind = INDEXES[index]
         self._least = least
-        self._mirrors: dict[str, _Mirror] = {}
+        self._mirrors: dict[str, Mirror[Index, int]] = {}
         self._lock = threading.Lock()
 
     def nearest(
@@ -64,58 +62,33 @@ class MirroredVectors(FollowedVectors):
     def megabytes(self) -> float:
         """The memory that the mirrors take."""
         with self._lock:
-            return sum(
-                mirror.index.megabytes for mirror in self._mirrors.values() if mirror.index is not None
-            )
+            kept = [mirror.kept for mirror in self._mirrors.values()]
+        return sum(index.megabytes for index in kept if index is not None)
 
     def wait(self, model: str, seconds: float) -> bool:
         """Wait at most so long until the mirror of a model is built; whether it is."""
         with self._lock:
             mirror = self._mirrors.get(model)
-        return mirror is not None and mirror.built.wait(seconds) and mirror.index is not None
+        return mirror is not None and mirror.wait(seconds)
 
     def _current(self, model: str) -> Index | None:
-        """The index of a model as the database is now; None while there are none."""
-        mirror = self._mirrors.get(model)
-        if mirror is None:
-            mirror = self._mirrors[model] = _Mirror()
-            if not self._kind.is_installed or not self._changes.pays(model, self._least):
-                del self._mirrors[model]
-                return None
-            threading.Thread(
-                target=self._build, args=[model, mirror], name="mirror vectors", daemon=True
-            ).start()
-            return None
-        if mirror.index is None:
-            if mirror.built.is_set():  # it failed, or was too far behind: once more
-                del self._mirrors[model]
-            return None
-        latest = self._changes.latest()
-        if latest != mirror.latest and not self._catch_up(model, mirror, latest):
-            del self._mirrors[model]
-            return None
-        return mirror.index
+        """The index of a model as the database is now; None while there is none."""
+        if (mirror := self._mirrors.get(model)) is not None and not mirror.is_lost:
+            return mirror.current()
+        if self._kind.is_installed and self._changes.pays(model, self._least):
+            self._mirrors[model] = Mirror(
+                "vectors", self._changes.latest, partial(self._made, model), partial(self._follow, model)
+            )
+        return None
 
-    def _catch_up(self, model: str, mirror: _Mirror, latest: int) -> bool:
+    def _follow(self, model: str, index: Index, since: int) -> bool:
         """Take over what changed since; False where the log no longer tells."""
-        assert mirror.index is not None
-        if (changed := self._changes.since(mirror.latest, model)) is None:
+        if (changed := self._changes.since(since, model)) is None:
             return False
         for some, found in self._changes.rows_of(model, changed):
-            mirror.index.remove([item for item in some if item not in {row[0] for row in found}])
-            _put(mirror.index, found)
-        mirror.latest = latest
+            index.remove([item for item in some if item not in {row[0] for row in found}])
+            _put(index, found)
         return True
-
-    def _build(self, model: str, mirror: _Mirror) -> None:
-        try:
-            latest = self._changes.latest()
-            mirror.index, mirror.latest = self._made(model), latest
-        except Exception:
-            log.exception("The vectors could not be mirrored; they are read from the database instead")
-        finally:
-            mirror.built.set()
-            give_back()
 
     def _made(self, model: str) -> Index | None:
         index: Index | None = None
@@ -123,15 +96,6 @@ class MirroredVectors(FollowedVectors):
             index = index or self._kind.make(len(rows[0][2]) // 4)
             _put(index, rows)
         return index
-
-
-class _Mirror:
-    """The index over one model's vectors, and the last change it holds."""
-
-    def __init__(self) -> None:
-        self.index: Index | None = None
-        self.latest = 0
-        self.built = threading.Event()
 
 
 def open_vectors(database: Database, items: Items, index: str) -> VectorStore:
