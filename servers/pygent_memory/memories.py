@@ -10,14 +10,26 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder
 from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
-from pygent_memory.ranking import asked, rank
-from pygent_memory.recall import DEEP, LEG, Distinct, Found, Part, Recalled, candidates, different, fill, fold
+from pygent_memory.ranking import Asked, asked, rank
+from pygent_memory.recall import (
+    DEEP,
+    Distinct,
+    Found,
+    Part,
+    Recalled,
+    brought,
+    candidates,
+    different,
+    fill,
+    fold,
+)
 from pygent_memory.schema import MIGRATIONS
 from pygent_memory.store import MemoryStore, Page
 from pygent_memory.times import day
@@ -35,6 +47,9 @@ log = logging.getLogger(__name__)
 
 SIMILAR_UP_TO = 20
 """So many memories a call are compared with what is there; a bulk load is not."""
+
+SPARE = 4
+"""So many more memories are read than are to be shown, as some repeat others."""
 
 ALIKE = 0.5
 MOST_SIMILAR = 3
@@ -132,22 +147,23 @@ class Memories:
         came about, if `explained`."""
         if wait_s:
             self._backlog.wait(wait_s)
+        results = max(limit, RERANKED if self._reranking else 0)
+        leg = brought(results)
         lexical = self.finder.matching(space, query, wanted, DEEP)
-        semantic, why, pending = self._semantic(space, query, wanted, list(lexical)[:LEG])
-        legs = candidates(lexical, semantic)
+        semantic, why, pending = self._semantic(space, query, wanted, leg, list(islice(lexical, leg)))
+        legs = candidates(lexical, semantic, leg)
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
         )
         found = fold(legs, places, explained=explained)
         today = day(wanted.as_of or self.now())
-        deep = max(2 * limit, RERANKED if self._reranking else 0)
         meant = asked(query, found, today, looks_back=wanted.looks_back)
-        ranked = rank(found, meant, most=deep, explained=explained)
-        best, reranked, unread = self._reranked(query, different(self._with_texts(space, ranked)))
-        results = fill(best[:limit], max_tokens)
+        distinct = self._distinct(space, found, meant, results, explained=explained)
+        best, reranked, unread = self._reranked(query, distinct)
+        shown = fill(best[:limit], max_tokens)
         return Search(
-            results=results,
-            left_out=len(found) - len(results) - sum(len(item.alike) for item in results),
+            results=shown,
+            left_out=len(found) - len(shown) - sum(len(item.alike) for item in shown),
             size=self.store.size(space),
             retrieval="lexical" if semantic is None else "hybrid",
             why="; ".join(filter(None, [why, unread])),
@@ -198,7 +214,7 @@ class Memories:
         return utc(self._clock())
 
     def _semantic(
-        self, space: str, query: str, wanted: Filter, also: Sequence[int]
+        self, space: str, query: str, wanted: Filter, limit: int, also: Sequence[int]
     ) -> tuple[dict[int, float] | None, str, int]:
         """The semantic leg, with the passages of `also`, or None where there cannot be one; what is missing,
         in words and vectors."""
@@ -206,13 +222,26 @@ class Memories:
             return None, self._embedder.why, 0
         pending = self.finder.pending(space, embedder.model)
         (vector,) = embedder.embed([query])
-        found = self.finder.nearest(space, embedder.model, vector, wanted, LEG)
+        found = self.finder.nearest(space, embedder.model, vector, wanted, limit)
         others = [passage for passage in also if passage not in found]
         found |= self.finder.cosines(space, embedder.model, vector, wanted, others)
         if not pending:
             return found, "", 0
         why = f"vectors still to be computed: {pending}; wait for them with wait_s=10"
         return found or None, why, pending
+
+    def _distinct(
+        self, space: str, found: Sequence[Found], meant: Asked, count: int, *, explained: bool
+    ) -> list[Distinct]:
+        """The best of what was found, without those that repeat a better one: at least so many, if they are
+        there."""
+        most = count + SPARE
+        while True:
+            ranked = rank(found, meant, most=most, explained=explained)
+            kept = different(self._with_texts(space, ranked))
+            if len(kept) >= count or most >= len(found):
+                return kept
+            most *= 2
 
     def _reranked(self, query: str, found: Sequence[Distinct]) -> tuple[Sequence[Distinct], str, str]:
         """What was found in the order of the cross-encoder, where one is asked for, and its name; or as it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from pygent_memory.memory import Memory
@@ -16,7 +17,11 @@ from pygent_shared import segments
 from pygent_shared.fulltext import words
 
 LEG = 200
-"""How many passages each leg brings."""
+"""How many passages each leg brings, at most."""
+
+LEAST_LEG = 50
+"""How many where few results are asked for: on LoCoMo the first ten of these are as good as those of four
+times as many (R@10 78.5 with either; without embeddings 76.8 and 77.0)."""
 
 DEEP = 1000
 """So many passages deep full-text search is asked for the scores of what the other leg brings."""
@@ -97,8 +102,13 @@ Distinct = tuple[Found, Part, tuple[str, ...]]
 """What was found, and the ids and dates of those that repeat it."""
 
 
+def brought(results: int) -> int:
+    """How many passages each leg is to bring, for so many results to be chosen from them."""
+    return min(LEG, max(LEAST_LEG, 5 * results))
+
+
 def candidates(
-    lexical: Mapping[int, float], semantic: Mapping[int, float] | None
+    lexical: Mapping[int, float], semantic: Mapping[int, float] | None, leg: int = LEG
 ) -> dict[Leg, dict[int, float]]:
     """The scores of the passages that a leg brings: the best by their words, and those near enough to mean
     anything. What one leg brings has its score of the other too, where that is known: measured on LoCoMo, two
@@ -107,14 +117,15 @@ def candidates(
     Args:
         lexical: best first, deeper than it brings.
         semantic: None where meanings could not be compared.
+        leg: how many the first brings.
     """
-    brought = dict.fromkeys(list(lexical)[:LEG])
+    some = dict.fromkeys(islice(lexical, leg))
     if semantic is None:
-        return {"lexical": {passage: lexical[passage] for passage in brought}}
-    brought |= dict.fromkeys(passage for passage, cosine in semantic.items() if cosine >= LEAST_COSINE)
+        return {"lexical": {passage: lexical[passage] for passage in some}}
+    some |= dict.fromkeys(passage for passage, cosine in semantic.items() if cosine >= LEAST_COSINE)
     return {
-        "lexical": {passage: lexical[passage] for passage in brought if passage in lexical},
-        "semantic": {passage: semantic[passage] for passage in brought if passage in semantic},
+        "lexical": {passage: lexical[passage] for passage in some if passage in lexical},
+        "semantic": {passage: semantic[passage] for passage in some if passage in semantic},
     }
 
 
@@ -137,7 +148,7 @@ def fold(
 
     Passages without a place (forgotten in the meantime) are left out.
     """
-    brought = [
+    by_leg = [
         (leg, {passage for passage, score in found.items() if score >= _LEAST[leg]})
         for leg, found in legs.items()
     ]
@@ -145,7 +156,7 @@ def fold(
     for passage, score in fuse(legs).items():
         if (place := places.get(passage)) is None:
             continue
-        by = tuple([leg for leg, passages in brought if passage in passages])
+        by = tuple([leg for leg, passages in by_leg if passage in passages])
         if (known := best.get(place.memory)) is None:
             best[place.memory] = Found(score, by, place, _fit(legs, passage) if explained else ())
         elif by != known.by:

@@ -26,7 +26,7 @@ _RUN = re.compile(f"[{LETTER}]+")
 
 def is_needed(text: str) -> bool:
     """Whether any of a text is in such a script."""
-    return _RUN.search(text) is not None
+    return not text.isascii() and _RUN.search(text) is not None
 
 
 def stored(text: str) -> str:
@@ -36,6 +36,8 @@ def stored(text: str) -> str:
 
 def asked(text: str) -> str:
     """The text as an index is asked for it: each run of letters as its pairs, or as its only one."""
+    if text.isascii():
+        return text
     return _RUN.sub(lambda run: f" {' '.join(_pairs(run[0], last=False))} ", text)
 
 
