@@ -14,7 +14,7 @@ from typing import Any, cast
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
 from pygent_memory.memory import Memory
 from pygent_memory.owners import Owners
-from pygent_memory.recall import Place
+from pygent_memory.recall import Part, Place
 from pygent_memory.rows import COLUMNS, Keys, marks, memory
 from pygent_memory.schema import PASSAGES, shelf
 from pygent_memory.wordindex import WordIndex
@@ -135,12 +135,15 @@ class Finder:
         of = {row[0]: row[1:] for row in cast("list[tuple[Any, ...]]", rows)}
         return {passage: Place(passage, *of[key]) for passage, key in keys.items() if key in of}
 
-    def spans(self, passages: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Where in the texts of their memories these passages begin and end; without those that are gone."""
+    def parts(self, space: str, passages: Sequence[int]) -> dict[int, Part]:
+        """These passages as parts of their memories, whole; without those that are gone."""
         rows = self._database.query(
-            f"SELECT id, start, stop FROM passage WHERE id IN ({marks(passages)})", passages
+            f"SELECT p.id, p.start, p.stop, {COLUMNS} FROM passage AS p CROSS JOIN memory AS m "
+            f"WHERE p.id IN ({marks(passages)}) AND m.key = p.memory AND +m.space = ? "
+            "AND m.forgotten_at IS NULL",
+            (*passages, self._keys.of(space)),
         )
-        return {id: (start, stop) for id, start, stop in cast("list[tuple[int, int, int]]", rows)}
+        return {id: Part(memory(row), start, stop) for id, start, stop, *row in cast("list[Any]", rows)}
 
     def _shelves(self, space: str, wanted: Filter) -> list[int]:
         """The shelves to look at; none where there is no such space."""

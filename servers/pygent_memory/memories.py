@@ -256,13 +256,8 @@ class Memories:
         return ordered, "" if why else self._reranking.model, why
 
     def _with_texts(self, space: str, found: Sequence[Found]) -> list[tuple[Found, Part]]:
-        memories = {memory.id: memory for memory in self.store.get(space, [item.memory for item in found])}
-        spans = self.finder.spans([item.place.passage for item in found])
-        return [
-            (item, Part(memories[item.memory], *spans[item.place.passage]))
-            for item in found
-            if item.memory in memories and item.place.passage in spans
-        ]
+        parts = self.finder.parts(space, [item.place.passage for item in found])
+        return [(item, parts[item.place.passage]) for item in found if item.place.passage in parts]
 
     @staticmethod
     def _compared(drafts: Sequence[Draft], draft: Draft, stored: Stored) -> bool:

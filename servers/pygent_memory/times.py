@@ -74,8 +74,9 @@ def relative(text: str, told: date) -> list[tuple[str, Span]]:
     """The words of a text that name a time by when they were said, and the days they mean; in order."""
     found: list[tuple[int, int, Span]] = []
     folded = text.casefold()
+    there = {word for word in _NEEDED if word in folded}
     for needed, pattern, meaning in _RELATIVE:
-        if not any(word in folded for word in needed):
+        if there.isdisjoint(needed):
             continue
         for match in pattern.finditer(text):
             try:
@@ -289,3 +290,4 @@ _RELATIVE: list[tuple[Collection[str], re.Pattern[str], Callable[[re.Match[str],
     (_SEASONS, _read(rf"\b{_SAID}\s+(?P<season>{'|'.join(_SEASONS)})\b"), _named_season),
     (_MONTHS, _read(rf"\b{_SAID}\s+(?P<month>{'|'.join(_MONTHS)})\b"), _named_month),
 ]
+_NEEDED = {word for needed, _, _ in _RELATIVE for word in needed}

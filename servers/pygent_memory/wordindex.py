@@ -96,6 +96,7 @@ class WordIndex:
 
         index = Bm25(self._weights)
         self._take(index, 0)
+        index.pack()
         return index
 
     def _follow(self, index: Bm25, since: State) -> bool:

@@ -78,8 +78,12 @@ class Bm25:
         if rows:
             self._segments.append(_segment(rows))
         while len(self._segments) > 1 and self._segments[-2].size < LARGER * self._segments[-1].size:
-            last = self._segments.pop()
-            self._segments[-1] = self._segments[-1].packed().merged(last.packed())
+            self._merge()
+
+    def pack(self) -> None:
+        """Have all in one segment, which is searched fastest."""
+        while len(self._segments) > 1:
+            self._merge()
 
     def remove(self, items: Collection[int]) -> None:
         """Take out these items, where they are."""
@@ -114,6 +118,11 @@ class Bm25:
         items, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.lexsort((items, -scores))[:limit]
         return dict(zip(items[order].tolist(), scores[order].tolist(), strict=True))
+
+    def _merge(self) -> None:
+        """Have one segment of the last two."""
+        last = self._segments.pop()
+        self._segments[-1] = self._segments[-1].packed().merged(last.packed())
 
     def _idf(self, word: str, size: int) -> float:
         """The inverse document frequency of a word."""
@@ -190,8 +199,9 @@ class _Segment:
         scores = np.zeros(len(self.items), np.float32)
         for word, weight in weights.items():
             rows, times = self._postings(word)
-            counted = weighted[times]
-            scores[rows] += np.float32(weight) * counted / (counted + norms[rows])
+            if len(rows):
+                counted = weighted[times]
+                scores[rows] += np.float32(weight) * counted / (counted + norms[rows])
         if more:
             added = np.flatnonzero(_is_any(self.items, more))
             scores[added] += [more[item] for item in self.items[added].tolist()]

@@ -13,7 +13,8 @@ makes up the vector of a question in no time (the other does so itself: its own 
 is the search with the question embedded by the same all-MiniLM-L6-v2 in both: ours by the ONNX export that a
 server makes once 500 texts wait, or by numpy where it cannot, the other by sentence-transformers, lent to it
 by this Python if it has it. Of the other's ways to search, "semantic" compares vectors and no words; ours
-always does both, as its "hybrid" does. Writes are measured without a model in both.
+always does both, as its "hybrid" does. Writes are measured without a model in both. All are up while they are
+searched, and asked some questions each in turn, so that a busy moment of the machine slows them alike.
 
 Printed are the median and the least milliseconds of a write and of a search, the processor time a call takes
 in the server (on a busy machine the steadier figure), and the memory in use. Targets: the median write at
@@ -68,6 +69,8 @@ HOME = Path.home() / ".cache" / "pygent" / PEER
 NOW = "2026-05-01T12:00:00Z"
 STEADY_S = 3.0
 """A server whose memory has not grown for so long has mirrored its vectors."""
+BLOCK = 15
+"""Searches of one server before it is the next one's turn."""
 
 _INSERT = """
     INSERT INTO memories (
@@ -269,21 +272,38 @@ def _site_packages() -> str:
     return str(Path(spec.origin).parents[1]) if spec is not None and spec.origin else ""
 
 
-def measured(server: Ours | Other, size: int, told: Texts, writes: int, searches: int) -> Row:
-    """Writes, then searches of other processes that have nothing else to do."""
+def written(server: Ours | Other, size: int, told: Texts, count: int) -> Row:
+    """Writes, of a process that has nothing else to do."""
     client = server.start(search="")
     client.call(*server.write(told.some(1)[0]))
-    row = Row(size=size, write=_timed(client, [server.write(text) for text in told.some(writes)]))
+    row = Row(size=size, write=_times(*_timed(client, [server.write(text) for text in told.some(count)])))
     client.close()
     if isinstance(server, Ours):
         _embed_the_rest(server)
-    for mode, ask in server.searches().items():
-        client = server.start(search=mode)
-        server.warm(client, size, told.questions[0])
-        row.search[mode] = _timed(client, [ask(question) for question in told.questions[1 : searches + 1]])
+    return row
+
+
+def search(servers: Sequence[tuple[Ours | Other, Row]], size: int, questions: Sequence[str]) -> None:
+    """Searches of all servers, in all their ways, some of each in turn: what else the machine does meanwhile
+    slows all of them."""
+    ways = [
+        (server, row, mode, ask, server.start(search=mode))
+        for server, row in servers
+        for mode, ask in server.searches().items()
+    ]
+    for server, _, _, _, client in ways:
+        server.warm(client, size, questions[0])
+    took: list[list[float]] = [[] for _ in ways]
+    spent = [0.0] * len(ways)
+    for start in range(1, len(questions), BLOCK):
+        for number, (_, _, _, ask, client) in enumerate(ways):
+            some, processor = _timed(client, [ask(asked) for asked in questions[start : start + BLOCK]])
+            took[number] += some
+            spent[number] += processor
+    for (_, row, mode, _, client), some, processor in zip(ways, took, spent, strict=True):
+        row.search[mode] = _times(some, processor)
         row.megabytes = max(row.megabytes, client.megabytes)
         client.close()
-    return row
 
 
 def _embed_the_rest(server: Ours) -> None:
@@ -301,7 +321,8 @@ def _embed_the_rest(server: Ours) -> None:
             )
 
 
-def _timed(client: Stdio, calls: list[tuple[str, dict[str, Any]]]) -> Times:
+def _timed(client: Stdio, calls: list[tuple[str, dict[str, Any]]]) -> tuple[list[float], float]:
+    """The milliseconds that each call took, and those of the processor for all."""
     took = []
     before = client.processor_seconds
     for tool, arguments in calls:
@@ -309,8 +330,11 @@ def _timed(client: Stdio, calls: list[tuple[str, dict[str, Any]]]) -> Times:
         result = client.call(tool, arguments)
         took.append((time.perf_counter() - began) * 1000)
         assert not result.get("isError"), result
-    spent = (client.processor_seconds - before) * 1000 / len(calls)
-    return Times(median(took), min(took), spent)
+    return took, (client.processor_seconds - before) * 1000
+
+
+def _times(took: Sequence[float], processor: float) -> Times:
+    return Times(median(took), min(took), processor / len(took))
 
 
 def _print(name: str, row: Row) -> None:
@@ -332,7 +356,7 @@ def main() -> None:
     asked.add_argument("--sizes", type=int, nargs="+", default=[0, 1_000, 10_000, 100_000])
     asked.add_argument("--large", type=int, default=1_000_000)
     asked.add_argument("--writes", type=int, default=30)
-    asked.add_argument("--searches", type=int, default=30)
+    asked.add_argument("--searches", type=int, default=60)
     asked.add_argument("--no-peer", action="store_true")
     asked.add_argument(
         "--python", default="/usr/bin/python3", help="makes the venv of the other [%(default)s]"
@@ -362,15 +386,18 @@ def main() -> None:
         made = {server.name: blends(10**9, real) for server in servers}
         held = dict.fromkeys(told, 0)
         for size in sorted({*options.sizes, options.large} - ({0} - set(options.sizes))):
+            measured: list[tuple[Ours | Other, Row]] = []
             for server in servers:
                 name = server.name
                 if options.large and size == options.large and name == PEER:
                     continue
                 server.grow(max(0, size - held[name]), told[name], made[name])
                 held[name] = max(size, held[name])
-                row = measured(server, size, told[name], options.writes, options.searches)
-                rows.setdefault(name, []).append(row)
-                _print(name, row)
+                measured.append((server, written(server, size, told[name], options.writes)))
+            search(measured, size, told["ours"].questions[: options.searches + 1])
+            for server, row in measured:
+                rows.setdefault(server.name, []).append(row)
+                _print(server.name, row)
     _judge(rows)
 
 
