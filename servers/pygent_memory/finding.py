@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
-from pygent_memory.memory import Memory
 from pygent_memory.owners import Owners
 from pygent_memory.recall import Part, Place
 from pygent_memory.rows import COLUMNS, Keys, marks, memory
@@ -27,6 +26,18 @@ from pygent_shared.vectors.mirror import open_vectors
 
 CONTEXT = 0.4
 """What a word in a neighbouring turn weighs beside one in the passage itself."""
+
+
+FEW = 24
+"""Memories that share words with a new one up to which all are compared with it."""
+
+
+class Sharing(NamedTuple):
+    """A memory that shares words with another."""
+
+    id: str
+    text: str
+    date: str
 
 
 class Finder:
@@ -83,19 +94,30 @@ class Finder:
         )
         return dict(cast("list[tuple[int, float]]", rows))
 
-    def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Memory]:
-        """Memories that hold now and of which a passage holds all the words of any of the tuples."""
+    def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Sharing]:
+        """Memories that hold now and of which a passage holds all the words of any of the tuples: the `limit`
+        that fit best where there are many, else all."""
         if not words or not (shelves := self._shelves(space, Filter())):
             return []
-        match = " OR ".join("(" + " AND ".join(f'"{word}"' for word in some) + ")" for some in words)
-        rows = self._database.query(
-            f"SELECT {COLUMNS} FROM memory AS m WHERE m.key IN ("
-            "SELECT p.memory FROM passage_words JOIN passage AS p ON p.id = passage_words.rowid "
-            f"WHERE passage_words MATCH ? AND p.shelf IN ({marks(shelves)}) "
-            "ORDER BY bm25(passage_words, 1.0, 0.0) LIMIT ?)",
-            (f"text : ({match})", *shelves, limit),
+        text = " OR ".join("(" + " AND ".join(f'"{word}"' for word in some) + ")" for some in words)
+        match = f"text : ({text})"
+        found = self._database.query(
+            "SELECT rowid FROM passage_words WHERE passage_words MATCH ? LIMIT ?", (match, FEW + 1)
         )
-        return [memory(row) for row in rows]
+        if len(found) > FEW:
+            # Else they are not ranked: FTS5 would count all passages that hold any of the words.
+            found = self._database.query(
+                "SELECT p.id FROM passage_words JOIN passage AS p ON p.id = passage_words.rowid "
+                f"WHERE passage_words MATCH ? AND p.shelf IN ({marks(shelves)}) "
+                "ORDER BY bm25(passage_words, 1.0, 0.0) LIMIT ?",
+                (match, *shelves, limit),
+            )
+        rows = self._database.query(
+            "SELECT DISTINCT m.id, m.text, m.date FROM passage AS p JOIN memory AS m ON m.key = p.memory "
+            f"WHERE p.id IN ({marks(found)}) AND p.shelf IN ({marks(shelves)})",
+            (*(cast(int, passage) for (passage,) in found), *shelves),
+        )
+        return [Sharing(*row) for row in cast("list[tuple[str, str, str]]", rows)]
 
     def nearest(
         self,

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Literal
 
 from pygent_memory.filters import Filter
-from pygent_memory.finding import Finder
+from pygent_memory.finding import Finder, Sharing
 from pygent_memory.masking import Mask
 from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
 from pygent_memory.ranking import Asked, asked, rank
@@ -64,7 +64,7 @@ class Added:
 
     stored: Stored
     masked: tuple[str, ...] = ()
-    similar: tuple[Memory, ...] = ()
+    similar: tuple[Sharing, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,11 +265,11 @@ class Memories:
         conversation, which people repeat and nothing replaces."""
         return stored.status == "created" and len(drafts) <= SIMILAR_UP_TO and not draft.conversation
 
-    def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Memory, ...]:
+    def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Sharing, ...]:
         candidates = self.finder.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)
         alike = [(likeness(draft.text, other.text), other) for other in candidates if other.id != stored.id]
         ranked = sorted((pair for pair in alike if pair[0] >= ALIKE), key=lambda pair: -pair[0])
-        return tuple(memory for _, memory in ranked[:MOST_SIMILAR])
+        return tuple(other for _, other in ranked[:MOST_SIMILAR])
 
 
 def open_memories(settings: Settings) -> Memories:
