@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple, cast
 
 from pygent_memory.filters import HOLDS, UNEXPIRED, Filter, condition
@@ -29,7 +30,7 @@ CONTEXT = 0.4
 
 
 FEW = 24
-"""Memories that share words with a new one up to which all are compared with it."""
+"""Passages that share words with a new memory up to which all are compared with it."""
 
 
 class Sharing(NamedTuple):
@@ -77,11 +78,7 @@ class Finder:
     ) -> dict[int, float]:
         """By the full-text index in the database; a negative `limit` is none."""
         asked, bindings = condition(wanted)
-        # Read from the index alone, which is small: the passages themselves are a hundred times as large.
-        is_wanted = (
-            "EXISTS (SELECT 1 FROM passage AS p INDEXED BY passage_of_shelf "
-            f"WHERE p.id = f.rowid AND p.shelf IN ({marks(shelves)}))"
-        )
+        is_wanted = _on(shelves)
         if asked:
             is_wanted += (
                 " AND EXISTS (SELECT 1 FROM passage AS p JOIN memory AS m ON m.key = p.memory "
@@ -94,30 +91,33 @@ class Finder:
         )
         return dict(cast("list[tuple[int, float]]", rows))
 
-    def sharing(self, space: str, words: Sequence[tuple[str, ...]], limit: int) -> list[Sharing]:
-        """Memories that hold now and of which a passage holds all the words of any of the tuples: the `limit`
-        that fit best where there are many, else all."""
+    def sharing(self, space: str, words: Sequence[tuple[str, ...]]) -> list[Sharing]:
+        """Memories that hold now and of which a passage holds all the words of any of the tuples; where there
+        are many, some of them, and first of those that hold two tuples.
+
+        They are not ranked: FTS5 would count all passages that hold any of the words.
+        """
         if not words or not (shelves := self._shelves(space, Filter())):
             return []
-        text = " OR ".join("(" + " AND ".join(f'"{word}"' for word in some) + ")" for some in words)
-        match = f"text : ({text})"
-        found = self._database.query(
-            "SELECT rowid FROM passage_words WHERE passage_words MATCH ? LIMIT ?", (match, FEW + 1)
-        )
+        every = ["(" + " AND ".join(f'"{word}"' for word in some) + ")" for some in words]
+        found = self._some(every, shelves)
         if len(found) > FEW:
-            # Else they are not ranked: FTS5 would count all passages that hold any of the words.
-            found = self._database.query(
-                "SELECT p.id FROM passage_words JOIN passage AS p ON p.id = passage_words.rowid "
-                f"WHERE passage_words MATCH ? AND p.shelf IN ({marks(shelves)}) "
-                "ORDER BY bm25(passage_words, 1.0, 0.0) LIMIT ?",
-                (match, *shelves, limit),
-            )
+            both = [f"({one} AND {other})" for one, other in combinations(every, 2)]
+            found = [*self._some(both, shelves), *found] if both else found
         rows = self._database.query(
-            "SELECT DISTINCT m.id, m.text, m.date FROM passage AS p JOIN memory AS m ON m.key = p.memory "
-            f"WHERE p.id IN ({marks(found)}) AND p.shelf IN ({marks(shelves)})",
-            (*(cast(int, passage) for (passage,) in found), *shelves),
+            "SELECT m.id, m.text, m.date FROM memory AS m WHERE m.key IN (SELECT memory FROM passage "
+            "WHERE id IN (SELECT value FROM json_each(?)))",
+            (json.dumps(found[: FEW + 1]),),
         )
         return [Sharing(*row) for row in cast("list[tuple[str, str, str]]", rows)]
+
+    def _some(self, texts: Sequence[str], shelves: Sequence[int]) -> list[int]:
+        """Passages on the shelves whose text matches any of these; at most one more than few."""
+        rows = self._database.query(
+            f"SELECT f.rowid FROM passage_words AS f WHERE passage_words MATCH ? AND {_on(shelves)} LIMIT ?",
+            (f"text : ({' OR '.join(texts)})", *shelves, FEW + 1),
+        )
+        return [passage for (passage,) in cast("list[tuple[int]]", rows)]
 
     def nearest(
         self,
@@ -182,6 +182,15 @@ class Finder:
             (*shelves, *bindings),
         )
         return {cast(int, id) for (id,) in rows}
+
+
+def _on(shelves: Sequence[int]) -> str:
+    """That the row `f` of full-text search is on one of these shelves, which are bound. Read from the index
+    alone, which is small: the passages themselves are a hundred times as large."""
+    return (
+        "EXISTS (SELECT 1 FROM passage AS p INDEXED BY passage_of_shelf "
+        f"WHERE p.id = f.rowid AND p.shelf IN ({marks(shelves)}))"
+    )
 
 
 def _terms(query: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Literal
 from pygent_memory.filters import Filter
 from pygent_memory.finding import Finder, Sharing
 from pygent_memory.masking import Mask
-from pygent_memory.memory import Draft, Memory, likeness, utc, word_pairs
+from pygent_memory.memory import Draft, Memory, likenesses, utc, word_pairs
 from pygent_memory.ranking import Asked, asked, rank
 from pygent_memory.recall import (
     DEEP,
@@ -266,8 +266,9 @@ class Memories:
         return stored.status == "created" and len(drafts) <= SIMILAR_UP_TO and not draft.conversation
 
     def _similar(self, space: str, draft: Draft, stored: Stored) -> tuple[Sharing, ...]:
-        candidates = self.finder.sharing(space, word_pairs(draft.text), 2 * MOST_SIMILAR)
-        alike = [(likeness(draft.text, other.text), other) for other in candidates if other.id != stored.id]
+        candidates = self.finder.sharing(space, word_pairs(draft.text))
+        others = [other for other in candidates if other.id != stored.id]
+        alike = zip(likenesses(draft.text, [other.text for other in others]), others, strict=True)
         ranked = sorted((pair for pair in alike if pair[0] >= ALIKE), key=lambda pair: -pair[0])
         return tuple(other for _, other in ranked[:MOST_SIMILAR])
 

@@ -274,5 +274,13 @@ def word_pairs(text: str, limit: int = 3) -> list[tuple[str, ...]]:
 
 def likeness(one: str, other: str) -> float:
     """The share of words two texts have in common (Jaccard), 0 to 1. Blind to what the words mean."""
-    mine, yours = set(terms(one)), set(terms(other))
-    return len(mine & yours) / len(mine | yours) if mine | yours else 0.0
+    return likenesses(one, [other])[0]
+
+
+def likenesses(one: str, others: Iterable[str]) -> list[float]:
+    """The same of a text with each of others."""
+    mine = set(terms(one))
+    return [
+        len(mine & yours) / len(mine | yours) if mine | yours else 0.0
+        for yours in (set(terms(other)) for other in others)
+    ]

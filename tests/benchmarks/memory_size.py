@@ -187,9 +187,8 @@ class Hashed:
         return [self._vector(text) for text in texts]
 
     def _vector(self, text: str) -> bytes:
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-        made = np.random.default_rng(seed).standard_normal(self.dimensions).astype("<f4")
-        return bytes((made / np.linalg.norm(made)).tobytes())
+        made = np.frombuffer(hashlib.shake_128(text.encode()).digest(self.dimensions), np.int8).astype("<f4")
+        return bytes((made / np.sqrt(made @ made)).tobytes())
 
 
 def serve_hashed(model: str) -> None:
@@ -283,13 +282,16 @@ def written(server: Ours | Other, size: int, told: Texts, count: int) -> Row:
     return row
 
 
-def search(servers: Sequence[tuple[Ours | Other, Row]], size: int, questions: Sequence[str]) -> None:
-    """Searches of all servers, in all their ways, some of each in turn: what else the machine does meanwhile
-    slows all of them."""
+def search(
+    servers: Sequence[tuple[Ours | Other, Row]], size: int, questions: Sequence[str], *, model: bool
+) -> None:
+    """Searches of all servers, with a model or in all their other ways, some of each in turn: what else the
+    machine does meanwhile slows all of them."""
     ways = [
         (server, row, mode, ask, server.start(search=mode))
         for server, row in servers
         for mode, ask in server.searches().items()
+        if (mode == "model") is model
     ]
     for server, _, _, _, client in ways:
         server.warm(client, size, questions[0])
@@ -394,7 +396,8 @@ def main() -> None:
                 server.grow(max(0, size - held[name]), told[name], made[name])
                 held[name] = max(size, held[name])
                 measured.append((server, written(server, size, told[name], options.writes)))
-            search(measured, size, told["ours"].questions[: options.searches + 1])
+            for model in (False, True):  # apart, as a model's threads spin for a while after they are done
+                search(measured, size, told["ours"].questions[: options.searches + 1], model=model)
             for server, row in measured:
                 rows.setdefault(server.name, []).append(row)
                 _print(server.name, row)

@@ -152,7 +152,7 @@ def test_every_method_of_a_space_that_does_not_exist_finds_nothing(
     store: MemoryStore, finder: Finder, path: Path
 ) -> None:
     id = add(store, "Tide car.")
-    assert store.get("b", [id]) == store.recent("b", 9) == finder.sharing("b", [("tide",)], 9) == []
+    assert store.get("b", [id]) == store.recent("b", 9) == finder.sharing("b", [("tide",)]) == []
     assert store.states("b", [id]) == store.forget("b", [id], NOW) == store.restore("b", [id], NOW) == {}
     assert finder.matching("b", "tide", Filter(), 9) == finder.places("b", [1], Filter(), NOW) == {}
     (vector,) = ScriptedEmbedder(CARS).embed(["car"])

@@ -15,7 +15,7 @@ from typing import cast
 from pygent_memory.consolidation.judge import Pair
 from pygent_memory.filters import HOLDS
 from pygent_memory.memories import ALIKE, Memories
-from pygent_memory.memory import likeness, word_pairs
+from pygent_memory.memory import likenesses, word_pairs
 from pygent_memory.rows import key_of, marks
 from pygent_memory.schema import shelf
 
@@ -117,8 +117,9 @@ class Pairs:
         return {older: found[older] for older in ranked[:MOST]}
 
     def _sharing(self, space: str, new: _New) -> dict[int, float]:
-        sharing = self._finder.sharing(space, word_pairs(new.text), NEAREST[0])
-        alike = {memory.id: likeness(new.text, memory.text) for memory in sharing}
+        sharing = self._finder.sharing(space, word_pairs(new.text))
+        shares = likenesses(new.text, [memory.text for memory in sharing])
+        alike = {memory.id: share for memory, share in zip(sharing, shares, strict=True)}
         ids = [id for id, share in alike.items() if share >= ALIKE]
         rows = self._database.query(f"SELECT key, id FROM memory WHERE id IN ({marks(ids)})", ids)
         return {key: alike[id] for key, id in cast("list[tuple[int, str]]", rows)}
