@@ -18,9 +18,9 @@ searched, and asked some questions each in turn, so that a busy moment of the ma
 
 Printed are the median and the least milliseconds of a write and of a search, the processor time a call takes
 in the server (on a busy machine the steadier figure), and the memory in use. Targets: the median write at
-100,000 within 2 x of that at 0, and a search there 30 x as fast as the other's semantic one. `--large` is
-ours alone, and takes some minutes, most of them to fill it; 0 leaves it out. The other is installed into a
-venv below ~/.cache/pygent, by a Python that can load extensions (--python).
+100,000 within 2 x of one to an empty store, in turn with it, and a search there 30 x as fast as the other's
+semantic one. `--large` is ours alone, and takes some minutes, most of them to fill it; 0 leaves it out. The
+other is installed into a venv below ~/.cache/pygent, by a Python that can load extensions (--python).
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ HOME = Path.home() / ".cache" / "pygent" / PEER
 NOW = "2026-05-01T12:00:00Z"
 STEADY_S = 3.0
 """A server whose memory has not grown for so long has mirrored its vectors."""
-BLOCK = 15
-"""Searches of one server before it is the next one's turn."""
+BLOCK = 20
+"""Calls of one server before it is the next one's turn."""
 
 _INSERT = """
     INSERT INTO memories (
@@ -95,10 +95,11 @@ class Times:
 
 @dataclass
 class Row:
-    """What was measured at one size; times in milliseconds."""
+    """What was measured at one size, and of writes to an empty store beside it; times in milliseconds."""
 
     size: int
     write: Times
+    empty: Times
     search: dict[str, Times] = field(default_factory=dict)
     megabytes: float = 0.0
 
@@ -146,6 +147,10 @@ class Ours:
                 last = missing[-1][0]
             # What a server writes beside the vectors, and a search asks for.
             Finder(database).vectors.put(self.model, [])
+
+    def over(self, folder: Path) -> Ours:
+        """The same over an empty folder."""
+        return Ours(folder, self.model)
 
     def start(self, *, search: str) -> Stdio:
         environ = {
@@ -224,6 +229,10 @@ class Other:
                     connection.execute(_INSERT_VECTOR, (connection.last_insert_rowid(), vector))
         connection.close()
 
+    def over(self, folder: Path) -> Other:
+        """The same over an empty folder."""
+        return Other(folder, self._python, self._model)
+
     def start(self, *, search: str) -> Stdio:
         environ = {
             "HOME": str(self._folder),
@@ -272,14 +281,24 @@ def _site_packages() -> str:
 
 
 def written(server: Ours | Other, size: int, told: Texts, count: int) -> Row:
-    """Writes, of a process that has nothing else to do."""
-    client = server.start(search="")
-    client.call(*server.write(told.some(1)[0]))
-    row = Row(size=size, write=_times(*_timed(client, [server.write(text) for text in told.some(count)])))
-    client.close()
+    """Writes, some in turn with those of the same server over an empty store."""
+    with tempfile.TemporaryDirectory() as folder:
+        clients = [server.start(search=""), server.over(Path(folder)).start(search="")]
+        took: list[list[float]] = [[], []]
+        spent = [0.0, 0.0]
+        for client in clients:
+            client.call(*server.write(told.some(1)[0]))
+        for start in range(0, count, BLOCK):
+            texts = told.some(min(BLOCK, count - start))
+            for number, client in enumerate(clients):
+                some, processor = _timed(client, [server.write(text) for text in texts])
+                took[number] += some
+                spent[number] += processor
+        for client in clients:
+            client.close()
     if isinstance(server, Ours):
         _embed_the_rest(server)
-    return row
+    return Row(size=size, write=_times(took[0], spent[0]), empty=_times(took[1], spent[1]))
 
 
 def search(
@@ -330,7 +349,7 @@ def _timed(client: Stdio, calls: list[tuple[str, dict[str, Any]]]) -> tuple[list
     for tool, arguments in calls:
         began = time.perf_counter()
         result = client.call(tool, arguments)
-        took.append((time.perf_counter() - began) * 1000)
+        took.append((client.arrived - began) * 1000)
         assert not result.get("isError"), result
     return took, (client.processor_seconds - before) * 1000
 
@@ -357,7 +376,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--sizes", type=int, nargs="+", default=[0, 1_000, 10_000, 100_000])
     asked.add_argument("--large", type=int, default=1_000_000)
-    asked.add_argument("--writes", type=int, default=30)
+    asked.add_argument("--writes", type=int, default=60)
     asked.add_argument("--searches", type=int, default=60)
     asked.add_argument("--no-peer", action="store_true")
     asked.add_argument(
@@ -406,10 +425,13 @@ def main() -> None:
 
 def _judge(rows: dict[str, list[Row]]) -> None:
     """How the targets are met, where both sizes were measured."""
+    for name, some in rows.items():
+        for row in some:
+            ratio = row.write.median / row.empty.median
+            print(
+                f"write at {row.size:,}, {name}: {ratio:.2f} x one to an empty store (target at 100,000: 2 x)"
+            )
     ours = {row.size: row for row in rows["ours"]}
-    if {0, 100_000} <= ours.keys():
-        ratio = ours[100_000].write.median / ours[0].write.median
-        print(f"write at 100,000 against 0: {ratio:.2f} x (target: 2 x)")
     theirs = {row.size: row for row in rows.get(PEER, [])}
     for size in sorted(ours.keys() & theirs.keys()):
         for mode, mine in ours[size].search.items():

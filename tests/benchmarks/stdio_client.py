@@ -30,9 +30,14 @@ class Stdio:
         command: what starts it.
         environ: set in addition to this process's variables.
         seconds: how long an answer is waited for.
+
+    Attributes:
+        arrived: when the last answer was read, by `time.perf_counter`: what the client does with it then is
+            no time of the server.
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], seconds: float = 300) -> None:
+        self.arrived = 0.0
         self._seconds = seconds
         self._process = subprocess.Popen(
             command,
@@ -117,6 +122,7 @@ class Stdio:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            arrived = time.perf_counter()
             try:
                 message = json.loads(line)
             except ValueError:
@@ -124,6 +130,7 @@ class Stdio:
             if "method" in message and "id" in message:
                 self._write({"jsonrpc": "2.0", "id": message["id"], "result": {}})
             elif waiting := self._waiting.pop(message.get("id"), None):
+                self.arrived = arrived
                 waiting.put(message)
         for waiting in list(self._waiting.values()):
             waiting.put({})
