@@ -28,7 +28,6 @@ from pygent_shared.vectors.mirror import open_vectors
 CONTEXT = 0.4
 """What a word in a neighbouring turn weighs beside one in the passage itself."""
 
-
 FEW = 24
 """Passages that share words with a new memory up to which all are compared with it."""
 
@@ -63,13 +62,32 @@ class Finder:
         """The vectors of the passages, for whoever computes them."""
         return self._vectors
 
-    def matching(self, space: str, query: str, wanted: Filter, limit: int) -> dict[int, float]:
-        """The passages with any word of the query and their BM25 score, best first."""
+    def among(self, space: str, wanted: Filter) -> set[int] | None:
+        """The passages that a filter lets pass; None for all that are to be looked at."""
+        asked, bindings = condition(wanted)
+        if not asked:
+            return None
+        shelves = self._shelves(space, wanted)
+        rows = self._database.query(
+            "SELECT p.id FROM passage AS p JOIN memory AS m ON m.key = p.memory "
+            f"WHERE p.shelf IN ({marks(shelves)}) {asked}",
+            (*shelves, *bindings),
+        )
+        return {cast(int, id) for (id,) in rows}
+
+    def matching(
+        self, space: str, query: str, wanted: Filter, limit: int, among: Collection[int] | None = None
+    ) -> dict[int, float]:
+        """The passages with any word of the query and their BM25 score, best first.
+
+        Args:
+            among: what `among` gives for the filter, where it has been asked.
+        """
         asked = _terms(query)
         if not asked or not (shelves := self._shelves(space, wanted)):
             return {}
         look = partial(self._scored, shelves=shelves, wanted=wanted)
-        among = self._passages(space, wanted) if condition(wanted)[0] else None
+        among = self.among(space, wanted) if among is None else among
         found = self._words.best(asked, shelves, limit, among, partial(look, limit=-1))
         return look(asked, limit=limit) if found is None else found
 
@@ -126,9 +144,10 @@ class Finder:
         query: Vector,
         wanted: Filter,
         limit: int,
+        among: Collection[int] | None = None,
     ) -> dict[int, float]:
-        """The passages closest to `query` and their cosine, best first."""
-        among = self._passages(space, wanted) if condition(wanted)[0] else None
+        """The passages closest to `query` and their cosine, best first; `among` as of `matching`."""
+        among = self.among(space, wanted) if among is None else among
         return self._vectors.nearest(model, query, self._shelves(space, wanted), limit, among)
 
     def cosines(
@@ -172,16 +191,6 @@ class Finder:
         if (key := self._keys.of(space)) is None:
             return []
         return [shelf(key), shelf(key, past=True)] if wanted.looks_back else [shelf(key)]
-
-    def _passages(self, space: str, wanted: Filter) -> set[int]:
-        asked, bindings = condition(wanted)
-        shelves = self._shelves(space, wanted)
-        rows = self._database.query(
-            "SELECT p.id FROM passage AS p JOIN memory AS m ON m.key = p.memory "
-            f"WHERE p.shelf IN ({marks(shelves)}) {asked}",
-            (*shelves, *bindings),
-        )
-        return {cast(int, id) for (id,) in rows}
 
 
 def _on(shelves: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ out, and the answer says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -149,8 +149,10 @@ class Memories:
             self._backlog.wait(wait_s)
         results = max(limit, RERANKED if self._reranking else 0)
         leg = brought(results)
-        lexical = self.finder.matching(space, query, wanted, DEEP)
-        semantic, why, pending = self._semantic(space, query, wanted, leg, list(islice(lexical, leg)))
+        among = self.finder.among(space, wanted)
+        lexical = self.finder.matching(space, query, wanted, DEEP, among)
+        also = list(islice(lexical, leg))
+        semantic, why, pending = self._semantic(space, query, wanted, leg, among, also)
         legs = candidates(lexical, semantic, leg)
         places = self.finder.places(
             space, list({passage for leg in legs.values() for passage in leg}), wanted, self.now()
@@ -214,7 +216,13 @@ class Memories:
         return utc(self._clock())
 
     def _semantic(
-        self, space: str, query: str, wanted: Filter, limit: int, also: Sequence[int]
+        self,
+        space: str,
+        query: str,
+        wanted: Filter,
+        limit: int,
+        among: Collection[int] | None,
+        also: Sequence[int],
     ) -> tuple[dict[int, float] | None, str, int]:
         """The semantic leg, with the passages of `also`, or None where there cannot be one; what is missing,
         in words and vectors."""
@@ -222,7 +230,7 @@ class Memories:
             return None, self._embedder.why, 0
         pending = self.finder.pending(space, embedder.model)
         (vector,) = embedder.embed([query])
-        found = self.finder.nearest(space, embedder.model, vector, wanted, limit)
+        found = self.finder.nearest(space, embedder.model, vector, wanted, limit, among)
         others = [passage for passage in also if passage not in found]
         found |= self.finder.cosines(space, embedder.model, vector, wanted, others)
         if not pending:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pygent_shared.bm25 import Bm25, Row
 
 LEAST = 2_000
-"""Passages below which there is no such index: SQLite is as fast."""
+"""Passages there were below which there is no such index: SQLite is as fast."""
 
 AT_ONCE = 2_000
 """Passages read in one query."""
@@ -78,12 +78,9 @@ class WordIndex:
             return None
         if self._mirror is not None and not self._mirror.is_lost:
             return self._mirror.current()
-        if find_spec("numpy") is not None and self._pays():
+        if self._state()[1] >= LEAST and find_spec("numpy") is not None:
             self._mirror = Mirror("words", self._state, self._made, self._follow)
         return None
-
-    def _pays(self) -> bool:
-        return bool(self._database.query("SELECT 1 FROM passage LIMIT 1 OFFSET ?", (LEAST - 1,)))
 
     def _state(self) -> State:
         ((change, passage),) = self._database.query(
