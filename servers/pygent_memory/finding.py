@@ -58,6 +58,11 @@ class Finder:
         self._words = WordIndex(database, (1.0, CONTEXT))
 
     @property
+    def words(self) -> WordIndex:
+        """The words of the passages, as they are kept in memory."""
+        return self._words
+
+    @property
     def vectors(self) -> VectorStore:
         """The vectors of the passages, for whoever computes them."""
         return self._vectors

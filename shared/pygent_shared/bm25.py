@@ -37,7 +37,7 @@ K1, B = 1.2, 0.75
 LEAST_IDF = 1e-6
 
 MOST_TIMES = 15
-"""How often a word counts in a column of a row, at most: what is said oftener weighs three per cent more."""
+"""How often a word counts in a column of a row, at most: BM25 hardly tells what is said oftener from that."""
 LARGER = 8
 """A segment so many times as large as the next is left as it is."""
 MOST_GONE = 8

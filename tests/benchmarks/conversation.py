@@ -23,9 +23,9 @@ from pygent_memory.filters import Filter
 from pygent_memory.memories import Memories
 from pygent_memory.memory import draft
 from pygent_memory.schema import MIGRATIONS
-from pygent_memory.words import Word, any_of
 from pygent_shared.database import Database
 from pygent_shared.embeddings.background import BackgroundEmbedder
+from pygent_shared.fulltext import any_of
 from pygent_shared.settings import Settings
 
 SMALL = "well yes no maybe later today fine good thanks sure really nice tea rain walk home call week".split()
@@ -83,6 +83,8 @@ def common(memories: Memories, count: int) -> None:
     def search(question: str) -> None:
         memories.search("notes", question, Filter(), limit=10, max_tokens=2000, wait_s=0)
 
+    search(questions[0])
+    memories.finder.words.wait(60)
     for what, some in (("three common words", questions), ("and a rare one", rare)):
         times = [timed(lambda question=question: search(question)) for question in some]
         print(f"search among {count:,}, {what:20} p50 {median(times):6.1f} ms")
@@ -92,7 +94,7 @@ def common(memories: Memories, count: int) -> None:
 def same(memories: Memories, questions: list[str]) -> float:
     shares = []
     for question in questions:
-        match = any_of([Word(term=word) for word in question.split()])
+        match = any_of(question.split())
         best = memories.database.query(
             "SELECT rowid FROM passage_words WHERE passage_words MATCH ? "
             "ORDER BY bm25(passage_words, 1.0, 0.4), rowid LIMIT 200",

@@ -67,8 +67,8 @@ PEER = "mcp-memory-service"
 WANTED = f"{PEER}>=12.2,<13"
 HOME = Path.home() / ".cache" / "pygent" / PEER
 NOW = "2026-05-01T12:00:00Z"
-STEADY_S = 3.0
-"""A server whose memory has not grown for so long has mirrored its vectors."""
+IDLE_S = 2.0
+"""So long a server is left alone to see whether it computes by itself."""
 BLOCK = 20
 """Calls of one server before it is the next one's turn."""
 
@@ -168,18 +168,17 @@ class Ours:
         return dict.fromkeys(("hashed", "model"), lambda question: ("memory_search", {"query": question}))
 
     def warm(self, client: Stdio, size: int, question: str) -> None:
-        """Search until the model is loaded and the vectors are mirrored in memory."""
-        until = time.monotonic() + 120 + size / 5_000
-        grew, most = time.monotonic(), 0.0
+        """Search until the model is loaded, and what is mirrored in memory is: until nothing is computed
+        while nothing is asked."""
+        until = time.monotonic() + 120 + size / 2_000
         while True:
             found = client.call("memory_search", {"query": question})["structuredContent"]
-            if client.megabytes > most + 1 or found["retrieval"] != "hybrid":
-                grew, most = time.monotonic(), client.megabytes
-            if time.monotonic() > grew + STEADY_S:
+            before = client.processor_seconds
+            time.sleep(IDLE_S)
+            if found["retrieval"] == "hybrid" and client.processor_seconds - before < 0.02 * IDLE_S:
                 assert found.get("pending", 0) == 0 or size == 0, found["why"]
                 return
             assert time.monotonic() < until, found["why"]
-            time.sleep(0.1)
 
 
 class Hashed:

@@ -55,7 +55,7 @@ def indexed(database: Database, store: MemoryStore, monkeypatch: pytest.MonkeyPa
 
 def built(finder: Finder) -> Finder:
     finder.matching("a", "tide", Filter(), 1)
-    assert finder._words.wait(60)
+    assert finder.words.wait(60)
     return finder
 
 
@@ -82,8 +82,8 @@ def test_it_follows_whatever_becomes_of_a_memory(
     for n in range(6):
         store.add("a", [draft(f"Turn {n} {'ebb' if n % 2 else 'moon'}.", conversation="c")], NOW)
         same(indexed, finder, "moon ebb turn")
-    assert indexed._words._mirror is not None
-    assert indexed._words._mirror.kept is not None
+    assert indexed.words._mirror is not None
+    assert indexed.words._mirror.kept is not None
 
 
 def test_names_of_several_words_beginnings_and_filters_are_found_alike(
@@ -139,7 +139,7 @@ def test_one_that_cannot_be_built_is_told_of_and_the_database_answers(
     monkeypatch.setattr(WordIndex, "_take", fail)
     finder = Finder(database)
     assert len(finder.matching("a", "tide", Filter(), 50)) == 20
-    assert not finder._words.wait(60)
+    assert not finder.words.wait(60)
     assert "The words could not be mirrored" in caplog.text
     assert len(finder.matching("a", "tide", Filter(), 50)) == 20
 
