@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pygent_shared.bm25 import Bm25, Row
 
 LEAST = 2_000
-"""Passages there were below which there is no such index: SQLite is as fast."""
+"""Passages, of all there ever were, below which there is no such index: SQLite is as fast."""
 
 AT_ONCE = 2_000
 """Passages read in one query."""
@@ -104,8 +104,9 @@ class WordIndex:
             return False
         rows = self._database.query("SELECT DISTINCT passage FROM passage_change WHERE number > ?", (change,))
         changed = [id for (id,) in cast("list[tuple[int]]", rows) if id <= passage]
-        index.remove(changed)
-        index.put(list(self._rows("id IN (SELECT value FROM json_each(?))", json.dumps(changed))))
+        left = list(self._rows("id IN (SELECT value FROM json_each(?))", json.dumps(changed)))
+        index.remove(set(changed) - {row[0] for row in left})
+        index.put(left)
         self._take(index, passage)
         return True
 

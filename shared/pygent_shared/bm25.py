@@ -15,11 +15,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pygent_shared.arrays import is_any
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,7 +174,7 @@ class _Segment:
     def without(self, items: Collection[int]) -> int:
         """Take out these items; how many are left."""
         if some := [item for item in items if item <= self.last]:
-            rows = np.flatnonzero(_is_any(self.items, some) & (self.groups != GONE))
+            rows = np.flatnonzero(is_any(self.items, some) & (self.groups != GONE))
             self.groups[rows] = GONE
             self.total -= int(self.lengths[rows].sum())
             self.lengths[rows] = 0
@@ -203,13 +204,13 @@ class _Segment:
                 counted = weighted[times]
                 scores[rows] += np.float32(weight) * counted / (counted + norms[rows])
         if more:
-            added = np.flatnonzero(_is_any(self.items, more))
+            added = np.flatnonzero(is_any(self.items, more))
             scores[added] += [more[item] for item in self.items[added].tolist()]
         wanted = scores > 0
         if (there := self._in(frozenset(groups))) is not None:
             wanted &= there
         if among is not None:
-            wanted &= _is_any(self.items, among)
+            wanted &= is_any(self.items, among)
         found = np.flatnonzero(wanted)
         found = found[_highest(scores[found], self.items[found], limit)]
         return self.items[found], scores[found]
@@ -253,7 +254,7 @@ class _Segment:
     def _in(self, groups: frozenset[int]) -> NDArray[np.bool_] | None:
         """Which rows are of these groups; None for all."""
         if self._of is None or self._of[0] != groups:
-            there = _is_any(self.groups, groups)
+            there = is_any(self.groups, groups)
             self._of = groups, None if there.all() else there
         return self._of[1]
 
@@ -267,12 +268,11 @@ class _Segment:
 def _segment(rows: Collection[Row]) -> _Segment:
     """These rows as a segment."""
     numbers: dict[str, int] = {}
-    new = count()
     columns = array("q"), array("q")
     lengths: tuple[list[int], list[int]] = [], []
     for _, _, *texts in rows:
         for words, flat, length in zip(texts, columns, lengths, strict=True):
-            flat.extend([numbers[w] if w in numbers else numbers.setdefault(w, next(new)) for w in words])
+            flat.extend([numbers.setdefault(word, len(numbers)) for word in words])
             length.append(len(words))
     # A number for each word of each row of each column; the same ones lie side by side when they are sorted.
     places = [
@@ -308,10 +308,3 @@ def _highest(scores: Floats, items: Integers, limit: int) -> Integers:
         equal = equal[np.argsort(items[equal], kind="stable")]
         places = np.concatenate([above, equal[: limit - len(above)]])
     return places
-
-
-def _is_any(values: Integers, wanted: Collection[int]) -> NDArray[np.bool_]:
-    """Which of these are among the wanted."""
-    some = np.fromiter(wanted, np.int64, len(wanted))
-    found: NDArray[np.bool_] = values == some[0] if len(some) == 1 else np.isin(values, some)
-    return found

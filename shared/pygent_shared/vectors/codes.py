@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pygent_shared.arrays import is_any
 from pygent_shared.embeddings import Vector
 
 if TYPE_CHECKING:
@@ -128,10 +129,10 @@ class Codes:
         """The rows asked for; None for every one there is."""
         if among is not None:
             rows = self._rows_of(list(among))
-            return rows[(rows >= 0) & self._alive[rows] & _is_any(self._groups[rows], groups)]
+            return rows[(rows >= 0) & self._alive[rows] & is_any(self._groups[rows], groups)]
         asked = frozenset(groups)
         if self._last is None or self._last[0] != asked:
-            mask = _is_any(self._groups[: self._size], asked) & self._alive[: self._size]
+            mask = is_any(self._groups[: self._size], asked) & self._alive[: self._size]
             self._last = asked, None if mask.all() else np.flatnonzero(mask)
         return self._last[1]
 
@@ -186,15 +187,6 @@ class Codes:
         self._bits = np.ascontiguousarray(self._bits[:, kept])
         self._coarse, self._fine, self._scales = self._coarse[kept], self._fine[kept], self._scales[kept]
         self._alive, self._items, self._groups = self._alive[kept], self._items[kept], self._groups[kept]
-
-
-def _is_any(values: Rows, wanted: Collection[int]) -> NDArray[np.bool_]:
-    """Which of these are among the wanted; one is compared at once."""
-    if len(wanted) == 1:
-        (only,) = wanted
-        found: NDArray[np.bool_] = values == only
-        return found
-    return np.isin(values, list(wanted))
 
 
 def _dots(integers: NDArray[np.int8], rows: Rows, query: Floats) -> Floats:
