@@ -206,8 +206,10 @@ WHEN new.forgotten_at IS NULL AND old.forgotten_at IS NOT NULL AND new.entity IS
 END;
 """
 
-# Which passages changed or went. New ones are told by their numbers, which only grow.
+# Which passages changed or went; new ones are told by their numbers, which only grow. How many passages have
+# a term is asked no more.
 _PASSAGE_LOG = f"""
+DROP TABLE passage_term;
 CREATE TABLE passage_change (number INTEGER PRIMARY KEY, passage INTEGER NOT NULL) STRICT;
 CREATE TRIGGER passage_change_goes AFTER DELETE ON passage BEGIN
     INSERT INTO passage_change (passage) VALUES (old.id);
